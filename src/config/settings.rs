@@ -1,0 +1,109 @@
+//! The resolved configuration: every value checked, every default filled in, no trace of TOML.
+//!
+//! [`Settings::snapshot`] is what the core decides on; the rest is for the edges. Each field's meaning and default stand in
+//! `config/sensgate.example.toml`.
+
+use crate::request::Transport;
+use crate::snapshot::Snapshot;
+use secrecy::SecretString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A whole valid configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub snapshot: Arc<Snapshot>,
+    pub upstream: UpstreamSettings,
+    pub listeners: Vec<ListenerSettings>,
+    pub connections: ConnectionSettings,
+    pub log: LogSettings,
+    /// `None` when `[admin]` is absent: then nothing is served.
+    pub admin: Option<AdminSettings>,
+    pub server: ServerSettings,
+}
+
+/// Where 8sens listens and how patient the gate is with it.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// A host name or IP address, without brackets.
+    pub host: String,
+    pub port: u16,
+    /// The one `api_key` that 8sens knows.
+    pub api_key: SecretString,
+    pub connect_timeout: Duration,
+    /// Longest silence of 8sens while its answer is awaited or under way.
+    pub read_timeout: Duration,
+    pub write_timeout: Duration,
+    /// How long an idle pooled connection to 8sens is kept.
+    pub keepalive_timeout: Duration,
+    /// Idle pooled connections to 8sens, in all.
+    pub pool_size: usize,
+}
+
+/// One bound address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerSettings {
+    pub address: SocketAddr,
+    pub transport: Transport,
+}
+
+/// What one downstream connection may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionSettings {
+    /// Open downstream connections, in all.
+    pub max: usize,
+    /// From the first byte of a head to its last.
+    pub head_timeout: Duration,
+    /// Longest silence while a request body is awaited.
+    pub body_timeout: Duration,
+    /// Longest time a caller may take nothing of its answer.
+    pub write_timeout: Duration,
+    /// Longest idle time between two requests.
+    pub keepalive_timeout: Duration,
+    /// Requests on one connection before it is closed.
+    pub max_requests: u32,
+}
+
+/// What is written down, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    pub level: LogLevel,
+    pub access: AccessLogTarget,
+    /// Access log lines waiting for the writer; further ones are dropped and counted.
+    pub queue: usize,
+}
+
+/// The least severe application log line that is written. There is no debug level: Pingora's debug lines show header values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+}
+
+/// Where access log lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLogTarget {
+    Off,
+    Stdout,
+    File(PathBuf),
+}
+
+/// The admin listener.
+#[derive(Clone, Debug)]
+pub struct AdminSettings {
+    pub address: SocketAddr,
+    /// Required for every page when the address is not a loopback one.
+    pub token: Option<SecretString>,
+}
+
+/// The process itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Worker threads.
+    pub threads: usize,
+    /// How long requests in flight may take to end after SIGTERM.
+    pub drain_timeout: Duration,
+}

@@ -1,0 +1,186 @@
+//! Consumers and their credentials: who calls, and by which key.
+//!
+//! A credential holds the SHA-256 digest of a key and never the key. Keys made by `keys new` have 256 random bits, so a fast hash
+//! is right and a slow one would only be a way to exhaust the gate.
+
+use crate::route::RouteRule;
+use crate::types::Wall;
+use ipnet::IpNet;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+
+/// SHA-256 digest of a whole key as it is sent.
+pub type KeyDigest = [u8; 32];
+
+/// Digests a key.
+#[must_use]
+pub fn digest(key: &[u8]) -> KeyDigest {
+    Sha256::digest(key).into()
+}
+
+/// Who calls: a shop, a partner.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    pub name: Arc<str>,
+    pub credentials: Vec<Credential>,
+    /// Networks the keys may be used from. `None` is everywhere.
+    pub allow_from: Option<Vec<IpNet>>,
+    /// Routes the consumer may use. `None` is all. Login routes are implied.
+    pub allow: Option<Vec<RouteRule>>,
+    /// Routes the consumer may not use; wins over `allow` and over implied routes.
+    pub deny: Vec<RouteRule>,
+}
+
+impl Consumer {
+    /// True when the consumer's keys may be used from `address`.
+    #[must_use]
+    pub fn may_call_from(&self, address: IpAddr) -> bool {
+        self.allow_from.as_ref().is_none_or(|networks| networks.iter().any(|network| network.contains(&address)))
+    }
+}
+
+/// One API key of a consumer.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    pub id: Arc<str>,
+    pub digest: KeyDigest,
+    /// The first instant at which the key is no longer valid. `None` never expires.
+    pub expires: Option<Wall>,
+    pub enabled: bool,
+}
+
+/// All consumers, with an index from digest to credential.
+#[derive(Clone, Debug, Default)]
+pub struct ConsumerTable {
+    consumers: Vec<Consumer>,
+    /// Keyed by the first half of the digest; std's SipHash is seeded per process.
+    by_digest: HashMap<[u8; 16], (usize, usize)>,
+}
+
+/// What a presented key turned out to be.
+#[derive(Clone, Copy, Debug)]
+pub enum KeyLookup<'t> {
+    Valid(&'t Consumer, &'t Credential),
+    /// The key is a known one that may no longer be used; for the log only.
+    Refused(&'t Consumer, &'t Credential, &'static str),
+    Unknown,
+}
+
+impl ConsumerTable {
+    /// Builds the index. Two credentials with one digest are refused by the configuration; here the first one wins.
+    #[must_use]
+    pub fn new(consumers: Vec<Consumer>) -> Self {
+        let mut by_digest = HashMap::new();
+        for (c, consumer) in consumers.iter().enumerate() {
+            for (k, credential) in consumer.credentials.iter().enumerate() {
+                by_digest.entry(half(&credential.digest)).or_insert((c, k));
+            }
+        }
+        Self { consumers, by_digest }
+    }
+
+    /// Looks a key up. Known or not, the work is one digest, one index probe and one comparison in constant time.
+    #[must_use]
+    pub fn lookup(&self, key: &[u8], now: Wall) -> KeyLookup<'_> {
+        const NOBODY: KeyDigest = [0; 32];
+        let presented = digest(key);
+        let found = self.by_digest.get(&half(&presented)).map(|(c, k)| {
+            let consumer = &self.consumers[*c];
+            (consumer, &consumer.credentials[*k])
+        });
+        let expected = found.map_or(&NOBODY, |(_, credential)| &credential.digest);
+        let same = bool::from(expected.ct_eq(&presented));
+        match found {
+            Some((consumer, credential)) if same => {
+                if !credential.enabled {
+                    KeyLookup::Refused(consumer, credential, "key disabled")
+                } else if credential.expires.is_some_and(|end| now >= end) {
+                    KeyLookup::Refused(consumer, credential, "key expired")
+                } else {
+                    KeyLookup::Valid(consumer, credential)
+                }
+            }
+            _ => KeyLookup::Unknown,
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Consumer> {
+        self.consumers.iter()
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.consumers.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.consumers.is_empty()
+    }
+}
+
+fn half(digest: &KeyDigest) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest[..16]);
+    half
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> ConsumerTable {
+        let credential = |id: &str, key: &[u8], expires, enabled| Credential {
+            id: id.into(),
+            digest: digest(key),
+            expires,
+            enabled,
+        };
+        ConsumerTable::new(vec![Consumer {
+            name: "shop".into(),
+            credentials: vec![
+                credential("k1", b"first", None, true),
+                credential("k2", b"second", Some(Wall(1_000)), true),
+                credential("k3", b"third", None, false),
+            ],
+            allow_from: Some(vec!["192.0.2.0/24".parse().unwrap()]),
+            allow: None,
+            deny: vec![],
+        }])
+    }
+
+    fn id(lookup: KeyLookup<'_>) -> String {
+        match lookup {
+            KeyLookup::Valid(consumer, credential) => format!("{}/{}", consumer.name, credential.id),
+            KeyLookup::Refused(_, credential, why) => format!("{} {why}", credential.id),
+            KeyLookup::Unknown => "unknown".into(),
+        }
+    }
+
+    #[test]
+    fn keys_are_found_by_digest() {
+        let table = table();
+        assert_eq!(id(table.lookup(b"first", Wall(0))), "shop/k1");
+        assert_eq!(id(table.lookup(b"First", Wall(0))), "unknown");
+        assert_eq!(id(table.lookup(b"", Wall(0))), "unknown");
+    }
+
+    #[test]
+    fn a_key_ends_at_its_expiry_and_not_before() {
+        let table = table();
+        assert_eq!(id(table.lookup(b"second", Wall(999))), "shop/k2");
+        assert_eq!(id(table.lookup(b"second", Wall(1_000))), "k2 key expired");
+        assert_eq!(id(table.lookup(b"third", Wall(0))), "k3 key disabled");
+    }
+
+    #[test]
+    fn addresses_are_matched_by_network() {
+        let table = table();
+        let consumer = table.iter().next().unwrap();
+        assert!(consumer.may_call_from("192.0.2.77".parse().unwrap()));
+        assert!(!consumer.may_call_from("198.51.100.1".parse().unwrap()));
+    }
+}

@@ -1,0 +1,154 @@
+//! Refusals as data: the closed set of codes, and what one refusal knows.
+//!
+//! A policy returns a [`Denial`]; `proxy::reply` is the only writer of refusals. The same word stands in the body, the
+//! access log and the metric label. Adding a variant stops the build until its status, title and detail exist.
+
+use std::time::Duration;
+
+/// Declares every code once: variant, word, status, title, detail.
+macro_rules! deny_codes {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal, $status:literal, $title:literal, $detail:literal;)+) => {
+        /// Why a request was refused. A closed set: no code is ever made from a request.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum DenyCode {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl DenyCode {
+            /// Every code that exists, in the order of its status.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The stable snake_case word, the same in body, log and metric.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The HTTP status of the refusal (RFC 9110 section 15).
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)+ }
+            }
+
+            /// RFC 9457 `title`: the same for every occurrence of the code.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)+ }
+            }
+
+            /// RFC 9457 `detail`: what the caller's developer can do about it. Never holds request data.
+            #[must_use]
+            pub const fn detail(self) -> &'static str {
+                match self { $(Self::$variant => $detail,)+ }
+            }
+        }
+    };
+}
+
+deny_codes! {
+    MalformedRequest = "malformed_request", 400, "Malformed request",
+        "The request does not follow HTTP/1.1 closely enough to be forwarded safely.";
+    AmbiguousKey = "ambiguous_key", 400, "More than one API key",
+        "Send exactly one api_key header field with one key.";
+    AmbiguousToken = "ambiguous_token", 400, "More than one access token",
+        "Send the access token in exactly one place.";
+    KeyInUrl = "key_in_url", 400, "API key outside its header field",
+        "Send the API key in the api_key header field only; a key seen in a URL or a cookie should be replaced.";
+    MissingKey = "missing_key", 401, "API key missing",
+        "Send the API key in the api_key header field.";
+    UnknownKey = "unknown_key", 401, "API key not accepted",
+        "The API key is not known here, or is no longer valid.";
+    ForbiddenRoute = "forbidden_route", 403, "Route not allowed",
+        "This API key may not use this method and path.";
+    ForbiddenAddress = "forbidden_address", 403, "Address not allowed",
+        "This API key may not be used from this address.";
+    InsecureTransport = "insecure_transport", 403, "Encrypted transport required",
+        "This listener takes requests only over an encrypted connection or from a private network.";
+    MethodNotAllowed = "method_not_allowed", 405, "Method not allowed",
+        "The request method is not forwarded.";
+    RequestTimeout = "request_timeout", 408, "Request timed out",
+        "The request did not arrive completely in time.";
+    BodyTooLarge = "body_too_large", 413, "Body too large",
+        "The request body is larger than allowed.";
+    UriTooLong = "uri_too_long", 414, "URI too long",
+        "The request target is longer than allowed.";
+    HeadersTooLarge = "headers_too_large", 431, "Header fields too large",
+        "The request head is larger, or has more fields, than allowed.";
+    UnsupportedTransferCoding = "unsupported_transfer_coding", 501, "Transfer coding not supported",
+        "Only the chunked transfer coding is supported.";
+    UpstreamUnreachable = "upstream_unreachable", 502, "8sens is unreachable",
+        "No connection to the 8sens REST server could be made or kept.";
+    UpstreamInvalidResponse = "upstream_invalid_response", 502, "Invalid answer from 8sens",
+        "The 8sens REST server sent an answer that cannot be passed on.";
+    TooManyConnections = "too_many_connections", 503, "Too many connections",
+        "All connections are in use; try again shortly.";
+    UpstreamTimeout = "upstream_timeout", 504, "8sens did not answer in time",
+        "The 8sens REST server did not answer in time. A write may or may not have been carried out.";
+    HttpVersion = "http_version", 505, "HTTP version not supported",
+        "Use HTTP/1.1.";
+}
+
+impl DenyCode {
+    /// True when the bytes that follow on the connection cannot be trusted to be the next request.
+    #[must_use]
+    pub const fn framing_in_doubt(self) -> bool {
+        matches!(
+            self,
+            Self::MalformedRequest
+                | Self::RequestTimeout
+                | Self::BodyTooLarge
+                | Self::UriTooLong
+                | Self::HeadersTooLarge
+                | Self::UnsupportedTransferCoding
+                | Self::TooManyConnections
+                | Self::HttpVersion
+        )
+    }
+}
+
+/// One refusal.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    pub code: DenyCode,
+    /// What really happened, for the log only; callers see [`DenyCode::detail`].
+    pub reason: &'static str,
+    /// When a lone retry would pass. `None` when time does not help.
+    pub retry_after: Option<Duration>,
+}
+
+impl Denial {
+    /// A refusal whose true reason is the one that its code already tells.
+    pub const fn new(code: DenyCode) -> Self {
+        Self::because(code, "")
+    }
+
+    /// A refusal with a reason that only the log may show.
+    pub const fn because(code: DenyCode, reason: &'static str) -> Self {
+        Self { code, reason, retry_after: None }
+    }
+
+    /// States when a lone retry would pass.
+    pub const fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn words_are_distinct_snake_case_and_statuses_are_errors() {
+        let mut seen = HashSet::new();
+        for code in DenyCode::ALL {
+            let word = code.as_str();
+            assert!(seen.insert(word), "{word} stands twice");
+            assert!(word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{word}");
+            assert!((400..600).contains(&code.status()), "{word}");
+            assert!(!code.title().is_empty() && code.detail().ends_with('.'), "{word}");
+        }
+    }
+}

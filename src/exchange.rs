@@ -1,0 +1,419 @@
+//! One request from its first decision to its record: the seam between the core and whatever moves the bytes.
+//!
+//! An edge calls [`Exchange::begin`] with a view of the head and obeys the [`Step`]. While it forwards it reports what it sees, and
+//! at the end [`Exchange::finish`] turns the exchange into the one [`Record`] that access log and metrics are written from. The
+//! exchange pins its [`Snapshot`], owns everything it needs and never waits, so any lane can carry it across its own awaits.
+
+use crate::client_ip::ClientIp;
+use crate::denial::{Denial, DenyCode};
+use crate::policy::{self, Caller};
+use crate::request::{FieldRole, Framing, Method, RequestView, TokenPlace};
+use crate::snapshot::Snapshot;
+use crate::types::{Mono, Now, RequestId};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the edge has to do next.
+#[must_use]
+#[derive(Debug)]
+pub enum Step {
+    Deny(Denial),
+    Forward(ForwardPlan),
+    Need(Need),
+}
+
+/// Something only an edge can wait for. Empty until logins, queues and stored orders exist; an edge that matches on it is stopped by the
+/// compiler when the first variant appears.
+#[derive(Debug)]
+pub enum Need {}
+
+/// What came of a [`Need`].
+#[derive(Debug)]
+pub enum Event {}
+
+/// How to forward a request, as data that any lane can serialise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardPlan {
+    pub method: Method,
+    /// The origin-form target that 8sens receives.
+    pub target: Target,
+    /// Which of the caller's fields go on, and what the gate says of itself.
+    pub fields: FieldEdits,
+    pub resend: Resend,
+    /// Whether the request changes something: then it runs to 8sens's answer even if the caller leaves.
+    pub is_write: bool,
+}
+
+/// The forwarded target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    AsReceived,
+    /// A known token place that 8sens is not told to read was taken out of the query.
+    Rewritten(Box<[u8]>),
+}
+
+/// What happens to the caller's header fields. The upstream key is not part of the plan: it never leaves the edge that sets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldEdits {
+    pub token_from: Vec<TokenPlace>,
+    pub pass_cookies: bool,
+    /// The client IP for `X-Forwarded-For`; every forwarding field is rebuilt from it.
+    pub client_ip: IpAddr,
+    pub request_id: RequestId,
+}
+
+impl FieldEdits {
+    /// True when a caller's field of this role goes on to 8sens as it came.
+    #[must_use]
+    pub fn keeps(&self, role: Option<FieldRole>, value: &[u8]) -> bool {
+        match role {
+            None => true,
+            Some(FieldRole::Token(place)) => self.token_from.contains(&place),
+            Some(FieldRole::Authorization) => {
+                !policy::token::is_bearer(value) || self.token_from.contains(&TokenPlace::Bearer)
+            }
+            Some(FieldRole::Cookie) => self.pass_cookies,
+            Some(role) => role.is_forwarded(),
+        }
+    }
+}
+
+/// When a request may be sent to 8sens a second time. A failed connect wrote nothing and may always be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resend {
+    /// Once a byte was written: never.
+    Never,
+    /// Once, when a reused connection closed before any byte of the answer: GET, HEAD and OPTIONS only.
+    OnceIfReusedConnectionClosed,
+}
+
+/// What to do with a piece of 8sens's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChunkVerdict {
+    /// Pass it on.
+    Release,
+    /// Keep it back until a later chunk is released.
+    Hold,
+    /// Cut the answer off visibly.
+    Abort,
+}
+
+/// How an exchange ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// 8sens answered and the caller got the whole answer.
+    Answered { status: u16 },
+    /// Refused, here or because 8sens could not be used.
+    Denied(Denial),
+    /// The caller was gone before the answer was complete. The status is 8sens's when it answered a write all the same.
+    CallerLeft { status: Option<u16> },
+    /// Cut off: 8sens broke an answer it had begun, the gate stopped, or a task was lost.
+    Aborted { status: Option<u16> },
+}
+
+/// The `code` of a record: a [`DenyCode`], or one of the three ways a forwarded request can end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EndCode {
+    Ok,
+    CallerLeft,
+    Aborted,
+    Denied(DenyCode),
+}
+
+impl EndCode {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::CallerLeft => "caller_left",
+            Self::Aborted => "aborted",
+            Self::Denied(code) => code.as_str(),
+        }
+    }
+}
+
+/// Bytes of bodies, both ways.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bytes {
+    /// Request body bytes received from the caller.
+    pub received: u64,
+    /// Response body bytes sent to the caller.
+    pub sent: u64,
+}
+
+/// Everything that is written down about one request: the only source of access log and request metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub request_id: RequestId,
+    /// Milliseconds since the epoch at which the head was complete.
+    pub wall: crate::types::Wall,
+    pub consumer: Option<Arc<str>>,
+    pub key_id: Option<Arc<str>>,
+    pub client_ip: IpAddr,
+    /// The address in `client_ip` is the peer's because a trusted proxy's field could not be read.
+    pub client_ip_unreadable: bool,
+    /// As received, at most [`Record::MAX_METHOD`] bytes.
+    pub method: Box<[u8]>,
+    /// As received, without the query, at most [`Record::MAX_PATH`] bytes.
+    pub path: Box<[u8]>,
+    /// The allowing rule as written in the configuration.
+    pub route: Option<Arc<str>>,
+    /// The status the caller was sent; `None` when it was sent none.
+    pub status: Option<u16>,
+    pub code: EndCode,
+    /// The true reason of a refusal; empty when the code says it all.
+    pub reason: &'static str,
+    pub bytes: Bytes,
+    /// From the complete head to the end.
+    pub total: Duration,
+    /// From the start of the upstream connect to the last byte of 8sens's answer.
+    pub upstream: Option<Duration>,
+    /// The gate's own share: from the complete head to the upstream connect, and from 8sens's head to ours.
+    pub own: Duration,
+}
+
+impl Record {
+    pub const MAX_METHOD: usize = 32;
+    pub const MAX_PATH: usize = 1024;
+}
+
+/// Instants of one exchange, filled in as it goes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Milestones {
+    upstream_started: Option<Mono>,
+    upstream_head: Option<Mono>,
+    downstream_head: Option<Mono>,
+    upstream_ended: Option<Mono>,
+}
+
+/// One request in flight.
+#[derive(Debug)]
+pub struct Exchange {
+    snapshot: Arc<Snapshot>,
+    request_id: RequestId,
+    began: Now,
+    client: ClientIp,
+    consumer: Option<Arc<str>>,
+    key_id: Option<Arc<str>>,
+    route: Option<Arc<str>>,
+    method: Box<[u8]>,
+    path: Box<[u8]>,
+    at: Milestones,
+    status: Option<u16>,
+    bytes: Bytes,
+}
+
+impl Exchange {
+    /// Decides on a request. `fresh_id` names it unless the caller's own `X-Request-ID` is safe.
+    pub fn begin(snapshot: Arc<Snapshot>, request: &RequestView<'_>, fresh_id: RequestId, now: Now) -> (Self, Step) {
+        let client = snapshot.trusted_proxies.resolve(request.peer, kept(&request.client_address));
+        let caller_id = match request.request_id.count() {
+            1 => request.request_id.first().and_then(RequestId::from_caller),
+            _ => None,
+        };
+        let mut exchange = Self {
+            request_id: caller_id.unwrap_or(fresh_id),
+            began: now,
+            client,
+            consumer: None,
+            key_id: None,
+            route: None,
+            method: clipped(request.method, Record::MAX_METHOD),
+            path: clipped(request.path(), Record::MAX_PATH),
+            at: Milestones::default(),
+            status: None,
+            bytes: Bytes::default(),
+            snapshot: Arc::clone(&snapshot),
+        };
+        let step = match policy::decide(&snapshot, request, client, now) {
+            Ok(admission) => {
+                exchange.identify(admission.caller);
+                exchange.route = admission.route.map(Arc::from);
+                Step::Forward(exchange.plan(request, admission.method))
+            }
+            Err(refusal) => {
+                if let Some(caller) = refusal.caller {
+                    exchange.identify(caller);
+                }
+                Step::Deny(refusal.denial)
+            }
+        };
+        (exchange, step)
+    }
+
+    /// The exchange of a head that could not even be read: it has a record, and nothing else.
+    #[must_use]
+    pub fn unreadable(
+        snapshot: Arc<Snapshot>,
+        peer: IpAddr,
+        head: crate::head::Fragment<'_>,
+        id: RequestId,
+        now: Now,
+    ) -> Self {
+        Self {
+            request_id: id,
+            began: now,
+            client: ClientIp { address: crate::client_ip::canonical(peer), unreadable: false },
+            consumer: None,
+            key_id: None,
+            route: None,
+            method: clipped(head.method, Record::MAX_METHOD),
+            path: clipped(crate::request::split_target(head.target).0, Record::MAX_PATH),
+            at: Milestones::default(),
+            status: None,
+            bytes: Bytes::default(),
+            snapshot,
+        }
+    }
+
+    /// Goes on after a [`Need`] was met. There is none yet, so this can never be called.
+    pub fn resume(&mut self, event: Event, _now: Now) -> Step {
+        match event {}
+    }
+
+    fn identify(&mut self, caller: Caller<'_>) {
+        self.consumer = Some(Arc::clone(&caller.consumer.name));
+        self.key_id = Some(Arc::clone(&caller.credential.id));
+    }
+
+    fn plan(&self, request: &RequestView<'_>, method: Method) -> ForwardPlan {
+        let session = &self.snapshot.session;
+        ForwardPlan {
+            method,
+            target: forwarded_target(request, &session.token_from),
+            fields: FieldEdits {
+                token_from: session.token_from.clone(),
+                pass_cookies: session.pass_cookies,
+                client_ip: self.client.address,
+                request_id: self.request_id.clone(),
+            },
+            resend: if method.is_write() { Resend::Never } else { Resend::OnceIfReusedConnectionClosed },
+            is_write: method.is_write(),
+        }
+    }
+
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    #[must_use]
+    pub const fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+
+    /// The consumer, once its key was accepted.
+    #[must_use]
+    pub const fn consumer(&self) -> Option<&Arc<str>> {
+        self.consumer.as_ref()
+    }
+
+    /// The edge starts to connect to 8sens, or takes a pooled connection. A resend does not move the start.
+    pub fn upstream_started(&mut self, now: Now) {
+        self.at.upstream_started.get_or_insert(now.mono);
+    }
+
+    /// Request body bytes came from the caller. Over the limit the request ends, whatever it announced.
+    pub fn request_chunk(&mut self, len: usize) -> Result<(), Denial> {
+        self.bytes.received = self.bytes.received.saturating_add(len as u64);
+        if self.bytes.received > self.snapshot.limits.body {
+            return Err(Denial::because(DenyCode::BodyTooLarge, "body grew over the limit"));
+        }
+        Ok(())
+    }
+
+    /// A resend replays the body from its start.
+    pub fn request_body_restarts(&mut self) {
+        self.bytes.received = 0;
+    }
+
+    /// 8sens's final response head came.
+    pub fn response_head(&mut self, status: u16, now: Now) {
+        self.status = Some(status);
+        self.at.upstream_head = Some(now.mono);
+    }
+
+    /// The response head is on its way to the caller.
+    pub fn response_head_sent(&mut self, now: Now) {
+        self.at.downstream_head = Some(now.mono);
+    }
+
+    /// A chunk of 8sens's answer came.
+    pub fn response_chunk(&mut self, chunk: &[u8], last: bool, now: Now) -> ChunkVerdict {
+        self.bytes.sent = self.bytes.sent.saturating_add(chunk.len() as u64);
+        if last {
+            self.at.upstream_ended = Some(now.mono);
+        }
+        ChunkVerdict::Release
+    }
+
+    /// Ends the exchange.
+    #[must_use]
+    pub fn finish(self, outcome: Outcome, now: Now) -> Record {
+        let end = now.mono;
+        let (status, code, reason) = match outcome {
+            Outcome::Answered { status } => (Some(status), EndCode::Ok, ""),
+            Outcome::Denied(denial) => (Some(denial.code.status()), EndCode::Denied(denial.code), denial.reason),
+            Outcome::CallerLeft { status } => (status, EndCode::CallerLeft, ""),
+            Outcome::Aborted { status } => (status, EndCode::Aborted, ""),
+        };
+        let own = match (self.at.upstream_started, self.at.upstream_head, self.at.downstream_head) {
+            (None, ..) => end.since(self.began.mono),
+            (Some(started), Some(head), Some(sent)) => started.since(self.began.mono) + sent.since(head),
+            (Some(started), ..) => started.since(self.began.mono),
+        };
+        Record {
+            request_id: self.request_id,
+            wall: self.began.wall,
+            consumer: self.consumer,
+            key_id: self.key_id,
+            client_ip: self.client.address,
+            client_ip_unreadable: self.client.unreadable,
+            method: self.method,
+            path: self.path,
+            route: self.route,
+            status,
+            code,
+            reason,
+            bytes: self.bytes,
+            total: end.since(self.began.mono),
+            upstream: self.at.upstream_started.map(|start| self.at.upstream_ended.unwrap_or(end).since(start)),
+            own,
+        }
+    }
+}
+
+/// The source values of the client IP, or one that cannot be read when there were more than the view keeps.
+fn kept<'v, 'a, const N: usize>(
+    values: &'v crate::request::Values<'a, N>,
+) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'v, 'a, N> {
+    let overflow: Option<&'a [u8]> = (values.count() > N).then_some(b"too many");
+    values.iter().chain(overflow)
+}
+
+fn clipped(bytes: &[u8], max: usize) -> Box<[u8]> {
+    bytes[..bytes.len().min(max)].into()
+}
+
+/// The target without `access_token` parameters when 8sens does not read the token there.
+fn forwarded_target(request: &RequestView<'_>, token_from: &[TokenPlace]) -> Target {
+    let Some(query) = request.query() else { return Target::AsReceived };
+    if token_from.contains(&TokenPlace::AccessTokenQuery) || !policy::token::is_in_query(query) {
+        return Target::AsReceived;
+    }
+    let mut target = request.path().to_vec();
+    let mut separator = b'?';
+    for pair in query.split(|b| *b == b'&').filter(|pair| !policy::token::is_in_query(pair)) {
+        target.push(separator);
+        target.extend_from_slice(pair);
+        separator = b'&';
+    }
+    Target::Rewritten(target.into())
+}
+
+/// True when a request body may follow the head.
+#[must_use]
+pub const fn has_body(framing: Framing) -> bool {
+    !matches!(framing, Framing::None | Framing::Length(0))
+}

@@ -1,0 +1,306 @@
+//! Reading an HTTP/1.1 request head strictly, as bytes, before anything else has seen it.
+//!
+//! [`scan`] finds the end of a head and fills a [`RequestView`]. `httparse` splits the line and the fields; everything that two
+//! programs could read differently is refused here, because only the raw bytes still show it: Pingora's own parser escapes bad
+//! targets, accepts bare line feeds and drops `Content-Length` beside `Transfer-Encoding` before a hook runs.
+
+use crate::denial::{Denial, DenyCode};
+use crate::request::{FieldRole, FieldTable, Framing, RequestView, Transport};
+use crate::types::HttpVersion;
+use std::net::IpAddr;
+
+/// Sizes that a head may reach; reaching past one is a refusal with its own code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// The whole head in bytes, with its line ends.
+    pub bytes: usize,
+    /// The request target in bytes.
+    pub uri: usize,
+    /// The number of fields; at most [`MAX_FIELDS`].
+    pub fields: usize,
+}
+
+/// More fields than any configuration may allow; sizes the parser's table on the stack.
+pub const MAX_FIELDS: usize = 256;
+
+/// Where a request comes from, known before its first byte.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    pub peer: IpAddr,
+    pub transport: Transport,
+}
+
+/// What the bytes so far amount to.
+#[derive(Debug)]
+pub enum Scan<'a> {
+    /// No end of head yet, and every limit still holds.
+    Partial,
+    /// A head of this many bytes, fit to be decided on.
+    Complete(usize, RequestView<'a>),
+    /// A head that is refused; its connection cannot be used any further.
+    Refused(Denial, Fragment<'a>),
+}
+
+/// What can be said of a refused head, for its log line and the shape of its answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fragment<'a> {
+    pub method: &'a [u8],
+    pub target: &'a [u8],
+}
+
+/// Scans `bytes`, the beginning of a connection's next request.
+#[must_use]
+pub fn scan<'a>(bytes: &'a [u8], limits: HeadLimits, table: &FieldTable, origin: Origin) -> Scan<'a> {
+    let Some(len) = head_len(bytes) else {
+        return match unfinished(bytes, limits) {
+            Some(denial) => Scan::Refused(denial, fragment(bytes)),
+            None => Scan::Partial,
+        };
+    };
+    match complete(&bytes[..len], limits, table, origin) {
+        Ok(view) => Scan::Complete(len, view),
+        Err(denial) => Scan::Refused(denial, fragment(bytes)),
+    }
+}
+
+/// The length of the head with its empty line, once that line is there.
+fn head_len(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
+}
+
+/// Refuses an unfinished head as soon as no further byte could save it.
+fn unfinished(bytes: &[u8], limits: HeadLimits) -> Option<Denial> {
+    if let Err(denial) = line_ends(bytes, true) {
+        return Some(denial);
+    }
+    if bytes.len() < limits.bytes {
+        return None;
+    }
+    let in_first_line = !bytes.contains(&b'\n');
+    let code = if in_first_line { DenyCode::UriTooLong } else { DenyCode::HeadersTooLarge };
+    Some(Denial::because(code, "head larger than its limit"))
+}
+
+/// The method and target of the first line as far as they can be told apart.
+fn fragment(bytes: &[u8]) -> Fragment<'_> {
+    let line = bytes.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
+    let mut words = line.splitn(3, |b| *b == b' ');
+    Fragment { method: words.next().unwrap_or_default(), target: words.next().unwrap_or_default() }
+}
+
+fn complete<'a>(
+    head: &'a [u8],
+    limits: HeadLimits,
+    table: &FieldTable,
+    origin: Origin,
+) -> Result<RequestView<'a>, Denial> {
+    line_ends(head, false)?;
+    if head.len() > limits.bytes {
+        return Err(Denial::because(DenyCode::HeadersTooLarge, "head larger than its limit"));
+    }
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut request = httparse::Request::new(&mut fields);
+    request.parse(head).map_err(|error| match error {
+        httparse::Error::TooManyHeaders => Denial::because(DenyCode::HeadersTooLarge, "too many fields"),
+        httparse::Error::Version => Denial::because(DenyCode::HttpVersion, "not HTTP/1.0 or HTTP/1.1"),
+        _ => Denial::because(DenyCode::MalformedRequest, "request head cannot be parsed"),
+    })?;
+    let target = request.path.unwrap_or_default().as_bytes();
+    if target.len() > limits.uri {
+        return Err(Denial::because(DenyCode::UriTooLong, "target longer than its limit"));
+    }
+    if request.headers.len() > limits.fields {
+        return Err(Denial::because(DenyCode::HeadersTooLarge, "too many fields"));
+    }
+    let version = if request.version == Some(1) { HttpVersion::Http11 } else { HttpVersion::Http10 };
+    let method = request.method.unwrap_or_default().as_bytes();
+    let mut view = RequestView::new(method, target, version, origin.peer, origin.transport);
+    view.framing = fill(&mut view, request.headers, table)?;
+    Ok(view)
+}
+
+/// Pushes every field into the view and settles Host and framing.
+fn fill<'a>(
+    view: &mut RequestView<'a>,
+    fields: &[httparse::Header<'a>],
+    table: &FieldTable,
+) -> Result<Framing, Denial> {
+    let mut hosts = 0;
+    let mut length = None;
+    let mut chunked = false;
+    for field in fields {
+        let value = field.value.trim_ascii();
+        if !value.iter().all(|b| *b == b'\t' || (*b >= 0x20 && *b != 0x7f)) {
+            return Err(malformed("control byte in a field value"));
+        }
+        match table.role(field.name.as_bytes()) {
+            Some(FieldRole::Host) => {
+                hosts += 1;
+                if !is_host(value) {
+                    return Err(malformed("Host is not a host"));
+                }
+            }
+            Some(FieldRole::ContentLength) if length.is_some() => {
+                return Err(malformed("more than one Content-Length"));
+            }
+            Some(FieldRole::ContentLength) => {
+                length = Some(content_length(value).ok_or_else(|| malformed("Content-Length is not a number"))?);
+            }
+            Some(FieldRole::TransferEncoding) if chunked => return Err(malformed("more than one Transfer-Encoding")),
+            Some(FieldRole::TransferEncoding) if value.eq_ignore_ascii_case(b"chunked") => chunked = true,
+            Some(FieldRole::TransferEncoding) => return Err(Denial::new(DenyCode::UnsupportedTransferCoding)),
+            _ => {}
+        }
+        view.push_field(table, field.name.as_bytes(), value);
+    }
+    if view.version != HttpVersion::Http11 {
+        return Err(Denial::because(DenyCode::HttpVersion, "HTTP/1.0"));
+    }
+    match hosts {
+        1 => {}
+        0 => return Err(malformed("Host is missing")),
+        _ => return Err(malformed("more than one Host")),
+    }
+    match (length, chunked) {
+        (Some(_), true) => Err(malformed("Content-Length beside Transfer-Encoding")),
+        (Some(length), false) => Ok(Framing::Length(length)),
+        (None, true) => Ok(Framing::Chunked),
+        (None, false) => Ok(Framing::None),
+    }
+}
+
+const fn malformed(reason: &'static str) -> Denial {
+    Denial::because(DenyCode::MalformedRequest, reason)
+}
+
+/// Lines end in CR LF, and neither byte stands alone (RFC 9112 section 2.2); no other control byte, no NUL. In an unfinished head
+/// a CR may be the last byte.
+fn line_ends(head: &[u8], unfinished: bool) -> Result<(), Denial> {
+    let mut previous = 0;
+    for (at, &byte) in head.iter().enumerate() {
+        match byte {
+            b'\n' if previous != b'\r' => return Err(malformed("bare LF")),
+            b'\r' if head.get(at + 1).is_some_and(|next| *next != b'\n') => return Err(malformed("bare CR")),
+            b'\r' if !unfinished && at + 1 == head.len() => return Err(malformed("bare CR")),
+            0 => return Err(malformed("NUL")),
+            _ => {}
+        }
+        previous = byte;
+    }
+    Ok(())
+}
+
+/// Digits only: no sign, no list, no blank (RFC 9110 section 8.6). At most 19 digits always fit.
+fn content_length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// `uri-host [":" port]` without userinfo; the shape is checked, the name is not used: 8sens gets a Host of our own.
+fn is_host(value: &[u8]) -> bool {
+    let ok = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+    !value.is_empty() && value.len() <= 255 && value.iter().all(ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::Ipv4Addr;
+
+    const LIMITS: HeadLimits = HeadLimits { bytes: 512, uri: 64, fields: 8 };
+
+    fn outcome(bytes: &[u8]) -> String {
+        let table = FieldTable::new([], "x-forwarded-for");
+        let origin = Origin { peer: Ipv4Addr::LOCALHOST.into(), transport: Transport::Trusted };
+        match scan(bytes, LIMITS, &table, origin) {
+            Scan::Partial => "partial".into(),
+            Scan::Complete(len, view) => format!("{len} {:?}", view.framing),
+            Scan::Refused(denial, _) => format!("{}: {}", denial.code.as_str(), denial.reason),
+        }
+    }
+
+    #[test]
+    fn whole_heads() {
+        assert_eq!(outcome(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nrest"), "27 None");
+        assert_eq!(outcome(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n"), "48 Length(12)");
+        assert_eq!(outcome(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n"), "56 Chunked");
+    }
+
+    #[test]
+    fn unfinished_heads_wait_until_nothing_can_save_them() {
+        for bytes in [&b""[..], b"G", b"GET / HTTP/1.1\r\nHost: a\r\n\r", b"GET / HTTP/1.1\r"] {
+            assert_eq!(outcome(bytes), "partial", "{bytes:?}");
+        }
+        assert!(outcome(&[b'a'; 512]).starts_with("uri_too_long"));
+        let long = [b"GET / HTTP/1.1\r\nX: ".to_vec(), vec![b'a'; 512]].concat();
+        assert!(outcome(&long).starts_with("headers_too_large"));
+        assert_eq!(outcome(b"GET / HTTP/1.1\n"), "malformed_request: bare LF");
+    }
+
+    #[test]
+    fn what_two_programs_could_read_differently_is_refused() {
+        for (fields, expected) in [
+            ("", "malformed_request: Host is missing"),
+            ("Host: a\r\nHost: a\r\n", "malformed_request: more than one Host"),
+            ("Host: a@b\r\n", "malformed_request: Host is not a host"),
+            (
+                "Host: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n",
+                "malformed_request: more than one Content-Length",
+            ),
+            ("Host: a\r\nContent-Length: 1, 1\r\n", "malformed_request: Content-Length is not a number"),
+            ("Host: a\r\nContent-Length: +1\r\n", "malformed_request: Content-Length is not a number"),
+            ("Host: a\r\nContent-Length: 0x1\r\n", "malformed_request: Content-Length is not a number"),
+            (
+                "Host: a\r\nContent-Length: 99999999999999999999\r\n",
+                "malformed_request: Content-Length is not a number",
+            ),
+            (
+                "Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+                "malformed_request: Content-Length beside Transfer-Encoding",
+            ),
+            (
+                "Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                "malformed_request: more than one Transfer-Encoding",
+            ),
+            ("Host: a\r\nTransfer-Encoding: gzip, chunked\r\n", "unsupported_transfer_coding: "),
+            ("Host: a\r\nTransfer-Encoding: \x0bchunked\r\n", "malformed_request: request head cannot be parsed"),
+            ("Host : a\r\n", "malformed_request: request head cannot be parsed"),
+            ("Host: a\r\n folded\r\n", "malformed_request: request head cannot be parsed"),
+            ("Host: a\r\nX: a\rb\r\n", "malformed_request: bare CR"),
+            ("Host: a\r\nX: a\nb\r\n", "malformed_request: bare LF"),
+            ("Host: a\r\nX: a\0b\r\n", "malformed_request: NUL"),
+            ("Host: a\r\nX: a\x7fb\r\n", "malformed_request: request head cannot be parsed"),
+            ("Host: a\r\nA:\r\nB:\r\nC:\r\nD:\r\nE:\r\nF:\r\nG:\r\nH:\r\n", "headers_too_large: too many fields"),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+            assert_eq!(outcome(head.as_bytes()), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn versions_and_targets() {
+        assert_eq!(outcome(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n"), "http_version: HTTP/1.0");
+        assert_eq!(outcome(b"GET / HTTP/1.2\r\nHost: a\r\n\r\n"), "http_version: not HTTP/1.0 or HTTP/1.1");
+        assert!(outcome(b"GET /\r\n\r\n").starts_with("malformed_request"));
+        let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(64));
+        assert_eq!(outcome(long.as_bytes()), "uri_too_long: target longer than its limit");
+    }
+
+    proptest! {
+        /// However a head is cut into reads, the verdict on the whole is the same, and no part of a good head is refused.
+        #[test]
+        fn no_prefix_of_a_good_head_is_refused(cut in 0usize..60) {
+            let head = b"POST /v1/devis HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n";
+            let cut = cut.min(head.len() - 1);
+            prop_assert_eq!(outcome(&head[..cut]), "partial");
+        }
+
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            let _ = outcome(&bytes);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! sensgate: the gate between the internet and the REST port of 8sens.
+//!
+//! # The path of a request
+//!
+//! A listener hands a TCP connection to [`proxy::connection`], which reads the head itself and scans it ([`head`]). The view of the
+//! head ([`request`]) goes to [`exchange`], which asks every [`policy`] in turn. A refusal is written by [`proxy::reply`]; an admitted
+//! request is carried by Pingora under [`proxy::hooks`]. Either way one [`exchange::Record`] reaches [`telemetry`].
+//!
+//! # Layout
+//!
+//! The core decides on plain data and does no I/O: [`types`], [`denial`], [`path`], [`route`], [`request`], [`head`], [`client_ip`],
+//! [`consumer`], [`snapshot`], [`policy`], [`exchange`]. The edges are thin: [`clock`], [`proxy`], [`telemetry`], [`admin`],
+//! [`sandbox`], [`platform`]. [`config`] turns the TOML file into a snapshot, [`server`] puts everything together, [`cli`] is what an
+//! admin types, [`text`] is what an admin reads. `tests/architecture.rs` holds who may name whom.
+
+pub mod client_ip;
+pub mod clock;
+pub mod config;
+pub mod consumer;
+pub mod denial;
+pub mod exchange;
+pub mod head;
+pub mod path;
+pub mod policy;
+pub mod request;
+pub mod route;
+pub mod snapshot;
+pub mod text;
+pub mod types;

@@ -1,0 +1,164 @@
+//! Credential: exactly one API key, in its one place, that belongs to a consumer and is still valid.
+//!
+//! Can be neither shadowed nor switched off. An unknown, expired or disabled key all answer `unknown_key`, after the same work.
+
+use super::{Caller, Refusal};
+use crate::consumer::{ConsumerTable, KeyLookup};
+use crate::denial::{Denial, DenyCode};
+use crate::request::RequestView;
+use crate::types::Wall;
+
+/// Longest key that is looked at, in bytes.
+pub const MAX_KEY_LEN: usize = 256;
+
+/// Names under which a key is looked for outside its header field, compared without case.
+const KEY_NAMES: [&[u8]; 4] = [b"api_key", b"api-key", b"apikey", b"x-api-key"];
+
+/// Proves who calls.
+pub(super) fn check<'s>(
+    consumers: &'s ConsumerTable,
+    request: &RequestView<'_>,
+    now: Wall,
+) -> Result<Caller<'s>, Refusal<'s>> {
+    if request.query().is_some_and(names_a_key) {
+        return Err(Denial::because(DenyCode::KeyInUrl, "key in the query").into());
+    }
+    if request.cookies.count() > request.cookies.iter().count() {
+        return Err(Denial::because(DenyCode::MalformedRequest, "too many Cookie fields").into());
+    }
+    if request.cookies.iter().any(cookie_names_a_key) {
+        return Err(Denial::because(DenyCode::KeyInUrl, "key in a cookie").into());
+    }
+    let key = single_key(request)?;
+    match consumers.lookup(key, now) {
+        KeyLookup::Valid(consumer, credential) => Ok(Caller { consumer, credential }),
+        KeyLookup::Refused(consumer, credential, why) => Err(Refusal {
+            denial: Denial::because(DenyCode::UnknownKey, why),
+            caller: Some(Caller { consumer, credential }),
+        }),
+        KeyLookup::Unknown => Err(Denial::because(DenyCode::UnknownKey, "key not known").into()),
+    }
+}
+
+/// The first consumer, whoever asks: what is left when a test switches this policy off.
+pub(super) fn anyone(consumers: &ConsumerTable) -> Result<Caller<'_>, Denial> {
+    let first =
+        consumers.iter().find_map(|consumer| Some(Caller { consumer, credential: consumer.credentials.first()? }));
+    first.ok_or(Denial::new(DenyCode::UnknownKey))
+}
+
+/// The one key field, well-formed.
+fn single_key<'a>(request: &RequestView<'a>) -> Result<&'a [u8], Denial> {
+    let fields = request.keys.count() + request.key_aliases.count();
+    let key = match (fields, request.keys.first().or(request.key_aliases.first())) {
+        (0, _) | (_, None) => return Err(Denial::new(DenyCode::MissingKey)),
+        (1, Some(key)) => key,
+        _ => return Err(Denial::because(DenyCode::AmbiguousKey, "more than one key field")),
+    };
+    if key.contains(&b',') {
+        return Err(Denial::because(DenyCode::AmbiguousKey, "keys joined by a comma"));
+    }
+    if key.is_empty() || key.len() > MAX_KEY_LEN || !key.iter().all(u8::is_ascii_graphic) {
+        return Err(Denial::because(DenyCode::MalformedRequest, "key is empty, too long or not visible ASCII"));
+    }
+    Ok(key)
+}
+
+/// True when a query has a parameter named like a key, percent-decoding its name.
+fn names_a_key(query: &[u8]) -> bool {
+    query.split(|b| matches!(b, b'&' | b';')).any(|pair| {
+        let name = pair.split(|b| *b == b'=').next().unwrap_or_default();
+        KEY_NAMES.iter().any(|key| super::token::decoded_name_is(name, key))
+    })
+}
+
+fn cookie_names_a_key(cookie: &[u8]) -> bool {
+    cookie.split(|b| *b == b';').any(|pair| {
+        let name = pair.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii();
+        KEY_NAMES.iter().any(|key| name.eq_ignore_ascii_case(key))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::{Consumer, Credential, digest};
+    use crate::request::{FieldTable, Transport};
+    use crate::types::HttpVersion;
+    use std::net::Ipv4Addr;
+
+    fn outcome(target: &str, fields: &[(&str, &str)]) -> String {
+        let credential = |id: &str, key: &str, expires| Credential {
+            id: id.into(),
+            digest: digest(key.as_bytes()),
+            expires,
+            enabled: true,
+        };
+        let consumers = ConsumerTable::new(vec![Consumer {
+            name: "shop".into(),
+            credentials: vec![credential("k1", "good-key", None), credential("k2", "old-key", Some(Wall(5)))],
+            allow_from: None,
+            allow: None,
+            deny: vec![],
+        }]);
+        let table = FieldTable::new(["x-api-key"], "x-forwarded-for");
+        let mut view = RequestView::new(
+            b"GET",
+            target.as_bytes(),
+            HttpVersion::Http11,
+            Ipv4Addr::LOCALHOST.into(),
+            Transport::Trusted,
+        );
+        for (name, value) in fields {
+            view.push_field(&table, name.as_bytes(), value.as_bytes());
+        }
+        match check(&consumers, &view, Wall(10)) {
+            Ok(caller) => format!("{}/{}", caller.consumer.name, caller.credential.id),
+            Err(refusal) => {
+                let who = refusal.caller.map_or(String::new(), |caller| format!(" {}", caller.credential.id));
+                format!("{}{who}: {}", refusal.denial.code.as_str(), refusal.denial.reason)
+            }
+        }
+    }
+
+    #[test]
+    fn one_good_key_passes_under_any_case_of_the_name() {
+        assert_eq!(outcome("/", &[("api_key", "good-key")]), "shop/k1");
+        assert_eq!(outcome("/", &[("API_Key", "good-key")]), "shop/k1");
+        assert_eq!(outcome("/", &[("x-api-key", "good-key")]), "shop/k1");
+    }
+
+    #[test]
+    fn no_key_or_a_wrong_one() {
+        assert_eq!(outcome("/", &[]), "missing_key: ");
+        assert_eq!(outcome("/", &[("api-key", "good-key")]), "missing_key: ");
+        assert_eq!(outcome("/", &[("api_key", "bad-key")]), "unknown_key: key not known");
+        assert_eq!(outcome("/", &[("api_key", "old-key")]), "unknown_key k2: key expired");
+    }
+
+    #[test]
+    fn never_two() {
+        let twice = "ambiguous_key: more than one key field";
+        assert_eq!(outcome("/", &[("api_key", "good-key"), ("api_key", "good-key")]), twice);
+        assert_eq!(outcome("/", &[("api_key", "good-key"), ("x-api-key", "good-key")]), twice);
+        assert_eq!(outcome("/", &[("api_key", "good-key,good-key")]), "ambiguous_key: keys joined by a comma");
+    }
+
+    #[test]
+    fn never_malformed() {
+        let long = "k".repeat(257);
+        for value in ["", &long, "a b", "cl\u{e9}"] {
+            assert!(outcome("/", &[("api_key", value)]).starts_with("malformed_request"), "{value}");
+        }
+    }
+
+    #[test]
+    fn never_outside_its_field() {
+        let good = ("api_key", "good-key");
+        for target in ["/?api_key=x", "/?a=1&API_KEY=x", "/?x-api-key", "/?api%5Fkey=x", "/?a;apikey=x"] {
+            assert_eq!(outcome(target, &[good]), "key_in_url: key in the query", "{target}");
+        }
+        assert_eq!(outcome("/", &[good, ("cookie", "a=1; api_key=x")]), "key_in_url: key in a cookie");
+        assert_eq!(outcome("/?my_api_key=x", &[good]), "shop/k1");
+    }
+}

@@ -1,0 +1,75 @@
+//! Route: what a consumer may call. `deny` wins; a login is implied; no `allow` is everything.
+
+use super::Caller;
+use crate::denial::{Denial, DenyCode};
+use crate::request::RequestView;
+use crate::route::RouteRule;
+use crate::snapshot::SessionRules;
+
+/// The rule that allows the request, as written. `None` when the consumer has no `allow` at all.
+pub(super) fn check<'s>(
+    caller: Caller<'s>,
+    request: &RequestView<'_>,
+    session: &'s SessionRules,
+) -> Result<Option<&'s str>, Denial> {
+    let matching = |rules: &'s [RouteRule]| rules.iter().find(|rule| rule.matches(request.method, request.path()));
+    if matching(&caller.consumer.deny).is_some() {
+        return Err(Denial::because(DenyCode::ForbiddenRoute, "matches a deny rule"));
+    }
+    if let Some(login) = matching(&session.login_routes) {
+        return Ok(Some(login.as_str()));
+    }
+    match &caller.consumer.allow {
+        None => Ok(None),
+        Some(rules) => match matching(rules) {
+            Some(rule) => Ok(Some(rule.as_str())),
+            None => Err(Denial::because(DenyCode::ForbiddenRoute, "matches no allow rule")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::{Consumer, Credential};
+    use crate::request::Transport;
+    use crate::types::HttpVersion;
+    use std::net::Ipv4Addr;
+
+    fn outcome(allow: Option<&[&str]>, deny: &[&str], method: &str, target: &str) -> String {
+        let rules = |texts: &[&str]| texts.iter().map(|t| RouteRule::parse(t).unwrap()).collect::<Vec<_>>();
+        let consumer = Consumer {
+            name: "shop".into(),
+            credentials: vec![Credential { id: "k1".into(), digest: [0; 32], expires: None, enabled: true }],
+            allow_from: None,
+            allow: allow.map(rules),
+            deny: rules(deny),
+        };
+        let session =
+            SessionRules { token_from: vec![], login_routes: rules(&["POST /v1/login/user"]), pass_cookies: false };
+        let view = RequestView::new(
+            method.as_bytes(),
+            target.as_bytes(),
+            HttpVersion::Http11,
+            Ipv4Addr::LOCALHOST.into(),
+            Transport::Trusted,
+        );
+        let caller = Caller { consumer: &consumer, credential: &consumer.credentials[0] };
+        match check(caller, &view, &session) {
+            Ok(rule) => rule.unwrap_or("everything").to_owned(),
+            Err(denial) => denial.reason.to_owned(),
+        }
+    }
+
+    #[test]
+    fn allow_deny_and_the_implied_login() {
+        let allow: Option<&[&str]> = Some(&["GET /v1/*"]);
+        assert_eq!(outcome(None, &[], "PUT", "/v9/x"), "everything");
+        assert_eq!(outcome(allow, &[], "GET", "/v1/clients?page=2"), "GET /v1/*");
+        assert_eq!(outcome(allow, &[], "POST", "/v1/clients"), "matches no allow rule");
+        assert_eq!(outcome(allow, &[], "POST", "/v1/login/user"), "POST /v1/login/user");
+        assert_eq!(outcome(Some(&[]), &[], "GET", "/v1/clients"), "matches no allow rule");
+        assert_eq!(outcome(None, &["* /v1/secret*"], "GET", "/v1/secrets"), "matches a deny rule");
+        assert_eq!(outcome(allow, &["* /v1/login*"], "POST", "/v1/login/user"), "matches a deny rule");
+    }
+}

@@ -1,0 +1,151 @@
+//! Token: at most one access token in all the places where 8sens might look for one.
+//!
+//! Two tokens are an attack or a mistake: the gate would check one and 8sens might read the other.
+
+use crate::denial::{Denial, DenyCode};
+use crate::request::RequestView;
+
+/// Longest token that is looked at, in bytes.
+pub const MAX_TOKEN_LEN: usize = 4096;
+
+/// Refuses more than one token, or one that is not a token at all.
+pub(super) fn check(request: &RequestView<'_>) -> Result<(), Denial> {
+    if request.authorization.count() > 1 {
+        return Err(Denial::because(DenyCode::AmbiguousToken, "more than one Authorization field"));
+    }
+    let bearer = request.authorization.first().and_then(bearer);
+    let query = request.query().map_or(0, |query| query_tokens(query).count());
+    let found = request.access_token.count() + request.token.count() + usize::from(bearer.is_some()) + query;
+    if found > 1 {
+        return Err(Denial::because(DenyCode::AmbiguousToken, "more than one token"));
+    }
+    let in_headers = request.access_token.iter().chain(request.token.iter()).chain(bearer);
+    let in_query = request.query().into_iter().flat_map(query_tokens);
+    for token in in_headers.chain(in_query) {
+        if token.contains(&b',') {
+            return Err(Denial::because(DenyCode::AmbiguousToken, "tokens joined by a comma"));
+        }
+        if token.is_empty() || token.len() > MAX_TOKEN_LEN || !token.iter().all(u8::is_ascii_graphic) {
+            return Err(Denial::because(DenyCode::MalformedRequest, "token is empty, too long or not visible ASCII"));
+        }
+    }
+    Ok(())
+}
+
+/// The token of an `Authorization: Bearer …` value.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(6)?;
+    let rest_starts = rest.first().is_none_or(|b| matches!(b, b' ' | b'\t'));
+    (scheme.eq_ignore_ascii_case(b"bearer") && rest_starts).then(|| rest.trim_ascii())
+}
+
+/// True when an `Authorization` value carries a Bearer token.
+pub(crate) fn is_bearer(value: &[u8]) -> bool {
+    bearer(value).is_some()
+}
+
+/// The raw values of every `access_token` query parameter.
+fn query_tokens(query: &[u8]) -> impl Iterator<Item = &[u8]> {
+    query.split(|b| matches!(b, b'&' | b';')).filter_map(|pair| {
+        let mut parts = pair.splitn(2, |b| *b == b'=');
+        let name = parts.next().unwrap_or_default();
+        decoded_name_is(name, b"access_token").then(|| parts.next().unwrap_or_default())
+    })
+}
+
+/// True when a query has an `access_token` parameter.
+pub(crate) fn is_in_query(query: &[u8]) -> bool {
+    query_tokens(query).next().is_some()
+}
+
+/// True when a percent-encoded parameter name decodes to `wanted`, without regard to ASCII case. `+` counts as a blank.
+pub(crate) fn decoded_name_is(name: &[u8], wanted: &[u8]) -> bool {
+    let mut wanted = wanted.iter();
+    let mut rest = name;
+    while let Some((&byte, after)) = rest.split_first() {
+        let (decoded, after) = match (byte, after) {
+            (b'%', [high, low, after @ ..]) => {
+                let digit = |b: u8| char::from(b).to_digit(16);
+                match (digit(*high), digit(*low)) {
+                    (Some(h), Some(l)) => (u8::try_from(h * 16 + l).unwrap_or(b'%'), after),
+                    _ => return false,
+                }
+            }
+            _ => (byte, after),
+        };
+        if !wanted.next().is_some_and(|b| b.eq_ignore_ascii_case(&decoded)) {
+            return false;
+        }
+        rest = after;
+    }
+    wanted.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{FieldTable, Transport};
+    use crate::types::HttpVersion;
+    use std::net::Ipv4Addr;
+
+    fn outcome(target: &str, fields: &[(&str, &str)]) -> &'static str {
+        let table = FieldTable::new([], "x-forwarded-for");
+        let mut view = RequestView::new(
+            b"GET",
+            target.as_bytes(),
+            HttpVersion::Http11,
+            Ipv4Addr::LOCALHOST.into(),
+            Transport::Trusted,
+        );
+        for (name, value) in fields {
+            view.push_field(&table, name.as_bytes(), value.as_bytes());
+        }
+        check(&view).map_or_else(|denial| denial.code.as_str(), |()| "ok")
+    }
+
+    #[test]
+    fn none_or_one_passes() {
+        assert_eq!(outcome("/", &[]), "ok");
+        assert_eq!(outcome("/", &[("access_token", "t")]), "ok");
+        assert_eq!(outcome("/", &[("token", "t")]), "ok");
+        assert_eq!(outcome("/", &[("authorization", "Bearer t")]), "ok");
+        assert_eq!(outcome("/", &[("authorization", "Basic abc")]), "ok");
+        assert_eq!(outcome("/?access_token=t", &[]), "ok");
+    }
+
+    #[test]
+    fn two_in_any_places_are_ambiguous() {
+        let places: [(&str, Option<(&str, &str)>); 4] = [
+            ("/?access_token=t", None),
+            ("/", Some(("access_token", "t"))),
+            ("/", Some(("token", "t"))),
+            ("/", Some(("authorization", "bearer t"))),
+        ];
+        for (i, (target, first)) in places.iter().enumerate() {
+            for (other, second) in places.iter().skip(i + 1) {
+                let target = if target.len() > 1 { target } else { other };
+                let fields: Vec<_> = first.iter().chain(second).copied().collect();
+                assert_eq!(outcome(target, &fields), "ambiguous_token", "{target} {fields:?}");
+            }
+        }
+        for target in
+            ["/?access_token=a&access_token=b", "/?access_token=a;ACCESS_TOKEN=b", "/?access%5ftoken=a&access_token=b"]
+        {
+            assert_eq!(outcome(target, &[]), "ambiguous_token", "{target}");
+        }
+        assert_eq!(outcome("/", &[("token", "a,b")]), "ambiguous_token");
+        assert_eq!(outcome("/", &[("token", "a"), ("token", "a")]), "ambiguous_token");
+    }
+
+    #[test]
+    fn a_broken_token_is_malformed() {
+        for (target, fields) in [
+            ("/?access_token=", &[][..]),
+            ("/", &[("token", "")]),
+            ("/", &[("token", "a b")]),
+            ("/", &[("authorization", "Bearer")]),
+        ] {
+            assert_eq!(outcome(target, fields), "malformed_request", "{target} {fields:?}");
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! What the core may know of a request: plain borrowed data, filled in one pass over the fields.
+//!
+//! [`FieldTable`] is compiled from the configuration and says what role each field name plays. Whoever has read a request head,
+//! this gate's own HTTP/1 reader or Pingora's HTTP/2 one, pushes every field once and gets a [`RequestView`].
+
+use crate::types::HttpVersion;
+use std::net::IpAddr;
+
+/// The methods that are ever forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Patch,
+    Options,
+}
+
+impl Method {
+    /// Every method that is forwarded, in the order of the `Allow` field.
+    pub const ALL: [Self; 7] = [Self::Get, Self::Head, Self::Post, Self::Put, Self::Delete, Self::Patch, Self::Options];
+
+    /// The method of that exact name (RFC 9110 section 9.1: case-sensitive).
+    #[must_use]
+    pub fn from_bytes(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str().as_bytes() == name)
+    }
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Patch => "PATCH",
+            Self::Options => "OPTIONS",
+        }
+    }
+
+    /// True for everything but GET, HEAD and OPTIONS: 8sens may change something, so it is never sent twice.
+    #[must_use]
+    pub const fn is_write(self) -> bool {
+        !matches!(self, Self::Get | Self::Head | Self::Options)
+    }
+}
+
+/// What a header field means to the gate. A closed set: everything that is not listed is passed on untouched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldRole {
+    Host,
+    /// `api_key`, the one spelling.
+    Key,
+    /// Another spelling of the key that the configuration accepts.
+    KeyAlias,
+    /// A header that may carry the access token under its plain name, by its index among [`TokenPlace::ALL`].
+    Token(TokenPlace),
+    /// `Authorization`: a token place when its scheme is Bearer.
+    Authorization,
+    Cookie,
+    Connection,
+    ContentLength,
+    TransferEncoding,
+    Expect,
+    /// Fields that concern one connection only (RFC 9110 section 7.6.1), and those that ask for another protocol.
+    HopByHop,
+    /// The one field that trusted proxies use to name the client.
+    ClientAddress,
+    /// `X-Forwarded-Proto`, read on a `behind_proxy` listener.
+    ForwardedProto,
+    /// Any other field that claims to know where the request came from, or what its real method or target is.
+    Forwarding,
+    RequestId,
+    Via,
+    AcceptEncoding,
+}
+
+impl FieldRole {
+    /// True when a field of this role goes on to 8sens as it came. The others are dropped, and some are set anew.
+    #[must_use]
+    pub const fn is_forwarded(self) -> bool {
+        matches!(self, Self::ContentLength | Self::TransferEncoding | Self::AcceptEncoding)
+    }
+}
+
+/// A place in which an access token may travel. Which of them 8sens reads is not documented, so all are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TokenPlace {
+    /// Header field `access_token`.
+    AccessTokenHeader,
+    /// `Authorization: Bearer …` (RFC 6750 section 2.1).
+    Bearer,
+    /// Header field `token`.
+    TokenHeader,
+    /// Query parameter `access_token` (RFC 6750 section 2.3).
+    AccessTokenQuery,
+}
+
+impl TokenPlace {
+    pub const ALL: [Self; 4] = [Self::AccessTokenHeader, Self::Bearer, Self::TokenHeader, Self::AccessTokenQuery];
+
+    /// The word that names the place in `session.token_from`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessTokenHeader => "header:access_token",
+            Self::Bearer => "bearer",
+            Self::TokenHeader => "header:token",
+            Self::AccessTokenQuery => "query:access_token",
+        }
+    }
+
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|place| place.as_str() == word)
+    }
+}
+
+/// Name → role, compiled once for each configuration.
+#[derive(Clone, Debug)]
+pub struct FieldTable {
+    /// Lower-case names, grouped by length so that a lookup compares a handful at most.
+    by_len: Vec<Vec<(Box<[u8]>, FieldRole)>>,
+}
+
+/// Names that claim to know the request's origin, or override its method or target. Trusting any of them by accident has been
+/// an authentication bypass in several gateways, so a stranger's copy never reaches 8sens.
+const FORWARDING_FIELDS: &[&str] = &[
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-server",
+    "x-forwarded-prefix",
+    "x-forwarded-uri",
+    "x-forwarded-method",
+    "x-forwarded-by",
+    "x-forwarded-ssl",
+    "x-forwarded-scheme",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-original-url",
+    "x-original-uri",
+    "x-original-method",
+    "x-rewrite-url",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "front-end-https",
+];
+
+const HOP_BY_HOP_FIELDS: &[&str] = &[
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "upgrade",
+    "http2-settings",
+];
+
+impl FieldTable {
+    /// Compiles the table. `key_aliases` and `client_address` are names from the configuration, in any case.
+    #[must_use]
+    pub fn new<'n>(key_aliases: impl IntoIterator<Item = &'n str>, client_address: &str) -> Self {
+        let mut table = Self { by_len: Vec::new() };
+        let fixed = [
+            ("host", FieldRole::Host),
+            ("api_key", FieldRole::Key),
+            ("access_token", FieldRole::Token(TokenPlace::AccessTokenHeader)),
+            ("token", FieldRole::Token(TokenPlace::TokenHeader)),
+            ("authorization", FieldRole::Authorization),
+            ("cookie", FieldRole::Cookie),
+            ("connection", FieldRole::Connection),
+            ("content-length", FieldRole::ContentLength),
+            ("transfer-encoding", FieldRole::TransferEncoding),
+            ("expect", FieldRole::Expect),
+            ("x-request-id", FieldRole::RequestId),
+            ("via", FieldRole::Via),
+            ("accept-encoding", FieldRole::AcceptEncoding),
+        ];
+        table.insert(client_address, FieldRole::ClientAddress);
+        for (name, role) in fixed {
+            table.insert(name, role);
+        }
+        for alias in key_aliases {
+            table.insert(alias, FieldRole::KeyAlias);
+        }
+        table.insert("x-forwarded-proto", FieldRole::ForwardedProto);
+        for name in HOP_BY_HOP_FIELDS {
+            table.insert(name, FieldRole::HopByHop);
+        }
+        for name in FORWARDING_FIELDS {
+            table.insert(name, FieldRole::Forwarding);
+        }
+        table
+    }
+
+    /// The first role given to a name stays.
+    fn insert(&mut self, name: &str, role: FieldRole) {
+        if self.by_len.len() <= name.len() {
+            self.by_len.resize_with(name.len() + 1, Vec::new);
+        }
+        let bucket = &mut self.by_len[name.len()];
+        let name = name.to_ascii_lowercase();
+        if !bucket.iter().any(|(known, _)| **known == *name.as_bytes()) {
+            bucket.push((name.into_bytes().into(), role));
+        }
+    }
+
+    /// The role of a field name, compared without regard to ASCII case.
+    #[must_use]
+    pub fn role(&self, name: &[u8]) -> Option<FieldRole> {
+        let bucket = self.by_len.get(name.len())?;
+        bucket.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, role)| *role)
+    }
+}
+
+/// The values of one role: the first `N` as they stand, and how many there were in all.
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'a, const N: usize> {
+    kept: [&'a [u8]; N],
+    count: usize,
+}
+
+impl<const N: usize> Default for Values<'_, N> {
+    fn default() -> Self {
+        Self { kept: [b""; N], count: 0 }
+    }
+}
+
+impl<'a, const N: usize> Values<'a, N> {
+    fn push(&mut self, value: &'a [u8]) {
+        if let Some(slot) = self.kept.get_mut(self.count) {
+            *slot = value;
+        }
+        self.count += 1;
+    }
+
+    /// How many fields there were, kept or not.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The values that were kept, in order of arrival.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'_, 'a, N> {
+        self.kept.iter().take(self.count.min(N)).copied()
+    }
+
+    #[must_use]
+    pub fn first(&self) -> Option<&'a [u8]> {
+        self.iter().next()
+    }
+}
+
+/// How the body is delimited (RFC 9112 section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    None,
+    Length(u64),
+    Chunked,
+}
+
+/// How the request reached the listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Encrypted by the gate itself, or plain on a loopback listener.
+    Trusted,
+    /// A `plaintext = "lan"` listener: private sources only.
+    Lan,
+    /// A `plaintext = "behind_proxy"` listener: a trusted proxy that says https.
+    BehindProxy,
+}
+
+/// The request as the core sees it. Header values are trimmed of surrounding blanks; nothing is decoded.
+#[derive(Clone, Debug)]
+pub struct RequestView<'a> {
+    pub method: &'a [u8],
+    /// Origin-form target as received: path and query.
+    pub target: &'a [u8],
+    pub version: HttpVersion,
+    pub framing: Framing,
+    pub peer: IpAddr,
+    pub transport: Transport,
+    pub keys: Values<'a, 2>,
+    pub key_aliases: Values<'a, 1>,
+    pub access_token: Values<'a, 2>,
+    pub token: Values<'a, 2>,
+    pub authorization: Values<'a, 2>,
+    pub cookies: Values<'a, 8>,
+    pub connection: Values<'a, 4>,
+    pub expect: Values<'a, 1>,
+    pub client_address: Values<'a, 8>,
+    pub forwarded_proto: Values<'a, 1>,
+    pub request_id: Values<'a, 1>,
+    /// Fields named with a role of their own or not, in all.
+    pub field_count: usize,
+}
+
+impl<'a> RequestView<'a> {
+    /// A view without fields; push each field with [`RequestView::push_field`].
+    #[must_use]
+    pub fn new(method: &'a [u8], target: &'a [u8], version: HttpVersion, peer: IpAddr, transport: Transport) -> Self {
+        Self {
+            method,
+            target,
+            version,
+            framing: Framing::None,
+            peer,
+            transport,
+            keys: Values::default(),
+            key_aliases: Values::default(),
+            access_token: Values::default(),
+            token: Values::default(),
+            authorization: Values::default(),
+            cookies: Values::default(),
+            connection: Values::default(),
+            expect: Values::default(),
+            client_address: Values::default(),
+            forwarded_proto: Values::default(),
+            request_id: Values::default(),
+            field_count: 0,
+        }
+    }
+
+    /// Files one field under its role.
+    pub fn push_field(&mut self, table: &FieldTable, name: &[u8], value: &'a [u8]) {
+        self.field_count += 1;
+        match table.role(name) {
+            Some(FieldRole::Key) => self.keys.push(value),
+            Some(FieldRole::KeyAlias) => self.key_aliases.push(value),
+            Some(FieldRole::Token(TokenPlace::AccessTokenHeader)) => self.access_token.push(value),
+            Some(FieldRole::Token(_)) => self.token.push(value),
+            Some(FieldRole::Authorization) => self.authorization.push(value),
+            Some(FieldRole::Cookie) => self.cookies.push(value),
+            Some(FieldRole::Connection) => self.connection.push(value),
+            Some(FieldRole::Expect) => self.expect.push(value),
+            Some(FieldRole::ClientAddress) => self.client_address.push(value),
+            Some(FieldRole::ForwardedProto) => self.forwarded_proto.push(value),
+            Some(FieldRole::RequestId) => self.request_id.push(value),
+            _ => {}
+        }
+    }
+
+    /// The path of the target, without its query.
+    #[must_use]
+    pub fn path(&self) -> &'a [u8] {
+        split_target(self.target).0
+    }
+
+    /// The query of the target, without its `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&'a [u8]> {
+        split_target(self.target).1
+    }
+}
+
+/// Splits a target at its first `?`.
+#[must_use]
+pub fn split_target(target: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match target.iter().position(|b| *b == b'?') {
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+        None => (target, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn table() -> FieldTable {
+        FieldTable::new(["X-API-Key"], "X-Forwarded-For")
+    }
+
+    #[test]
+    fn roles_ignore_case_but_not_spelling() {
+        let table = table();
+        assert_eq!(table.role(b"API_KEY"), Some(FieldRole::Key));
+        assert_eq!(table.role(b"x-api-key"), Some(FieldRole::KeyAlias));
+        assert_eq!(table.role(b"api-key"), None);
+        assert_eq!(table.role(b"x-forwarded-for"), Some(FieldRole::ClientAddress));
+        assert_eq!(table.role(b"X-Real-IP"), Some(FieldRole::Forwarding));
+        assert_eq!(table.role(&[b'x'; 4096]), None);
+    }
+
+    #[test]
+    fn values_keep_counting_past_their_room() {
+        let table = table();
+        let mut view =
+            RequestView::new(b"GET", b"/a?b=c?d", HttpVersion::Http11, Ipv4Addr::LOCALHOST.into(), Transport::Trusted);
+        for value in [&b"one"[..], b"two", b"three"] {
+            view.push_field(&table, b"api_key", value);
+        }
+        assert_eq!(view.keys.count(), 3);
+        assert_eq!(view.keys.iter().collect::<Vec<_>>(), [&b"one"[..], b"two"]);
+        assert_eq!(view.path(), b"/a");
+        assert_eq!(view.query(), Some(&b"b=c?d"[..]));
+    }
+}
