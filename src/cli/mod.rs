@@ -1,0 +1,5 @@
+//! The commands an admin types, one file each. stdout is data, stderr is talk.
+
+mod exit;
+
+pub use exit::Exit;
