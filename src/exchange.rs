@@ -60,6 +60,8 @@ pub struct FieldEdits {
     pub pass_cookies: bool,
     /// The client IP for `X-Forwarded-For`; every forwarding field is rebuilt from it.
     pub client_ip: IpAddr,
+    /// Whether the caller's side was encrypted, for `X-Forwarded-Proto`.
+    pub https: bool,
     pub request_id: RequestId,
 }
 
@@ -286,6 +288,7 @@ impl Exchange {
                 token_from: session.token_from.clone(),
                 pass_cookies: session.pass_cookies,
                 client_ip: self.client.address,
+                https: request.transport == crate::request::Transport::BehindProxy,
                 request_id: self.request_id.clone(),
             },
             resend: if method.is_write() { Resend::Never } else { Resend::OnceIfReusedConnectionClosed },

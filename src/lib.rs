@@ -13,18 +13,25 @@
 //! [`sandbox`], [`platform`]. [`config`] turns the TOML file into a snapshot, [`server`] puts everything together, [`cli`] is what an
 //! admin types, [`text`] is what an admin reads. `tests/architecture.rs` holds who may name whom.
 
+pub mod admin;
+pub mod chunked;
 pub mod cli;
 pub mod client_ip;
 pub mod clock;
 pub mod config;
 pub mod consumer;
+pub mod control;
 pub mod denial;
 pub mod exchange;
 pub mod head;
 pub mod path;
+pub mod platform;
 pub mod policy;
+pub mod proxy;
 pub mod request;
 pub mod route;
+pub mod server;
 pub mod snapshot;
+pub mod telemetry;
 pub mod text;
 pub mod types;

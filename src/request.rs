@@ -74,15 +74,13 @@ pub enum FieldRole {
     /// Any other field that claims to know where the request came from, or what its real method or target is.
     Forwarding,
     RequestId,
-    Via,
-    AcceptEncoding,
 }
 
 impl FieldRole {
     /// True when a field of this role goes on to 8sens as it came. The others are dropped, and some are set anew.
     #[must_use]
     pub const fn is_forwarded(self) -> bool {
-        matches!(self, Self::ContentLength | Self::TransferEncoding | Self::AcceptEncoding)
+        matches!(self, Self::ContentLength | Self::TransferEncoding)
     }
 }
 
@@ -183,8 +181,6 @@ impl FieldTable {
             ("transfer-encoding", FieldRole::TransferEncoding),
             ("expect", FieldRole::Expect),
             ("x-request-id", FieldRole::RequestId),
-            ("via", FieldRole::Via),
-            ("accept-encoding", FieldRole::AcceptEncoding),
         ];
         table.insert(client_address, FieldRole::ClientAddress);
         for (name, role) in fixed {

@@ -1,0 +1,39 @@
+# Every command of this project. CI runs the same ones.
+
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+# What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package.
+NEEDS := cmake:cmake curl:curl
+
+.PHONY: help deps demo test check fmt
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+deps: ## Install what a fresh Debian lacks (as root), or say what to install
+	@missing=""; for need in $(NEEDS); do command -v "$${need%%:*}" >/dev/null 2>&1 || missing="$$missing $${need##*:}"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	else \
+		echo "missing:$$missing — run: sudo apt-get install$$missing" >&2; exit 69; \
+	fi
+
+demo: deps ## Sandbox, gate and two consumers on loopback, with commands to paste
+	$(CARGO) run --quiet -- demo
+
+# nextest where it is installed, cargo's own runner elsewhere; the same profile and the same build either way.
+test: deps ## Every test
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		$(CARGO) nextest run --no-fail-fast; \
+	else \
+		$(CARGO) test --no-fail-fast --lib --bins --tests; \
+	fi
+
+check: deps ## Format, lints and documentation
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --quiet
+
+fmt: ## Format the code
+	$(CARGO) fmt

@@ -1,0 +1,175 @@
+//! The chunked transfer coding (RFC 9112 section 7.1), followed byte by byte to find where a body ends.
+//!
+//! The scanner does not decode: it says how many of the bytes belong to the body and refuses every spelling that another program could
+//! read with another length. Whoever decodes behind it sees only bodies that this one accepted.
+
+/// Most bytes that chunk extensions, size lines and trailers of one body may take beyond its data, before the ratio below counts.
+const OVERHEAD_FLOOR: u64 = 8 * 1024;
+
+/// Most overhead bytes for each byte of data, once the floor is passed: one-byte chunks without extensions cost five.
+const OVERHEAD_RATIO: u64 = 16;
+
+/// A body that cannot be followed safely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidChunk(pub &'static str);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Before the first digit of a size.
+    SizeStart,
+    Size,
+    Extension,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    /// At the start of a trailer line.
+    TrailerStart,
+    Trailer,
+    TrailerLf,
+    EndLf,
+    Done,
+}
+
+/// Follows one chunked body across any number of reads.
+#[derive(Clone, Debug)]
+pub struct ChunkScanner {
+    state: State,
+    /// The size being read, then the data bytes still to come.
+    size: u64,
+    digits: u8,
+    data: u64,
+    overhead: u64,
+}
+
+impl Default for ChunkScanner {
+    fn default() -> Self {
+        Self { state: State::SizeStart, size: 0, digits: 0, data: 0, overhead: 0 }
+    }
+}
+
+impl ChunkScanner {
+    /// True once the last byte of the body was seen.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Follows `bytes` and returns how many of them belong to the body. Fewer than all only when the body ended.
+    pub fn follow(&mut self, bytes: &[u8]) -> Result<usize, InvalidChunk> {
+        let mut at = 0;
+        while at < bytes.len() && self.state != State::Done {
+            if self.state == State::Data {
+                let take = self.size.min((bytes.len() - at) as u64);
+                self.size -= take;
+                self.data += take;
+                // `take` is at most the length of a slice.
+                at += usize::try_from(take).unwrap_or(usize::MAX);
+                if self.size == 0 {
+                    self.state = State::DataCr;
+                }
+                continue;
+            }
+            self.state = self.step(bytes[at])?;
+            at += 1;
+            self.overhead += 1;
+            if self.overhead > OVERHEAD_FLOOR.max(self.data.saturating_mul(OVERHEAD_RATIO)) {
+                return Err(InvalidChunk("more overhead than data in a chunked body"));
+            }
+        }
+        Ok(at)
+    }
+
+    fn step(&mut self, byte: u8) -> Result<State, InvalidChunk> {
+        match (self.state, byte) {
+            (State::SizeStart | State::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => self.digit(byte),
+            (State::SizeStart, _) => Err(InvalidChunk("chunk size is not a number")),
+            (State::Size, b';') => Ok(State::Extension),
+            (State::Size | State::Extension, b'\r') => Ok(State::SizeLf),
+            (State::Size, _) => Err(InvalidChunk("chunk size is not a number")),
+            (State::Extension | State::Trailer, b'\t' | 0x20..=0x7e | 0x80..=0xff) => Ok(self.state),
+            (State::Extension, _) => Err(InvalidChunk("control byte in a chunk extension")),
+            (State::SizeLf, b'\n') => {
+                self.digits = 0;
+                Ok(if self.size == 0 { State::TrailerStart } else { State::Data })
+            }
+            (State::DataCr, b'\r') => Ok(State::DataLf),
+            (State::DataLf, b'\n') => Ok(State::SizeStart),
+            (State::DataCr | State::DataLf, _) => Err(InvalidChunk("chunk data longer than its size")),
+            (State::TrailerStart, b'\r') => Ok(State::EndLf),
+            (State::TrailerStart, byte) if byte.is_ascii_graphic() && byte != b':' => Ok(State::Trailer),
+            (State::Trailer, b'\r') => Ok(State::TrailerLf),
+            (State::TrailerLf, b'\n') => Ok(State::TrailerStart),
+            (State::EndLf, b'\n') => Ok(State::Done),
+            (State::SizeLf | State::TrailerLf | State::EndLf, _) => Err(InvalidChunk("bare CR in a chunked body")),
+            (State::TrailerStart | State::Trailer, _) => Err(InvalidChunk("trailer cannot be parsed")),
+            (State::Data | State::Done, _) => Ok(self.state),
+        }
+    }
+
+    /// Takes one digit of a size. Fifteen digits are far beyond any body limit and cannot overflow.
+    fn digit(&mut self, byte: u8) -> Result<State, InvalidChunk> {
+        self.digits += 1;
+        if self.digits > 15 {
+            return Err(InvalidChunk("chunk size has too many digits"));
+        }
+        if self.digits == 1 {
+            self.size = 0;
+        }
+        self.size = self.size * 16 + u64::from(char::from(byte).to_digit(16).unwrap_or(0));
+        Ok(State::Size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn outcome(bytes: &[u8]) -> Result<(usize, bool), &'static str> {
+        let mut scanner = ChunkScanner::default();
+        scanner.follow(bytes).map(|len| (len, scanner.is_done())).map_err(|e| e.0)
+    }
+
+    #[test]
+    fn bodies_end_where_they_end() {
+        assert_eq!(outcome(b"0\r\n\r\nGET"), Ok((5, true)));
+        assert_eq!(outcome(b"3\r\nabc\r\n0\r\n\r\nrest"), Ok((13, true)));
+        assert_eq!(outcome(b"A;x=1\r\n0123456789\r\n00\r\nX: y\r\n\r\n"), Ok((31, true)));
+        assert_eq!(outcome(b"3\r\nab"), Ok((5, false)));
+    }
+
+    #[test]
+    fn odd_spellings_are_refused() {
+        for bytes in [
+            &b"\r\n"[..], b"0x3\r\nabc", b"+3\r\nabc", b"-1\r\n", b" 3\r\n", b"3 \r\nabc", b"3\nabc", b"3\r\nabcd\r\n", b"3\r\nabc\n",
+            b"3\r\nabc\r0", b"3;a\nb\r\n", b"3;\x01\r\n", b"1000000000000000\r\n", b"0\r\n : x\r\n\r\n", b"0\r\nX: \0\r\n\r\n", b"0\r\n\n", b";\r\n",
+        ] {
+            assert!(outcome(bytes).is_err(), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn overhead_is_bounded() {
+        let flood = [b"1;".to_vec(), vec![b'a'; 9000], b"\r\n".to_vec()].concat();
+        assert!(outcome(&flood).is_err());
+        let tiny_chunks = b"1\r\na\r\n".repeat(10_000);
+        assert!(outcome(&tiny_chunks).is_ok());
+        let trailers = [b"0\r\n".to_vec(), b"X: y\r\n".repeat(3000)].concat();
+        assert!(outcome(&trailers).is_err());
+    }
+
+    proptest! {
+        /// Cutting the bytes anywhere changes nothing.
+        #[test]
+        fn cuts_do_not_matter(bytes in proptest::collection::vec(prop_oneof![Just(b'0'), Just(b'3'), Just(b'\r'), Just(b'\n'), Just(b';'), any::<u8>()], 0..40), cut in 0usize..40) {
+            let cut = cut.min(bytes.len());
+            let mut scanner = ChunkScanner::default();
+            let pieces = scanner.follow(&bytes[..cut]).and_then(|first| {
+                let rest = if first < cut { 0 } else { scanner.follow(&bytes[cut..])? };
+                Ok((first + rest, scanner.is_done()))
+            });
+            prop_assert_eq!(pieces.map_err(|e| e.0), outcome(&bytes));
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The help of every command and option, in both languages.
+
+use crate::text;
+use crate::text::{Lang, Text};
+use clap::{Arg, ArgAction, Command};
+
+/// Gives a command tree its texts in one language.
+pub(super) fn localised(command: Command, lang: Lang) -> Command {
+    let heading = text! { en: "Usage:", fr: "Utilisation :" };
+    let commands = text! { en: "Commands", fr: "Commandes" };
+    let command = command
+        .disable_help_subcommand(true)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .arg(Arg::new("help").short('h').long("help").action(ArgAction::Help).global(true))
+        .arg(Arg::new("version").short('V').long("version").action(ArgAction::Version));
+    translate(command, "", lang, &heading, &commands)
+}
+
+fn translate(command: Command, path: &str, lang: Lang, heading: &Text, commands: &Text) -> Command {
+    let here = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path} {name}") };
+    let own = if path.is_empty() { "sensgate" } else { path };
+    let usage = heading.in_lang(lang);
+    let mut command = command
+        .help_template(format!("{{about}}\n\n{usage} {{usage}}\n\n{{all-args}}"))
+        .subcommand_help_heading(commands.in_lang(lang).to_owned())
+        .mut_args(|arg| {
+            let text = option(&here(&format!("--{}", arg.get_id()))).or_else(|| option(&format!("--{}", arg.get_id())));
+            match text {
+                Some(text) => arg.help(text.in_lang(lang).to_owned()).help_heading("Options"),
+                None => arg,
+            }
+        });
+    if let Some(text) = about(own) {
+        command = command.about(text.in_lang(lang).to_owned());
+    }
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for name in names {
+        let path = here(&name);
+        command = command.mut_subcommand(name, |sub| translate(sub, &path, lang, heading, commands));
+    }
+    command
+}
+
+/// What a command is for.
+fn about(command: &str) -> Option<Text> {
+    Some(match command {
+        "sensgate" => text! {
+            en: "The gate in front of the REST port of 8sens",
+            fr: "La porte d'entrée du port REST de 8sens",
+        },
+        "run" => text! { en: "Serve until SIGTERM", fr: "Servir jusqu'à SIGTERM" },
+        "check" => text! {
+            en: "Check a configuration and show every problem at once",
+            fr: "Vérifier une configuration et montrer tous les problèmes à la fois",
+        },
+        "demo" => text! {
+            en: "Start a sandbox, a gate and two consumers on loopback",
+            fr: "Lancer un bac à sable, une porte et deux consommateurs en local",
+        },
+        "keys" => text! { en: "Make API keys for consumers", fr: "Créer des clés d'API pour les consommateurs" },
+        "keys new" => text! {
+            en: "Make a key, show it once, and print the line for the configuration",
+            fr: "Créer une clé, la montrer une seule fois, et imprimer la ligne à mettre dans la configuration",
+        },
+        "sandbox" => text! {
+            en: "Stand in for the 8sens REST server. Every route but the login is our assumption",
+            fr: "Tenir lieu de serveur REST 8sens. Toute route autre que le login est une supposition",
+        },
+        "version" => text! { en: "Print the version", fr: "Afficher la version" },
+        _ => return None,
+    })
+}
+
+/// What an option does: `command --option`, or `--option` where it is the same everywhere.
+fn option(name: &str) -> Option<Text> {
+    Some(match name {
+        "--help" => text! { en: "Show this help", fr: "Afficher cette aide" },
+        "--version" => text! { en: "Print the version", fr: "Afficher la version" },
+        "--lang" => text! { en: "Language of messages [default: from LANG]", fr: "Langue des messages [défaut : selon LANG]" },
+        "--test" => text! { en: "Check the configuration, as `check` does", fr: "Vérifier la configuration, comme `check`" },
+        "sandbox --config" => text! { en: "The sandbox's settings", fr: "Les réglages du bac à sable" },
+        "--config" => text! { en: "The configuration file", fr: "Le fichier de configuration" },
+        "check --strict" => text! { en: "Fail on warnings too", fr: "Échouer aussi sur les avertissements" },
+        "--format" => text! { en: "How to print data", fr: "Format des données imprimées" },
+        "demo --once" => text! {
+            en: "Play a whole visit, show what was expected and seen, and end",
+            fr: "Jouer une visite entière, montrer l'attendu et le constaté, puis finir",
+        },
+        "keys new --consumer" => text! { en: "Whom the key is for", fr: "À qui la clé est destinée" },
+        "keys new --id" => text! { en: "The id of the key, shown in logs", fr: "L'identifiant de la clé, visible dans les journaux" },
+        "keys new --expires" => text! {
+            en: "Last day on which the key is valid, UTC [default: in one year]",
+            fr: "Dernier jour de validité de la clé, UTC [défaut : dans un an]",
+        },
+        "keys new --no_expiry" => text! { en: "Make a key that never expires", fr: "Créer une clé qui n'expire jamais" },
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn untranslated(command: &Command, path: &str, missing: &mut Vec<String>) {
+        if command.get_about().is_none() {
+            missing.push(format!("{path}: about"));
+        }
+        for arg in command.get_arguments().filter(|arg| arg.get_help().is_none()) {
+            missing.push(format!("{path} --{}", arg.get_id()));
+        }
+        for sub in command.get_subcommands() {
+            untranslated(sub, &format!("{path} {}", sub.get_name()), missing);
+        }
+    }
+
+    #[test]
+    fn every_command_and_option_has_its_text() {
+        let mut missing = Vec::new();
+        untranslated(&localised(super::super::Cli::command(), Lang::Fr), "", &mut missing);
+        assert_eq!(missing, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        localised(super::super::Cli::command(), Lang::En).debug_assert();
+    }
+
+    #[test]
+    fn help_is_in_french() {
+        let help = localised(super::super::Cli::command(), Lang::Fr).render_help().to_string();
+        assert!(help.contains("Utilisation :") && help.contains("Commandes:"), "{help}");
+        assert!(help.contains("Servir jusqu'à SIGTERM"), "{help}");
+    }
+}

@@ -1,0 +1,68 @@
+//! `run`: the gate itself.
+
+use super::Exit;
+use crate::config;
+use crate::platform;
+use crate::server::{BoundGate, StartError};
+use crate::telemetry::application_log;
+use crate::text;
+use crate::text::{Lang, Text};
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+#[derive(clap::Args, Debug)]
+pub struct RunArgs {
+    /// The configuration file
+    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Serves until SIGTERM or SIGINT.
+#[must_use]
+pub fn run(args: &RunArgs, lang: Lang) -> Exit {
+    let loaded = match config::load(&args.config) {
+        Ok(loaded) => loaded,
+        Err(report) => {
+            eprint!("{}", report.render(lang, super::stderr_has_colour()));
+            return Exit::Config;
+        }
+    };
+    eprint!("{}", loaded.warnings.render(lang, super::stderr_has_colour()));
+    application_log::init(loaded.settings.log.level);
+    let gate = match BoundGate::bind(loaded.settings, Some(args.config.clone())) {
+        Ok(gate) => gate,
+        Err(error) => return failed(&error, lang),
+    };
+    for address in gate.addresses() {
+        super::talk(&text! { en: "listening on {address}", fr: "à l'écoute sur {address}" }, lang);
+    }
+    if let Some(address) = gate.admin_address() {
+        super::talk(&text! { en: "admin pages on http://{address}", fr: "pages d'administration sur http://{address}" }, lang);
+    }
+    match gate.run(platform::commands_from_signals()) {
+        Ok(()) => Exit::Ok,
+        Err(error) => failed(&error, lang),
+    }
+}
+
+/// Says why the gate did not start.
+pub(super) fn failed(error: &StartError, lang: Lang) -> Exit {
+    let (text, exit): (Text, Exit) = match error {
+        StartError::Bind(address, error) if error.kind() == ErrorKind::PermissionDenied => (
+            text! {
+                en: "error: no permission to listen on {address}; ports below 1024 need CAP_NET_BIND_SERVICE",
+                fr: "erreur : pas le droit d'écouter sur {address} ; les ports sous 1024 demandent CAP_NET_BIND_SERVICE",
+            },
+            Exit::Permission,
+        ),
+        StartError::Bind(address, error) => {
+            (text! { en: "error: cannot listen on {address}: {error}", fr: "erreur : impossible d'écouter sur {address} : {error}" }, Exit::Unavailable)
+        }
+        StartError::AccessLog(error) => {
+            (text! { en: "error: cannot open the access log: {error}", fr: "erreur : impossible d'ouvrir le journal d'accès : {error}" }, Exit::Unavailable)
+        }
+        StartError::Runtime(error) => (text! { en: "error: cannot start: {error}", fr: "erreur : démarrage impossible : {error}" }, Exit::Failure),
+    };
+    super::talk(&text, lang);
+    exit
+}

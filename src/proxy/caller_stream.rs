@@ -1,0 +1,316 @@
+//! A downstream connection cut into requests.
+//!
+//! Pingora is handed this in place of the socket and sees the bytes of exactly one request: past its end it can neither read the next
+//! one by mistake nor abort the current one because more bytes came. The stream also knows what Pingora cannot be told: a write whose
+//! body is complete goes on when its caller leaves, a caller that stops reading is cut off, and a chunked body is followed strictly.
+
+use crate::chunked::ChunkScanner;
+use crate::request::Framing;
+use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::tls::{ALPN, SslDigest};
+use pingora_core::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+/// Bytes read from the socket at a time, and kept of a next request while one is under way.
+const READ_SIZE: usize = 4096;
+
+/// What the stream has seen of its caller during one request, shared with whoever finishes the exchange.
+#[derive(Debug, Default)]
+pub struct CallerState {
+    left: AtomicBool,
+    bad_chunk: AtomicBool,
+}
+
+impl CallerState {
+    /// The caller closed or lost the connection before its answer was complete.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    /// The chunked request body was not well-formed.
+    #[must_use]
+    pub fn sent_bad_chunk(&self) -> bool {
+        self.bad_chunk.load(Ordering::Relaxed)
+    }
+}
+
+/// How much of the connection belongs to the request under way.
+#[derive(Debug)]
+enum Window {
+    /// This many bytes: the head, and the body of known length.
+    Exactly(u64),
+    /// The head's bytes, then a chunked body.
+    Chunked(u64, ChunkScanner),
+}
+
+/// One downstream connection.
+pub struct CallerStream {
+    inner: Stream,
+    /// Read from the socket and not yet part of any request.
+    buffer: BytesMut,
+    window: Window,
+    /// The caller sends no more: FIN, or an error.
+    read_closed: bool,
+    /// The request under way changes something, so it must run to its answer.
+    outlives_caller: bool,
+    state: Arc<CallerState>,
+    write_timeout: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl CallerStream {
+    #[must_use]
+    pub fn new(inner: Stream, write_timeout: Duration) -> Self {
+        Self {
+            inner,
+            buffer: BytesMut::new(),
+            window: Window::Exactly(0),
+            read_closed: false,
+            outlives_caller: false,
+            state: Arc::default(),
+            write_timeout,
+            stalled: None,
+        }
+    }
+
+    /// The address of the other end.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.inner.get_socket_digest().and_then(|digest| digest.peer_addr().and_then(|peer| peer.as_inet().copied()))
+    }
+
+    /// What was read and belongs to no request yet.
+    #[must_use]
+    pub fn buffered(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Reads more into the buffer; 0 is the end of the stream. The buffer's memory is given back while the connection is idle.
+    pub async fn fill(&mut self) -> io::Result<usize> {
+        if self.read_closed {
+            return Ok(0);
+        }
+        self.buffer.reserve(READ_SIZE);
+        let read = self.inner.read_buf(&mut self.buffer).await?;
+        self.read_closed = read == 0;
+        Ok(read)
+    }
+
+    /// Takes `len` buffered bytes away: part of a request that nobody will read.
+    pub fn discard(&mut self, len: usize) {
+        self.buffer.advance(len.min(self.buffer.len()));
+    }
+
+    /// Opens the window for one request whose head is the first `head_len` buffered bytes.
+    pub fn open_request(&mut self, head_len: usize, framing: Framing, is_write: bool) -> Arc<CallerState> {
+        let head = head_len as u64;
+        self.window = match framing {
+            Framing::None => Window::Exactly(head),
+            Framing::Length(body) => Window::Exactly(head.saturating_add(body)),
+            Framing::Chunked => Window::Chunked(head, ChunkScanner::default()),
+        };
+        self.outlives_caller = is_write;
+        self.state = Arc::default();
+        Arc::clone(&self.state)
+    }
+
+    /// True when the connection can carry another request after the one that was just served.
+    #[must_use]
+    pub fn is_reusable(&self) -> bool {
+        self.window_is_done() && !self.state.has_left() && !(self.read_closed && self.buffer.is_empty())
+    }
+
+    fn window_is_done(&self) -> bool {
+        match &self.window {
+            Window::Exactly(left) => *left == 0,
+            Window::Chunked(head, scanner) => *head == 0 && scanner.is_done(),
+        }
+    }
+
+    /// How many of `bytes`, which come next on the connection, belong to the request; those are counted off the window.
+    fn claim(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.window {
+            Window::Exactly(left) | Window::Chunked(left, _) if *left > 0 => {
+                let take = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= take as u64;
+                Ok(take)
+            }
+            Window::Exactly(_) => Ok(0),
+            Window::Chunked(_, scanner) => scanner.follow(bytes).map_err(|invalid| {
+                self.state.bad_chunk.store(true, Ordering::Relaxed);
+                io::Error::new(io::ErrorKind::InvalidData, invalid.0)
+            }),
+        }
+    }
+
+    /// Serves the request under way: buffered bytes first, then the socket.
+    fn poll_request(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.buffer.is_empty() {
+            let before = self.buffer.len();
+            ready!(self.poll_fill(cx))?;
+            if self.buffer.len() == before {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let bytes = self.buffer.split_to(self.buffer.len().min(out.remaining()));
+        let taken = self.claim(&bytes)?;
+        out.put_slice(&bytes[..taken]);
+        if taken < bytes.len() {
+            let mut rest = BytesMut::from(&bytes[taken..]);
+            rest.unsplit(self.buffer.split());
+            self.buffer = rest;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once from the socket into the buffer; an unchanged buffer is the end of the stream.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.read_closed {
+            return Poll::Ready(Ok(()));
+        }
+        let mut chunk = [0u8; READ_SIZE];
+        let mut chunk = ReadBuf::new(&mut chunk);
+        match ready!(Pin::new(&mut self.inner).poll_read(cx, &mut chunk)) {
+            Ok(()) => {
+                self.read_closed = chunk.filled().is_empty();
+                self.buffer.extend_from_slice(chunk.filled());
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => {
+                self.read_closed = true;
+                self.state.left.store(true, Ordering::Relaxed);
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    /// The whole request was read: only the caller's leaving is of interest, and bytes of a next request are kept for later.
+    fn poll_leaving(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.buffer.len() < READ_SIZE && !self.read_closed {
+            let outcome = ready!(self.poll_fill(cx));
+            if self.outlives_caller {
+                continue;
+            }
+            outcome?;
+        }
+        if !self.read_closed || !self.buffer.is_empty() {
+            return Poll::Pending;
+        }
+        self.state.left.store(true, Ordering::Relaxed);
+        if self.outlives_caller { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    /// Turns a write that makes no progress for too long into an error.
+    fn guard<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match outcome {
+            Poll::Pending => {
+                let timeout = self.write_timeout;
+                let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+                ready!(stalled.as_mut().poll(cx));
+                self.state.left.store(true, Ordering::Relaxed);
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller takes nothing of its answer")))
+            }
+            Poll::Ready(outcome) => {
+                self.stalled = None;
+                if outcome.is_err() {
+                    self.state.left.store(true, Ordering::Relaxed);
+                }
+                Poll::Ready(outcome)
+            }
+        }
+    }
+}
+
+impl AsyncRead for CallerStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.window_is_done() { self.poll_leaving(cx) } else { self.poll_request(cx, out) }
+    }
+}
+
+impl AsyncWrite for CallerStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        match ready!(self.guard(cx, outcome)) {
+            Err(_) if self.outlives_caller => Poll::Ready(Ok(bytes.len())),
+            outcome => Poll::Ready(outcome),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.inner).poll_flush(cx);
+        match ready!(self.guard(cx, outcome)) {
+            Err(_) if self.outlives_caller => Poll::Ready(Ok(())),
+            outcome => Poll::Ready(outcome),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.guard(cx, outcome)
+    }
+}
+
+#[async_trait]
+impl Shutdown for CallerStream {
+    async fn shutdown(&mut self) {
+        self.inner.shutdown().await;
+    }
+}
+
+impl UniqueID for CallerStream {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for CallerStream {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl Peek for CallerStream {}
+
+impl GetTimingDigest for CallerStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for CallerStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for CallerStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+}
+
+/// Never shows bytes: they hold keys.
+impl fmt::Debug for CallerStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallerStream").field("buffered", &self.buffer.len()).finish_non_exhaustive()
+    }
+}

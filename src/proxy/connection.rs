@@ -1,0 +1,394 @@
+//! One downstream connection, owned from its first byte.
+//!
+//! The loop reads each head itself, under a deadline for the whole head, scans it strictly and asks the exchange. A refusal is written
+//! here and never reaches Pingora; an admitted request is handed to Pingora as a stream of exactly that request, and the connection
+//! comes back for the next one.
+
+use super::caller_stream::CallerStream;
+use super::hooks::{Handoff, Hooks};
+use super::reply::{Problem, http_date};
+use super::ticket::Ticket;
+use crate::clock;
+use crate::config::Settings;
+use crate::denial::{Denial, DenyCode};
+use crate::exchange::{Exchange, ForwardPlan, Outcome, Step, has_body};
+use crate::head::{self, Fragment, Origin, Scan};
+use crate::request::{Framing, Transport};
+use crate::telemetry::Telemetry;
+use crate::telemetry::metrics::{ConnectionOutcome, OpenConnection};
+use crate::types::RequestId;
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
+use pingora_core::protocols::Stream;
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::server::ShutdownWatch;
+use pingora_proxy::HttpProxy;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Most bytes of an unwanted request body that are read to keep a connection usable after a refusal.
+const DRAIN_MAX: u64 = 64 * 1024;
+
+/// How long such a body, or the end of a connection that is being closed, is waited for.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Everything the listeners share.
+#[derive(Debug)]
+pub struct Shared {
+    pub settings: ArcSwap<Settings>,
+    pub telemetry: Arc<Telemetry>,
+    /// Open downstream connections of all listeners.
+    open: AtomicUsize,
+    /// Told each time a connection ends.
+    ended: Notify,
+}
+
+impl Shared {
+    #[must_use]
+    pub fn new(settings: Settings, telemetry: Arc<Telemetry>) -> Self {
+        Self { settings: ArcSwap::from_pointee(settings), telemetry, open: AtomicUsize::new(0), ended: Notify::new() }
+    }
+
+    /// Open downstream connections of all listeners.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Waits until no downstream connection is open.
+    pub async fn wait_until_idle(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.open_connections() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Takes a place for one connection, or none when all are taken.
+    fn admit(self: &Arc<Self>) -> Option<Permit> {
+        let max = self.settings.load().connections.max;
+        let taken = self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| (open < max).then_some(open + 1));
+        let gauge = taken.is_ok().then(|| self.telemetry.metrics.connection())?;
+        Some(Permit { shared: Arc::clone(self), _gauge: gauge })
+    }
+}
+
+/// A place for one connection, given back on drop.
+#[derive(Debug)]
+struct Permit {
+    shared: Arc<Shared>,
+    _gauge: OpenConnection,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.shared.open.fetch_sub(1, Ordering::AcqRel);
+        self.shared.ended.notify_waiters();
+    }
+}
+
+/// The application behind one traffic listener.
+pub struct Connections {
+    shared: Arc<Shared>,
+    proxy: Arc<HttpProxy<Hooks>>,
+    transport: Transport,
+}
+
+impl Connections {
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, proxy: Arc<HttpProxy<Hooks>>, transport: Transport) -> Self {
+        Self { shared, proxy, transport }
+    }
+}
+
+#[async_trait]
+impl ServerApp for Connections {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let permit = self.shared.admit();
+        let settings = self.shared.settings.load_full();
+        let caller = CallerStream::new(stream, settings.connections.write_timeout);
+        let peer = caller.peer().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+        let origin = Origin { peer, transport: self.transport };
+        let mut connection = Connection { app: self, origin, shutdown: shutdown.clone(), served: 0 };
+        if permit.is_none() {
+            self.shared.telemetry.metrics.connection_ended(ConnectionOutcome::Refused);
+            connection.turn_away(caller).await;
+            return None;
+        }
+        let outcome = connection.serve(caller).await;
+        self.shared.telemetry.metrics.connection_ended(outcome);
+        None
+    }
+
+    async fn cleanup(&self) {
+        self.proxy.http_cleanup().await;
+    }
+}
+
+/// What reading the next head came to.
+enum Next {
+    /// A whole head stands in the buffer and was decided on.
+    Request { head_len: usize, framing: Framing, is_head: bool, expects_continue: bool, closes: bool, exchange: Box<Exchange>, step: Step },
+    /// A head that cannot be used.
+    Refused { exchange: Box<Exchange>, denial: Denial, is_head: bool },
+    /// Closed, idle for too long, or the gate is ending.
+    End(ConnectionOutcome),
+}
+
+/// One connection being served.
+struct Connection<'a> {
+    app: &'a Arc<Connections>,
+    origin: Origin,
+    shutdown: ShutdownWatch,
+    served: u32,
+}
+
+impl Connection<'_> {
+    fn shared(&self) -> &Arc<Shared> {
+        &self.app.shared
+    }
+
+    /// Serves requests until the connection ends.
+    async fn serve(&mut self, mut caller: CallerStream) -> ConnectionOutcome {
+        loop {
+            match self.next(&mut caller).await {
+                Next::End(outcome) => return outcome,
+                Next::Refused { exchange, denial, is_head } => {
+                    self.refuse(&mut caller, *exchange, denial, is_head, None).await;
+                    linger(caller).await;
+                    return ConnectionOutcome::Closed;
+                }
+                Next::Request { head_len, framing, is_head, expects_continue, closes, exchange, step } => {
+                    self.served += 1;
+                    let last = closes || self.is_last();
+                    let body = Body { head_len, framing, expects_continue };
+                    let next = match step {
+                        Step::Deny(denial) => self.deny(caller, *exchange, denial, is_head, last, body).await,
+                        Step::Forward(plan) => self.forward(caller, *exchange, plan, last, body).await,
+                        Step::Need(need) => match need {},
+                    };
+                    match next {
+                        Some(reusable) => caller = reusable,
+                        None => return ConnectionOutcome::Closed,
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_last(&self) -> bool {
+        self.served >= self.shared().settings.load().connections.max_requests || *self.shutdown.borrow()
+    }
+
+    /// Waits for the next head, reads it and decides.
+    async fn next(&mut self, caller: &mut CallerStream) -> Next {
+        let settings = self.shared().settings.load_full();
+        let limits = &settings.connections;
+        if caller.buffered().is_empty() {
+            let patience = if self.served == 0 { limits.head_timeout } else { limits.keepalive_timeout };
+            let mut shutdown = self.shutdown.clone();
+            let first = tokio::select! {
+                biased;
+                read = timeout(patience, caller.fill()) => read,
+                _ = shutdown.wait_for(|stop| *stop) => return Next::End(ConnectionOutcome::Closed),
+            };
+            match first {
+                Ok(Ok(read)) if read > 0 => {}
+                Ok(_) => return Next::End(ConnectionOutcome::Closed),
+                Err(_) if self.served == 0 => return Next::End(ConnectionOutcome::Silent),
+                Err(_) => return Next::End(ConnectionOutcome::Idle),
+            }
+        }
+        let deadline = Instant::now() + limits.head_timeout;
+        loop {
+            if let Some(next) = self.decide(caller.buffered(), &settings) {
+                return next;
+            }
+            match timeout_at(deadline, caller.fill()).await {
+                Ok(Ok(read)) if read > 0 => {}
+                Ok(_) => return Next::End(ConnectionOutcome::Broken),
+                Err(_) => {
+                    let denial = Denial::because(DenyCode::RequestTimeout, "head not complete in time");
+                    return self.refused(&settings, denial, Fragment::default());
+                }
+            }
+        }
+    }
+
+    /// Scans what is buffered; `None` while the head is incomplete.
+    fn decide(&self, buffered: &[u8], settings: &Settings) -> Option<Next> {
+        let snapshot = &settings.snapshot;
+        match head::scan(buffered, snapshot.limits.head, &snapshot.fields, self.origin) {
+            Scan::Partial => None,
+            Scan::Refused(denial, fragment) => Some(self.refused(settings, denial, fragment)),
+            Scan::Complete(head_len, view) => {
+                let closes = view.connection.iter().any(|value| {
+                    value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+                });
+                let (exchange, step) = Exchange::begin(Arc::clone(snapshot), &view, fresh_id(), clock::now());
+                Some(Next::Request {
+                    head_len,
+                    framing: view.framing,
+                    is_head: view.method == b"HEAD",
+                    expects_continue: view.expect.count() > 0,
+                    closes,
+                    exchange: Box::new(exchange),
+                    step,
+                })
+            }
+        }
+    }
+
+    fn refused(&self, settings: &Settings, denial: Denial, fragment: Fragment<'_>) -> Next {
+        let snapshot = Arc::clone(&settings.snapshot);
+        let exchange = Exchange::unreadable(snapshot, self.origin.peer, fragment, fresh_id(), clock::now());
+        Next::Refused { exchange: Box::new(exchange), denial, is_head: fragment.method == b"HEAD" }
+    }
+
+    /// Answers a connection for which there is no place.
+    async fn turn_away(&mut self, mut caller: CallerStream) {
+        let settings = self.shared().settings.load_full();
+        let snapshot = Arc::clone(&settings.snapshot);
+        let exchange = Exchange::unreadable(snapshot, self.origin.peer, Fragment::default(), fresh_id(), clock::now());
+        let denial = Denial::new(DenyCode::TooManyConnections).retry_after(Duration::from_secs(1));
+        self.refuse(&mut caller, exchange, denial, false, None).await;
+        // No lingering: a connection over the cap must not cost more than its refusal.
+    }
+
+    /// Writes a refusal and its record. `keep` says whether the connection stays usable when framing is not in doubt.
+    async fn refuse(
+        &self,
+        caller: &mut CallerStream,
+        exchange: Exchange,
+        denial: Denial,
+        is_head: bool,
+        keep: Option<()>,
+    ) -> bool {
+        let problem = Problem::new(&denial, exchange.request_id());
+        let bytes = problem.to_http1(&http_date(clock::now().wall), is_head, keep.is_some());
+        let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
+        let write = async {
+            caller.write_all(&bytes).await?;
+            caller.flush().await
+        };
+        let written = timeout(DRAIN_TIMEOUT, write).await;
+        ticket.finish(Outcome::Denied(denial));
+        matches!(written, Ok(Ok(())))
+    }
+
+    /// Refuses a request whose head was fine, and saves the connection when its body is small and comes at once.
+    async fn deny(
+        &self,
+        mut caller: CallerStream,
+        exchange: Exchange,
+        denial: Denial,
+        is_head: bool,
+        last: bool,
+        body: Body,
+    ) -> Option<CallerStream> {
+        caller.discard(body.head_len);
+        let drained = !last && !denial.code.framing_in_doubt() && body.drain(&mut caller).await;
+        let written = self.refuse(&mut caller, exchange, denial, is_head, drained.then_some(())).await;
+        if drained && written {
+            return Some(caller);
+        }
+        linger(caller).await;
+        None
+    }
+
+    /// Hands one request to Pingora and takes the connection back.
+    async fn forward(
+        &self,
+        mut caller: CallerStream,
+        exchange: Exchange,
+        plan: ForwardPlan,
+        last: bool,
+        body: Body,
+    ) -> Option<CallerStream> {
+        let settings = self.shared().settings.load_full();
+        let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
+        if body.expects_continue && has_body(body.framing) && caller.buffered().len() == body.head_len {
+            let write = caller.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
+            if !matches!(timeout(DRAIN_TIMEOUT, write).await, Ok(Ok(()))) || caller.flush().await.is_err() {
+                ticket.finish(Outcome::CallerLeft { status: None });
+                return None;
+            }
+        }
+        let state = caller.open_request(body.head_len, body.framing, plan.is_write);
+        let mut session = ServerSession::new_http1(Box::new(caller));
+        session.set_keepalive(Some(settings.connections.keepalive_timeout.as_secs().max(1)));
+        let mut persistent = HttpPersistentSettings::for_session(&session);
+        persistent.set_user_context(Box::new(Handoff { ticket, plan, caller: state, settings, last }));
+        persistent.apply_to_session(&mut session);
+        let (stream, _) = self.app.proxy.process_new_http(session, &self.shutdown).await?.consume();
+        let caller = *stream.into_any().downcast::<CallerStream>().ok()?;
+        caller.is_reusable().then_some(caller)
+    }
+}
+
+/// The part of a request that follows its head.
+#[derive(Clone, Copy)]
+struct Body {
+    head_len: usize,
+    framing: Framing,
+    expects_continue: bool,
+}
+
+impl Body {
+    /// Reads an unwanted body away when it is small and of known length. False when the connection cannot be used further.
+    async fn drain(self, caller: &mut CallerStream) -> bool {
+        let mut left = match self.framing {
+            Framing::None | Framing::Length(0) => return true,
+            Framing::Length(length) if length <= DRAIN_MAX && !self.expects_continue => length,
+            Framing::Length(_) | Framing::Chunked => return false,
+        };
+        let deadline = Instant::now() + DRAIN_TIMEOUT;
+        loop {
+            let take = usize::try_from(left).unwrap_or(usize::MAX).min(caller.buffered().len());
+            caller.discard(take);
+            left -= take as u64;
+            if left == 0 {
+                return true;
+            }
+            match timeout_at(deadline, caller.fill()).await {
+                Ok(Ok(read)) if read > 0 => {}
+                _ => return false,
+            }
+        }
+    }
+}
+
+/// Closes so that the caller can still read what was written: first our side, then a bounded wait for theirs. Closing with unread
+/// bytes would reset the connection and could take the refusal with it (RFC 9112 section 9.6).
+async fn linger(mut caller: CallerStream) {
+    let deadline = Instant::now() + DRAIN_TIMEOUT;
+    if !matches!(timeout_at(deadline, caller.shutdown()).await, Ok(Ok(()))) {
+        return;
+    }
+    let mut drained = 0u64;
+    while drained <= DRAIN_MAX {
+        let buffered = caller.buffered().len();
+        caller.discard(buffered);
+        match timeout_at(deadline, caller.fill()).await {
+            Ok(Ok(read)) if read > 0 => drained += read as u64,
+            _ => return,
+        }
+    }
+}
+
+/// A random request id. Without randomness ids would repeat, which costs traceability and nothing else.
+fn fresh_id() -> RequestId {
+    let mut bytes = [0; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        bytes[..8].copy_from_slice(&clock::now().mono.0.to_be_bytes());
+    }
+    RequestId::from_random(bytes)
+}

@@ -1,0 +1,413 @@
+//! What Pingora asks while it carries a request, translated: no rule is decided here.
+//!
+//! The connection has already read, scanned and decided; [`Handoff`] brings the result. The hooks apply the [`ForwardPlan`], report what
+//! they see to the exchange and end it.
+
+use super::caller_stream::CallerState;
+use super::reply::Problem;
+use super::ticket::Ticket;
+use super::upstream::{Connection, Upstream};
+use crate::clock;
+use crate::config::Settings;
+use crate::denial::{Denial, DenyCode};
+use crate::exchange::{ChunkVerdict, ForwardPlan, Outcome, Resend, Target};
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session as Downstream};
+use secrecy::ExposeSecret;
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Attempts at one request: the first, one more when the connect failed, one more when a reused connection turned out closed.
+pub const MAX_ATTEMPTS: usize = 3;
+
+/// What the gate calls itself in `Via` (RFC 9110 section 7.6.3).
+const VIA: &str = "1.1 sensgate";
+
+/// Response fields that concern one connection, or tell what runs behind the gate.
+const HIDDEN_RESPONSE_FIELDS: [&str; 10] = [
+    "server", "x-powered-by", "via", "keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer", "upgrade", "alt-svc",
+];
+
+/// A decided request on its way from the connection into the hooks.
+#[derive(Debug)]
+pub struct Handoff {
+    pub ticket: Ticket,
+    pub plan: ForwardPlan,
+    pub caller: Arc<CallerState>,
+    pub settings: Arc<Settings>,
+    /// The connection is to be closed after this request.
+    pub last: bool,
+}
+
+/// Pingora's context of one request.
+#[derive(Debug, Default)]
+pub struct Carriage {
+    handoff: Option<Handoff>,
+    attempts: usize,
+    resent: bool,
+    /// The refusal that was written, or is going to be.
+    denial: Option<Denial>,
+    /// The status of 8sens's final answer.
+    status: Option<u16>,
+}
+
+/// The proxy application that Pingora runs.
+#[derive(Debug)]
+pub struct Hooks {
+    upstream: Arc<Upstream>,
+}
+
+impl Hooks {
+    #[must_use]
+    pub fn new(upstream: Arc<Upstream>) -> Self {
+        Self { upstream }
+    }
+}
+
+impl Carriage {
+    /// The decided request. An error only if a request came into Pingora past the connection, which must never be forwarded.
+    fn handoff(&mut self) -> Result<&mut Handoff> {
+        self.handoff.as_mut().ok_or_else(|| Error::explain(ErrorType::InternalError, "request was not decided on"))
+    }
+
+    fn connection(&self) -> Connection {
+        match &self.handoff {
+            Some(handoff) if !handoff.plan.is_write && !self.resent => Connection::Pooled,
+            _ => Connection::Fresh,
+        }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Hooks {
+    type CTX = Carriage;
+
+    fn new_ctx(&self) -> Carriage {
+        Carriage::default()
+    }
+
+    /// No compression module: answers go through as they are.
+    fn init_downstream_modules(&self, _modules: &mut pingora_core::modules::http::HttpModules) {}
+
+    fn on_connection_reuse(&self, session: &mut Downstream, ctx: &mut Carriage, handoff: Box<dyn Any + Send + Sync>) {
+        let Ok(handoff) = handoff.downcast::<Handoff>() else { return };
+        let limits = &handoff.settings.connections;
+        if handoff.last {
+            session.set_keepalive(None);
+        }
+        session.set_read_timeout(Some(limits.body_timeout));
+        session.set_write_timeout(Some(limits.write_timeout));
+        session.set_ignore_info_resp(true);
+        // A write outlives its caller; the caller's stream sees to it that reads end when theirs leaves.
+        session.set_abort_on_close(!handoff.plan.is_write);
+        // The gate itself has answered the expectation.
+        session.req_header_mut().remove_header(&header::EXPECT);
+        ctx.handoff = Some(*handoff);
+    }
+
+    async fn request_filter(&self, _session: &mut Downstream, ctx: &mut Carriage) -> Result<bool> {
+        ctx.handoff().map(|_| false)
+    }
+
+    async fn upstream_peer(&self, _session: &mut Downstream, ctx: &mut Carriage) -> Result<Box<HttpPeer>> {
+        ctx.attempts += 1;
+        let connection = ctx.connection();
+        let handoff = ctx.handoff()?;
+        if let Some(exchange) = handoff.ticket.exchange() {
+            exchange.upstream_started(clock::now());
+        }
+        let peer = self.upstream.peer(&handoff.settings.upstream, connection);
+        peer.ok_or_else(|| {
+            ctx.denial = Some(Denial::because(DenyCode::UpstreamUnreachable, "name of 8sens not resolved yet"));
+            Error::explain(ErrorType::ConnectNoRoute, "name of 8sens not resolved yet").into_up()
+        })
+    }
+
+    fn fail_to_connect(&self, _: &mut Downstream, _: &HttpPeer, ctx: &mut Carriage, mut e: Box<Error>) -> Box<Error> {
+        self.upstream.proven_down();
+        // Nothing was written, so any method may be tried again; a timeout has used up the caller's patience already.
+        let timed_out = matches!(e.etype(), ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout);
+        e.set_retry(!timed_out && ctx.attempts == 1);
+        e
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Downstream,
+        _reused: bool,
+        _peer: &HttpPeer,
+        #[cfg(unix)] _fd: std::os::unix::io::RawFd,
+        #[cfg(windows)] _sock: std::os::windows::io::RawSocket,
+        _digest: Option<&pingora_core::protocols::Digest>,
+        _ctx: &mut Carriage,
+    ) -> Result<()> {
+        self.upstream.proven_up();
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Downstream,
+        request: &mut RequestHeader,
+        ctx: &mut Carriage,
+    ) -> Result<()> {
+        let fresh = ctx.connection() == Connection::Fresh;
+        let handoff = ctx.handoff()?;
+        edit_request(request, &handoff.plan, &handoff.settings)?;
+        if fresh {
+            request.insert_header(header::CONNECTION, "close")?;
+        }
+        Ok(())
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Downstream,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Carriage,
+    ) -> Result<()> {
+        let len = body.as_ref().map_or(0, Bytes::len);
+        if len == 0 && end_of_stream {
+            // An empty last chunk would be written as a second end of the body.
+            *body = None;
+        }
+        let counted = ctx.handoff()?.ticket.exchange().map_or(Ok(()), |exchange| exchange.request_chunk(len));
+        counted.map_err(|denial| {
+            let status = denial.code.status();
+            ctx.denial = Some(denial);
+            Error::explain(ErrorType::HTTPStatus(status), "request body refused").into_down()
+        })
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Downstream,
+        response: &mut ResponseHeader,
+        ctx: &mut Carriage,
+    ) -> Result<()> {
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        let status = response.status.as_u16();
+        ctx.status = Some(status);
+        if let Some(exchange) = ctx.handoff()?.ticket.exchange() {
+            exchange.response_head(status, clock::now());
+        }
+        Ok(())
+    }
+
+    async fn response_filter(&self, _: &mut Downstream, response: &mut ResponseHeader, ctx: &mut Carriage) -> Result<()> {
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        let handoff = ctx.handoff()?;
+        edit_response(response, &handoff.plan)?;
+        if let Some(exchange) = handoff.ticket.exchange() {
+            exchange.response_head_sent(clock::now());
+        }
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Downstream,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Carriage,
+    ) -> Result<Option<Duration>> {
+        let chunk = body.as_deref().unwrap_or_default();
+        let Some(exchange) = ctx.handoff()?.ticket.exchange() else { return Ok(None) };
+        match exchange.response_chunk(chunk, end_of_stream, clock::now()) {
+            ChunkVerdict::Release => Ok(None),
+            ChunkVerdict::Hold => {
+                *body = None;
+                Ok(None)
+            }
+            ChunkVerdict::Abort => Error::e_explain(ErrorType::InternalError, "answer cut off"),
+        }
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        _session: &mut Downstream,
+        mut e: Box<Error>,
+        ctx: &mut Carriage,
+        reused: bool,
+    ) -> Box<Error> {
+        let may_resend = ctx.handoff.as_ref().is_some_and(|h| h.plan.resend == Resend::OnceIfReusedConnectionClosed);
+        let resend = may_resend && reused && !ctx.resent && ctx.status.is_none() && closed_without_a_byte(&e);
+        ctx.resent |= resend;
+        e.set_retry(resend);
+        if resend && let Some(exchange) = ctx.handoff.as_mut().and_then(|handoff| handoff.ticket.exchange()) {
+            exchange.request_body_restarts();
+        }
+        e
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Downstream, e: &Error, ctx: &mut Carriage) -> FailToProxy {
+        let closed = FailToProxy { error_code: 0, can_reuse_downstream: false };
+        let bad_chunk = ctx.handoff.as_ref().is_some_and(|handoff| handoff.caller.sent_bad_chunk());
+        let denial = ctx.denial.take().or_else(|| denial_for(e, bad_chunk));
+        let begun = session.response_written().is_some_and(|head| !head.status.is_informational());
+        let (Some(denial), false) = (denial, begun) else { return closed };
+        let Some(exchange) = ctx.handoff.as_mut().and_then(|handoff| handoff.ticket.exchange()) else { return closed };
+        let problem = Problem::new(&denial, exchange.request_id());
+        let status = problem.status;
+        ctx.denial = Some(denial);
+        session.set_keepalive(None);
+        if let Err(error) = write_problem(session, &problem).await {
+            tracing::debug!(error = %error.etype().as_str(), "refusal could not be written");
+        }
+        FailToProxy { error_code: status, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, _session: &mut Downstream, e: Option<&Error>, ctx: &mut Carriage) {
+        let Some(handoff) = ctx.handoff.take() else { return };
+        let left = handoff.caller.has_left();
+        let outcome = match (ctx.denial.take(), e, ctx.status) {
+            (Some(denial), ..) => Outcome::Denied(denial),
+            (None, _, status) if left => Outcome::CallerLeft { status },
+            (None, None, Some(status)) => Outcome::Answered { status },
+            (None, Some(e), status) if *e.esource() == ErrorSource::Downstream => Outcome::CallerLeft { status },
+            (None, _, status) => Outcome::Aborted { status },
+        };
+        handoff.ticket.finish(outcome);
+    }
+
+    /// Pingora's own line would show the query. Failures stand in the access log, and 8sens's state in the application log.
+    fn suppress_error_log(&self, _session: &Downstream, _ctx: &Carriage, error: &Error) -> bool {
+        *error.esource() != ErrorSource::Internal
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Downstream,
+        _ctx: &Carriage,
+        _error: &Error,
+        _context: pingora_proxy::ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+
+    fn request_summary(&self, _session: &Downstream, ctx: &Carriage) -> String {
+        ctx.handoff.as_ref().map_or_else(String::new, |handoff| handoff.plan.fields.request_id.as_str().to_owned())
+    }
+}
+
+/// Applies the plan to the request that 8sens receives.
+fn edit_request(request: &mut RequestHeader, plan: &ForwardPlan, settings: &Settings) -> Result<()> {
+    let table = &settings.snapshot.fields;
+    let edits = &plan.fields;
+    let unwanted: Vec<HeaderName> = request
+        .headers
+        .iter()
+        .filter(|(name, value)| !edits.keeps(table.role(name.as_str().as_bytes()), value.as_bytes()))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in &unwanted {
+        request.remove_header(name);
+    }
+    if let Target::Rewritten(target) = &plan.target {
+        request.set_raw_path(target)?;
+    }
+    let upstream = &settings.upstream;
+    let host = if upstream.host.contains(':') {
+        format!("[{}]:{}", upstream.host, upstream.port)
+    } else {
+        format!("{}:{}", upstream.host, upstream.port)
+    };
+    request.insert_header(header::HOST, host)?;
+    request.append_header(header::VIA, VIA)?;
+    request.insert_header("X-Request-ID", edits.request_id.as_str())?;
+    request.insert_header("X-Forwarded-For", edits.client_ip.to_string())?;
+    request.insert_header("X-Forwarded-Proto", if edits.https { "https" } else { "http" })?;
+    let mut key = HeaderValue::from_str(upstream.api_key.expose_secret())
+        .map_err(|_| Error::explain(ErrorType::InternalError, "upstream key is not a field value"))?;
+    key.set_sensitive(true);
+    request.insert_header("api_key", key)
+}
+
+/// Takes out of 8sens's answer what is meant for one connection or for nobody outside.
+fn edit_response(response: &mut ResponseHeader, plan: &ForwardPlan) -> Result<()> {
+    let nominated: Vec<HeaderName> = response
+        .headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| !matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::DATE))
+        .collect();
+    for name in &nominated {
+        response.remove_header(name);
+    }
+    for name in HIDDEN_RESPONSE_FIELDS {
+        response.remove_header(name);
+    }
+    if !plan.fields.pass_cookies {
+        response.remove_header(&header::SET_COOKIE);
+    }
+    response.insert_header("X-Request-ID", plan.fields.request_id.as_str())
+}
+
+/// True when a connection to 8sens ended before any byte of an answer. Pingora calls a half-read head retriable as well and says so
+/// only in its context.
+fn closed_without_a_byte(e: &Error) -> bool {
+    let no_byte = || e.context.as_ref().is_some_and(|context| context.as_str().ends_with("bytes already read: 0"));
+    *e.esource() == ErrorSource::Upstream
+        && match e.etype() {
+            ErrorType::ConnectionClosed | ErrorType::ReadError => no_byte(),
+            ErrorType::WriteError => true,
+            _ => false,
+        }
+}
+
+/// The refusal for a failure of 8sens or of the caller's body; `None` when there is nobody to tell.
+fn denial_for(e: &Error, bad_chunk: bool) -> Option<Denial> {
+    if bad_chunk {
+        return Some(Denial::because(DenyCode::MalformedRequest, "chunked body is not well-formed"));
+    }
+    match (e.esource(), e.etype()) {
+        (ErrorSource::Upstream, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => {
+            Some(Denial::because(DenyCode::UpstreamTimeout, "8sens was silent for too long"))
+        }
+        (ErrorSource::Upstream, ErrorType::InvalidHTTPHeader | ErrorType::HTTPStatus(_)) => {
+            Some(Denial::because(DenyCode::UpstreamInvalidResponse, "answer of 8sens cannot be parsed"))
+        }
+        (ErrorSource::Upstream, ErrorType::ConnectTimedout) => {
+            Some(Denial::because(DenyCode::UpstreamUnreachable, "connect timed out"))
+        }
+        (ErrorSource::Upstream, ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError) => {
+            Some(Denial::because(DenyCode::UpstreamUnreachable, "8sens closed the connection without an answer"))
+        }
+        (ErrorSource::Upstream, ErrorType::ConnectRefused | ErrorType::ConnectNoRoute | ErrorType::ConnectError) => {
+            Some(Denial::because(DenyCode::UpstreamUnreachable, "no connection to 8sens"))
+        }
+        (ErrorSource::Upstream, _) => Some(Denial::because(DenyCode::UpstreamInvalidResponse, "answer of 8sens is not valid")),
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) => {
+            Some(Denial::because(DenyCode::RequestTimeout, "body not complete in time"))
+        }
+        _ => None,
+    }
+}
+
+async fn write_problem(session: &mut Downstream, problem: &Problem) -> Result<()> {
+    let is_head = session.req_header().method == http::Method::HEAD;
+    let mut head = ResponseHeader::build(problem.status, Some(problem.fields.len() + 3))?;
+    for (name, value) in &problem.fields {
+        head.insert_header(*name, value)?;
+    }
+    head.insert_header(header::CONTENT_LENGTH, problem.body.len())?;
+    session.write_response_header(Box::new(head), is_head).await?;
+    if !is_head {
+        session.write_response_body(Some(problem.body.clone()), true).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! The only place that speaks both HTTP and Pingora.
+//!
+//! [`connection`] owns each downstream connection from its first byte and refuses what must not go on; [`hooks`] lets Pingora carry the
+//! rest to 8sens. [`reply`] writes every refusal. [`ticket`] makes sure that each exchange leaves exactly one record.
+
+pub mod caller_stream;
+pub mod connection;
+pub mod hooks;
+pub mod reply;
+pub mod ticket;
+pub mod upstream;

@@ -1,0 +1,129 @@
+//! The only writer of refusals: RFC 9457 problem documents, the same whoever writes them to the wire.
+//!
+//! [`Problem`] holds status, fields and body. The connection serialises it itself ([`Problem::to_http1`]); inside Pingora the hooks
+//! copy the same parts into a Pingora response.
+
+use crate::denial::{Denial, DenyCode};
+use crate::request::Method;
+use crate::types::{RequestId, Wall};
+use bytes::Bytes;
+use serde::Serialize;
+use std::time::Duration;
+
+/// A refusal ready for the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub status: u16,
+    /// In the order in which they are written, without `Date`, `Connection` and `Content-Length`.
+    pub fields: Vec<(&'static str, String)>,
+    pub body: Bytes,
+}
+
+/// The document of RFC 9457 section 3.1, with `code` and `request_id` as extension members.
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    request_id: &'a str,
+}
+
+impl Problem {
+    /// The refusal that a denial is answered with.
+    #[must_use]
+    pub fn new(denial: &Denial, request_id: &RequestId) -> Self {
+        let code = denial.code;
+        let document = Document {
+            r#type: format!("urn:sensgate:problem:{}", code.as_str()),
+            title: code.title(),
+            status: code.status(),
+            detail: code.detail(),
+            code: code.as_str(),
+            request_id: request_id.as_str(),
+        };
+        let mut fields = vec![
+            ("Content-Type", "application/problem+json".to_owned()),
+            ("Cache-Control", "no-store".to_owned()),
+            ("X-Request-ID", request_id.as_str().to_owned()),
+        ];
+        if code.status() == 401 {
+            fields.push(("WWW-Authenticate", "ApiKey realm=\"sensgate\"".to_owned()));
+        }
+        if code == DenyCode::MethodNotAllowed {
+            fields.push(("Allow", Method::ALL.map(Method::as_str).join(", ")));
+        }
+        if let Some(wait) = denial.retry_after {
+            fields.push(("Retry-After", whole_seconds(wait).to_string()));
+        }
+        // Plain strings and a number always serialise.
+        let body = serde_json::to_vec(&document).unwrap_or_default().into();
+        Self { status: code.status(), fields, body }
+    }
+
+    /// The whole HTTP/1.1 response. A HEAD request gets the head alone.
+    #[must_use]
+    pub fn to_http1(&self, date: &str, is_head: bool, keep_alive: bool) -> Vec<u8> {
+        let reason = http::StatusCode::from_u16(self.status).ok().and_then(|s| s.canonical_reason()).unwrap_or("");
+        let mut out = format!("HTTP/1.1 {} {reason}\r\n", self.status);
+        for (name, value) in &self.fields {
+            out.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let connection = if keep_alive { "keep-alive" } else { "close" };
+        out.push_str(&format!("Content-Length: {}\r\nDate: {date}\r\nConnection: {connection}\r\n\r\n", self.body.len()));
+        let mut out = out.into_bytes();
+        if !is_head {
+            out.extend_from_slice(&self.body);
+        }
+        out
+    }
+}
+
+/// `Retry-After` in whole seconds, rounded up, at least 1 (RFC 9110 section 10.2.3).
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+/// The current `Date` (RFC 9110 section 5.6.7).
+#[must_use]
+pub fn http_date(now: Wall) -> String {
+    let since_epoch = Duration::from_millis(u64::try_from(now.0).unwrap_or(0));
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + since_epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> RequestId {
+        RequestId::from_caller(b"req-1").unwrap()
+    }
+
+    #[test]
+    fn one_refusal_on_the_wire() {
+        let problem = Problem::new(&Denial::because(DenyCode::UnknownKey, "key expired"), &id());
+        let wire = String::from_utf8(problem.to_http1("Mon, 01 Jan 2024 00:00:00 GMT", false, true)).unwrap();
+        insta::assert_snapshot!(wire.replace("\r\n", "\n"), @r#"
+        HTTP/1.1 401 Unauthorized
+        Content-Type: application/problem+json
+        Cache-Control: no-store
+        X-Request-ID: req-1
+        WWW-Authenticate: ApiKey realm="sensgate"
+        Content-Length: 221
+        Date: Mon, 01 Jan 2024 00:00:00 GMT
+        Connection: keep-alive
+
+        {"type":"urn:sensgate:problem:unknown_key","title":"API key not accepted","status":401,"detail":"The API key is not known here, or is no longer valid.","code":"unknown_key","request_id":"req-1"}
+        "#);
+        let head = String::from_utf8(problem.to_http1("d", true, false)).unwrap();
+        assert!(head.ends_with("Connection: close\r\n\r\n"));
+    }
+
+    #[test]
+    fn waits_are_rounded_up() {
+        for (millis, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (59_999, 60)] {
+            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds);
+        }
+    }
+}

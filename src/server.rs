@@ -1,0 +1,212 @@
+//! The composition root: binds the listeners, starts the services, and ends them in order.
+//!
+//! Pingora's own `Server` is not used: it forks, binds late and without a usable error, and sleeps a fixed time on SIGTERM. Its listening
+//! services are started here on one runtime of ours, on sockets that are already bound.
+
+use crate::admin::{self, AdminContext, Readiness};
+use crate::config::{self, ListenerSettings, Settings};
+use crate::control::Command;
+use crate::proxy::connection::{Connections, Shared};
+use crate::proxy::hooks::{Hooks, MAX_ATTEMPTS};
+use crate::proxy::upstream::Upstream;
+use crate::telemetry::Telemetry;
+use pingora_core::listeners::{ListenerConfig, TcpSocketOptions};
+use pingora_core::protocols::l4::stream::L4BufferSettings;
+use pingora_core::server::Fds;
+use pingora_core::server::configuration::ServerConf;
+use pingora_core::services::listening::Service;
+use pingora_proxy::{HttpProxy, http_proxy};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// How long log lines still queued at the end may take to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why a gate could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address could not be bound.
+    Bind(SocketAddr, io::Error),
+    /// The access log could not be opened.
+    AccessLog(io::Error),
+    /// Threads or timers could not be had.
+    Runtime(io::Error),
+}
+
+/// A gate whose sockets are bound and which serves nothing yet.
+#[derive(Debug)]
+pub struct BoundGate {
+    settings: Settings,
+    /// Read again on reload; `None` for a gate that was made in memory.
+    config_path: Option<PathBuf>,
+    listeners: Vec<(ListenerSettings, TcpListener)>,
+    admin: Option<TcpListener>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl BoundGate {
+    /// Binds every listener, so that a failure is known before anything serves.
+    pub fn bind(settings: Settings, config_path: Option<PathBuf>) -> Result<Self, StartError> {
+        let bind = |address: SocketAddr| {
+            let socket = TcpListener::bind(address).and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
+            socket.map_err(|error| StartError::Bind(address, error))
+        };
+        let mut listeners = Vec::with_capacity(settings.listeners.len());
+        for listener in &settings.listeners {
+            listeners.push((listener.clone(), bind(listener.address)?));
+        }
+        let admin = settings.admin.as_ref().map(|admin| bind(admin.address)).transpose()?;
+        let telemetry = Arc::new(Telemetry::start(&settings.log).map_err(StartError::AccessLog)?);
+        Ok(Self { settings, config_path, listeners, admin, telemetry })
+    }
+
+    /// The bound traffic addresses, in the order of the configuration.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|(_, socket)| socket.local_addr().ok()).collect()
+    }
+
+    /// The bound admin address.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|socket| socket.local_addr().ok())
+    }
+
+    /// Serves until [`Command::Drain`], or until the last sender of commands is gone.
+    pub fn run(self, commands: mpsc::Receiver<Command>) -> Result<(), StartError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(self.settings.server.threads.max(1))
+            .thread_name("gate")
+            .enable_all()
+            .build()
+            .map_err(StartError::Runtime)?;
+        let telemetry = Arc::clone(&self.telemetry);
+        let outcome = runtime.block_on(self.serve(commands));
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        telemetry.flush(FLUSH_TIMEOUT);
+        outcome
+    }
+
+    async fn serve(self, mut commands: mpsc::Receiver<Command>) -> Result<(), StartError> {
+        let Self { settings, config_path, listeners, admin, telemetry } = self;
+        let drain_timeout = settings.server.drain_timeout;
+        publish(&telemetry, &settings);
+        let upstream = Arc::new(Upstream::new(&settings.upstream, Arc::clone(&telemetry)));
+        let watching = tokio::spawn({
+            let (upstream, settings) = (Arc::clone(&upstream), settings.upstream.clone());
+            async move { upstream.watch(settings).await }
+        });
+        let readiness = Arc::new(Readiness::default());
+        let (stop, stopped) = watch::channel(false);
+        let admin_token = settings.admin.as_ref().and_then(|admin| admin.token.clone());
+        let proxy = Arc::new(proxy(&settings, upstream));
+        let shared = Arc::new(Shared::new(settings, Arc::clone(&telemetry)));
+        let mut services = Vec::new();
+        for (listener, socket) in listeners {
+            let app = Connections::new(Arc::clone(&shared), Arc::clone(&proxy), listener.transport);
+            services.push(tokio::spawn(listen(app, socket, stopped.clone())));
+        }
+        if let Some(socket) = admin {
+            let socket = tokio::net::TcpListener::from_std(socket).map_err(StartError::Runtime)?;
+            let context = AdminContext::new(Arc::clone(&telemetry), Arc::clone(&readiness), admin_token);
+            let mut stopped = stopped.clone();
+            tokio::spawn(admin::serve(socket, context, async move {
+                // The admin page stays up while the gate drains; it ends with the runtime.
+                let _ = stopped.wait_for(|_| false).await;
+            }));
+        }
+        readiness.set_listening(true);
+        tracing::info!("ready");
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Drain => break,
+                Command::ReopenLogs => telemetry.reopen_logs(),
+                Command::Reload => {
+                    telemetry.reopen_logs();
+                    if let Some(path) = &config_path {
+                        reload(&shared, path.clone()).await;
+                    }
+                }
+            }
+        }
+        readiness.set_draining(true);
+        tracing::info!("draining");
+        // Receivers live as long as the services.
+        let _ = stop.send(true);
+        drain(&shared, services, drain_timeout).await;
+        watching.abort();
+        Ok(())
+    }
+}
+
+/// Pingora's proxy with its hurtful defaults replaced.
+fn proxy(settings: &Settings, upstream: Arc<Upstream>) -> HttpProxy<Hooks> {
+    let conf = ServerConf {
+        // Multiplied with the pool size by Pingora.
+        threads: 1,
+        max_retries: MAX_ATTEMPTS,
+        upstream_keepalive_pool_size: settings.upstream.pool_size,
+        ..ServerConf::default()
+    };
+    http_proxy(&Arc::new(conf), Hooks::new(upstream))
+}
+
+/// Runs Pingora's accept loop on a bound socket until `stopped` turns true.
+async fn listen(app: Connections, socket: TcpListener, stopped: watch::Receiver<bool>) {
+    let Ok(address) = socket.local_addr().map(|address| address.to_string()) else { return };
+    let mut fds = Fds::new();
+    fds.add(address.clone(), into_raw(socket));
+    let mut options = TcpSocketOptions::default();
+    options.tcp_keepalive = Some(crate::proxy::upstream::tcp_keepalive());
+    let config = ListenerConfig::tcp(address).tcp_socket_options(options).l4_buffer(L4BufferSettings::new(4096, 4096));
+    let mut service = Service::new("gate".to_owned(), app);
+    service.add_listener(config);
+    pingora_core::services::Service::start_service(&mut service, Some(Arc::new(parking_lot::Mutex::new(fds))), stopped, 1).await;
+}
+
+#[cfg(unix)]
+fn into_raw(socket: TcpListener) -> std::os::fd::RawFd {
+    std::os::fd::IntoRawFd::into_raw_fd(socket)
+}
+
+/// Waits until no connection is open, at most as long as the configuration allows.
+async fn drain(shared: &Shared, services: Vec<tokio::task::JoinHandle<()>>, drain_timeout: Duration) {
+    let all_done = async {
+        for service in services {
+            // A service that panicked has nothing left to wait for.
+            let _ = service.await;
+        }
+        shared.wait_until_idle().await;
+    };
+    if tokio::time::timeout(drain_timeout, all_done).await.is_err() {
+        tracing::warn!(connections = shared.open_connections(), "connections cut at the end of the drain");
+    }
+}
+
+/// Swaps in a configuration that is valid as a whole; otherwise the old one stays.
+async fn reload(shared: &Arc<Shared>, path: PathBuf) {
+    let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
+    match loaded {
+        Ok(Ok(loaded)) => {
+            publish(&shared.telemetry, &loaded.settings);
+            shared.settings.store(Arc::new(loaded.settings));
+            tracing::info!(warnings = loaded.warnings.len(), "configuration reloaded");
+        }
+        Ok(Err(report)) => tracing::error!(problems = report.len(), "configuration refused, the old one stays; run check"),
+        Err(_) => tracing::error!("configuration could not be read, the old one stays"),
+    }
+}
+
+/// Makes the metrics that follow the configuration.
+fn publish(telemetry: &Telemetry, settings: &Settings) {
+    telemetry.metrics.set_key_expiries(settings.snapshot.consumers.iter().flat_map(|consumer| {
+        consumer.credentials.iter().filter_map(|credential| {
+            let expires = credential.expires?;
+            Some((consumer.name.as_ref(), credential.id.as_ref(), expires))
+        })
+    }));
+}

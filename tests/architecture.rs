@@ -1,0 +1,122 @@
+//! Who may name whom. The layers are modules of one crate, so the compiler does not hold them apart; this test does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Modules that decide on plain data: no I/O, no clock, no framework, no configuration file.
+const CORE: [&str; 12] = [
+    "chunked", "client_ip", "consumer", "denial", "exchange", "head", "path", "policy", "request", "route", "snapshot",
+    "types",
+];
+
+const NOT_IN_CORE: [&str; 17] = [
+    "pingora", "tokio::", "prometheus", "tracing::", "log::", "std::fs", "std::env", "std::io", "TcpStream",
+    "TcpListener", "UdpSocket", "Instant::now", "SystemTime", "std::thread", "crate::config", "crate::clock", "println!",
+];
+
+const EDGES: [&str; 8] = ["admin", "cli", "platform", "proxy", "sandbox", "server", "telemetry", "control"];
+
+/// One source file: its path below `src`, its module, its code without unit tests and comments.
+struct Source {
+    path: String,
+    module: String,
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    collect(&root, &root, &mut found);
+    assert!(found.len() > 20, "only {} sources found", found.len());
+    found
+}
+
+fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            collect(root, &path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let relative = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+            let module = relative.split(['/', '.']).next().unwrap().to_owned();
+            found.push(Source { path: relative, module, code: code(&fs::read_to_string(&path).unwrap()) });
+        }
+    }
+}
+
+/// The code before the unit tests, without comment lines.
+fn code(text: &str) -> String {
+    let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
+    text[..end].lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Places where `word` stands in the files that `among` picks.
+fn places(word: &str, among: impl Fn(&Source) -> bool) -> Vec<String> {
+    let found = sources().into_iter().filter(|source| among(source) && source.code.contains(word));
+    found.map(|source| format!("{}: {word}", source.path)).collect()
+}
+
+#[test]
+fn every_core_module_exists() {
+    let sources = sources();
+    for module in CORE {
+        assert!(sources.iter().any(|source| source.module == module), "{module}");
+    }
+}
+
+#[test]
+fn the_core_does_no_io_and_knows_no_edge() {
+    let in_core = |source: &Source| CORE.contains(&source.module.as_str());
+    let words = NOT_IN_CORE.iter().map(|word| (*word).to_owned());
+    let edges = EDGES.iter().map(|edge| format!("crate::{edge}::"));
+    for word in words.chain(edges) {
+        assert_eq!(places(&word, in_core), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn only_proxy_admin_and_server_name_pingora() {
+    for word in ["use pingora", "pingora_core::", "pingora_proxy::", "pingora_http::", "pingora_error::"] {
+        let outside = |source: &Source| !matches!(source.module.as_str(), "proxy" | "admin" | "server");
+        assert_eq!(places(word, outside), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn nothing_imports_the_server_but_the_commands() {
+    let others = |source: &Source| !matches!(source.module.as_str(), "main" | "cli");
+    assert_eq!(places("crate::server", others), Vec::<String>::new());
+}
+
+#[test]
+fn refusals_are_written_in_one_place() {
+    let others = |source: &Source| source.path != "proxy/reply.rs" && !matches!(source.module.as_str(), "admin" | "sandbox");
+    assert_eq!(places("application/problem+json", others), Vec::<String>::new());
+}
+
+#[test]
+fn the_wall_clock_is_read_in_one_place() {
+    let others = |source: &Source| !matches!(source.module.as_str(), "clock" | "sandbox" | "cli");
+    for word in ["SystemTime::now", "Timestamp::now", "Zoned::now"] {
+        assert_eq!(places(word, others), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_policy_is_listed_where_the_order_is() {
+    let order = sources().into_iter().find(|source| source.path == "policy/mod.rs").unwrap().code;
+    for source in sources().iter().filter(|source| source.module == "policy" && source.path != "policy/mod.rs") {
+        let name = source.path.trim_start_matches("policy/").trim_end_matches(".rs");
+        assert!(order.contains(&format!("{name}::")), "policy {name} is never asked");
+    }
+}
+
+#[test]
+fn no_drawer_for_odds_and_ends() {
+    for source in sources() {
+        for name in ["util", "helper", "manager", "common", "misc"] {
+            assert!(!source.path.contains(name), "{}", source.path);
+        }
+    }
+}
