@@ -26,5 +26,6 @@ pub mod policy;
 pub mod request;
 pub mod route;
 pub mod snapshot;
+pub mod telemetry;
 pub mod text;
 pub mod types;
