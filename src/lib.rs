@@ -13,6 +13,7 @@
 //! [`sandbox`], [`platform`]. [`config`] turns the TOML file into a snapshot, [`server`] puts everything together, [`cli`] is what an
 //! admin types, [`text`] is what an admin reads. `tests/architecture.rs` holds who may name whom.
 
+pub mod admin;
 pub mod cli;
 pub mod client_ip;
 pub mod clock;
