@@ -14,6 +14,7 @@
 //! admin types, [`text`] is what an admin reads. `tests/architecture.rs` holds who may name whom.
 
 pub mod admin;
+pub mod api_key;
 pub mod chunked;
 pub mod cli;
 pub mod client_ip;
@@ -30,6 +31,7 @@ pub mod policy;
 pub mod proxy;
 pub mod request;
 pub mod route;
+pub mod sandbox;
 pub mod server;
 pub mod snapshot;
 pub mod telemetry;

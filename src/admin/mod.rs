@@ -1,0 +1,125 @@
+//! The admin listener: `/metrics`, `/livez` and `/readyz`, read only.
+//!
+//! It is meant for a loopback address or a trusted network, and still does not trust who calls: `guard` refuses what a browser
+//! could be tricked into sending, and asks for the bearer token when there is one. Connections, their number, their age and the size
+//! of a head are bounded.
+
+mod guard;
+mod pages;
+mod readiness;
+mod refusal;
+
+pub use readiness::Readiness;
+pub use refusal::AdminCode;
+
+use crate::clock;
+use crate::telemetry::Telemetry;
+use crate::telemetry::throttle::Throttle;
+use axum::Router;
+use guard::LocalAddress;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use secrecy::SecretString;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// Open admin connections; further ones wait in the listener's backlog.
+pub const MAX_CONNECTIONS: usize = 64;
+
+/// From the start of a connection, or the end of an answer, to the end of the next request head.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Oldest age of a connection; then it ends after the answer under way.
+const MAX_AGE: Duration = Duration::from_secs(60);
+
+/// How long the answer under way may take when a connection has to end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How long accepting pauses after it failed, for lack of descriptors for instance.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Largest request head in bytes.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// What the pages show and who may see them.
+#[derive(Clone)]
+pub struct AdminContext {
+    pub telemetry: Arc<Telemetry>,
+    pub readiness: Arc<Readiness>,
+    /// Every page asks for it when there is one.
+    pub token: Option<SecretString>,
+}
+
+/// Serves the admin pages until `shutdown` is ready, then lets answers under way end, at most 2 s.
+pub async fn serve(listener: TcpListener, admin: AdminContext, shutdown: impl Future<Output = ()>) {
+    let pages = pages::router(admin);
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let (stop, stopping) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let mut reports = Throttle::default();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => {}
+            accepted = accept(&listener, &slots) => match accepted {
+                Ok((stream, slot)) => {
+                    let conversation = converse(stream, pages.clone(), stopping.clone());
+                    connections.spawn(async move {
+                        conversation.await;
+                        drop(slot);
+                    });
+                }
+                Err(error) => {
+                    if reports.lets_through(clock::now().mono) {
+                        tracing::warn!(%error, "an admin connection could not be accepted");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    drop((listener, stop));
+    // Each one ends by itself within the grace; what is left then is dropped with the set.
+    let _ = timeout(2 * GRACE, async { while connections.join_next().await.is_some() {} }).await;
+}
+
+/// Takes a connection only when there is a slot for it.
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, slot))
+}
+
+/// Serves one connection until it ends, grows too old or the gate stops.
+async fn converse(stream: TcpStream, pages: Router, mut stopping: watch::Receiver<()>) {
+    let Ok(local) = stream.local_addr() else { return };
+    let pages = TowerToHyperService::new(pages);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(LocalAddress(local.ip()));
+        pages.call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    // How a connection fails is of no interest: there is nobody to tell.
+    tokio::select! {
+        _ = &mut connection => return,
+        () = sleep(MAX_AGE) => {}
+        _ = stopping.changed() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(GRACE, connection).await;
+}

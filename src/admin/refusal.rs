@@ -1,0 +1,95 @@
+//! Refusals of the admin listener: its own small closed set of codes.
+
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+/// Why an admin request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminCode {
+    ForbiddenHost,
+    ForbiddenOrigin,
+    Unauthorized,
+    NotFound,
+    MethodNotAllowed,
+}
+
+impl AdminCode {
+    /// The stable snake_case word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ForbiddenHost => "forbidden_host",
+            Self::ForbiddenOrigin => "forbidden_origin",
+            Self::Unauthorized => "unauthorized",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+        }
+    }
+
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::ForbiddenHost | Self::ForbiddenOrigin => StatusCode::FORBIDDEN,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::ForbiddenHost => "Host not allowed",
+            Self::ForbiddenOrigin => "Origin not allowed",
+            Self::Unauthorized => "Bearer token required",
+            Self::NotFound => "No such page",
+            Self::MethodNotAllowed => "Method not allowed",
+        }
+    }
+
+    const fn detail(self) -> &'static str {
+        match self {
+            Self::ForbiddenHost => "Use a loopback name or the address that the admin listener is bound to.",
+            Self::ForbiddenOrigin => "Pages of other origins may not read this listener.",
+            Self::Unauthorized => "Send the admin token as Authorization: Bearer.",
+            Self::NotFound => "This listener serves /metrics, /livez and /readyz.",
+            Self::MethodNotAllowed => "Use GET or HEAD.",
+        }
+    }
+}
+
+/// RFC 9457 problem details.
+#[derive(Serialize)]
+struct Problem {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'static str,
+    code: &'static str,
+}
+
+impl IntoResponse for AdminCode {
+    fn into_response(self) -> Response {
+        let problem = Problem {
+            r#type: format!("urn:sensgate:problem:{}", self.as_str()),
+            title: self.title(),
+            status: self.status().as_u16(),
+            detail: self.detail(),
+            code: self.as_str(),
+        };
+        let mut response = (self.status(), axum::Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match self {
+            Self::Unauthorized => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sensgate\""));
+            }
+            Self::MethodNotAllowed => {
+                headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            Self::ForbiddenHost | Self::ForbiddenOrigin | Self::NotFound => {}
+        }
+        response
+    }
+}

@@ -1,0 +1,391 @@
+//! The metrics of one gate, around its own registry.
+
+use crate::clock;
+use crate::exchange::Record;
+use crate::telemetry::catalogue::{self, Family};
+use crate::telemetry::connection_outcome::ConnectionOutcome;
+use crate::telemetry::gauge_guard::{InFlight, OpenConnection};
+use crate::telemetry::{build_info, key_expiry::KeyExpiries};
+use crate::types::Wall;
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+use std::fmt;
+
+/// Seconds, made for an ERP behind the gate.
+const DURATION_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Seconds, 25 µs to 10 ms.
+const OVERHEAD_BUCKETS: &[f64] = &[0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01];
+
+/// The `consumer` of a request without an accepted key, and the `status_class` of one that was sent no status.
+const NONE: &str = "-";
+
+/// The `route` of a request that no rule allowed by name.
+const OTHER: &str = "other";
+
+/// Everything that is counted and measured. Cheap to use from any thread; nothing here waits or allocates per request
+/// once a series exists.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_duration: HistogramVec,
+    upstream_duration: HistogramVec,
+    overhead: Histogram,
+    in_flight: IntGauge,
+    connections_open: IntGauge,
+    connections: IntCounterVec,
+    upstream_up: IntGaugeVec,
+    upstream_connections: [IntCounter; 2],
+    client_ip_unreadable: IntCounter,
+    access_log_lines_dropped: IntCounter,
+    panics: IntCounter,
+    key_expiries: KeyExpiries,
+}
+
+impl Metrics {
+    /// Makes the metrics of one gate, all at zero.
+    ///
+    /// # Panics
+    /// Never: every name is valid and stands once in the [`catalogue`], which a test holds.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::build().expect("catalogue names are valid and distinct")
+    }
+
+    fn build() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let metrics = Self {
+            requests: IntCounterVec::new(opts(catalogue::REQUESTS), catalogue::REQUESTS.labels)?,
+            request_duration: durations(catalogue::REQUEST_DURATION)?,
+            upstream_duration: durations(catalogue::UPSTREAM_DURATION)?,
+            overhead: Histogram::with_opts(histogram_opts(catalogue::OVERHEAD, OVERHEAD_BUCKETS))?,
+            in_flight: IntGauge::with_opts(opts(catalogue::REQUESTS_IN_FLIGHT))?,
+            connections_open: IntGauge::with_opts(opts(catalogue::CONNECTIONS_OPEN))?,
+            connections: IntCounterVec::new(opts(catalogue::CONNECTIONS), catalogue::CONNECTIONS.labels)?,
+            // A vector without labels is absent until it is set for the first time.
+            upstream_up: IntGaugeVec::new(opts(catalogue::UPSTREAM_UP), catalogue::UPSTREAM_UP.labels)?,
+            upstream_connections: upstream_connections(&registry)?,
+            client_ip_unreadable: IntCounter::with_opts(opts(catalogue::CLIENT_IP_UNREADABLE))?,
+            access_log_lines_dropped: IntCounter::with_opts(opts(catalogue::ACCESS_LOG_LINES_DROPPED))?,
+            panics: IntCounter::with_opts(opts(catalogue::PANICS))?,
+            key_expiries: KeyExpiries::new()?,
+            registry,
+        };
+        metrics.register()?;
+        for outcome in ConnectionOutcome::ALL {
+            metrics.connections.with_label_values(&[outcome.as_str()]);
+        }
+        Ok(metrics)
+    }
+
+    fn register(&self) -> prometheus::Result<()> {
+        let collectors: [Box<dyn Collector>; 12] = [
+            Box::new(self.requests.clone()),
+            Box::new(self.request_duration.clone()),
+            Box::new(self.upstream_duration.clone()),
+            Box::new(self.overhead.clone()),
+            Box::new(self.in_flight.clone()),
+            Box::new(self.connections_open.clone()),
+            Box::new(self.connections.clone()),
+            Box::new(self.upstream_up.clone()),
+            Box::new(self.client_ip_unreadable.clone()),
+            Box::new(self.access_log_lines_dropped.clone()),
+            Box::new(self.panics.clone()),
+            Box::new(self.key_expiries.clone()),
+        ];
+        for collector in collectors {
+            self.registry.register(collector)?;
+        }
+        register_facts(&self.registry)
+    }
+
+    /// Counts one ended request.
+    pub fn observe(&self, record: &Record) {
+        let consumer = record.consumer.as_deref().unwrap_or(NONE);
+        let route = record.route.as_deref().unwrap_or(OTHER);
+        self.requests.with_label_values(&[consumer, route, status_class(record.status), record.code.as_str()]).inc();
+        self.request_duration.with_label_values(&[consumer, route]).observe(record.total.as_secs_f64());
+        if let Some(upstream) = record.upstream {
+            self.upstream_duration.with_label_values(&[consumer, route]).observe(upstream.as_secs_f64());
+        }
+        self.overhead.observe(record.own.as_secs_f64());
+        if record.client_ip_unreadable {
+            self.client_ip_unreadable.inc();
+        }
+    }
+
+    /// Counts a request as in flight until the guard is dropped.
+    pub fn request_in_flight(&self) -> InFlight {
+        InFlight::new(&self.in_flight)
+    }
+
+    /// Counts a connection as open until the guard is dropped. Does not count its outcome.
+    pub fn connection(&self) -> OpenConnection {
+        OpenConnection::new(&self.connections_open)
+    }
+
+    /// Counts a connection, once, when it is known what becomes of it.
+    pub fn connection_outcome(&self, outcome: ConnectionOutcome) {
+        self.connections.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    /// States whether 8sens could be reached.
+    pub fn upstream_up(&self, up: bool) {
+        self.upstream_up.with_label_values::<&str>(&[]).set(i64::from(up));
+    }
+
+    /// Counts a connection to 8sens taken for a request.
+    pub fn upstream_connected(&self, reused: bool) {
+        self.upstream_connections[usize::from(reused)].inc();
+    }
+
+    /// Counts a task that ended in a panic.
+    pub fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    /// The counter of lost access log lines.
+    #[must_use]
+    pub fn access_log_lines_dropped(&self) -> IntCounter {
+        self.access_log_lines_dropped.clone()
+    }
+
+    /// Replaces the expiries of all keys: consumer, key id, first instant at which the key is no longer valid.
+    pub fn set_key_expiries<'k>(&self, keys: impl IntoIterator<Item = (&'k str, &'k str, Wall)>) {
+        self.key_expiries.replace(keys);
+    }
+
+    /// Writes a scrape in the Prometheus text format. The first value is its content type.
+    #[must_use]
+    pub fn render(&self) -> (&'static str, Vec<u8>) {
+        let mut scrape = Vec::with_capacity(16 * 1024);
+        // Writing to memory cannot fail, and the registry prunes the empty families that the encoder would refuse.
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut scrape) {
+            tracing::error!(%error, "metrics could not be rendered completely");
+        }
+        (prometheus::TEXT_FORMAT, scrape)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+fn opts(family: Family) -> Opts {
+    Opts::new(family.name, family.help)
+}
+
+fn histogram_opts(family: Family, buckets: &[f64]) -> HistogramOpts {
+    HistogramOpts::new(family.name, family.help).buckets(buckets.to_vec())
+}
+
+/// `consumer` and `route` cannot run into each other, although the vector finds a series by the joined values: a route
+/// is `other` or begins with a method or `*`, no method ends in another one, and a consumer's name has no space.
+fn durations(family: Family) -> prometheus::Result<HistogramVec> {
+    HistogramVec::new(histogram_opts(family, DURATION_BUCKETS), family.labels)
+}
+
+fn upstream_connections(registry: &Registry) -> prometheus::Result<[IntCounter; 2]> {
+    let family = catalogue::UPSTREAM_CONNECTIONS;
+    let counters = IntCounterVec::new(opts(family), family.labels)?;
+    registry.register(Box::new(counters.clone()))?;
+    Ok(["false", "true"].map(|reused| counters.with_label_values(&[reused])))
+}
+
+/// Registers what never changes while the process runs, and the process itself.
+fn register_facts(registry: &Registry) -> prometheus::Result<()> {
+    let build = IntGaugeVec::new(opts(catalogue::BUILD_INFO), catalogue::BUILD_INFO.labels)?;
+    build.with_label_values(&[build_info::VERSION, build_info::REVISION, build_info::RUSTC]).set(1);
+    registry.register(Box::new(build))?;
+
+    let started = Gauge::with_opts(opts(catalogue::START_TIME))?;
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of this age fit 53 bits")]
+    started.set(clock::now().wall.0 as f64 / 1000.0);
+    registry.register(Box::new(started))?;
+
+    #[cfg(target_os = "linux")]
+    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    Ok(())
+}
+
+const fn status_class(status: Option<u16>) -> &'static str {
+    match status {
+        None => NONE,
+        Some(100..=199) => "1xx",
+        Some(200..=299) => "2xx",
+        Some(300..=399) => "3xx",
+        Some(400..=499) => "4xx",
+        Some(500..=599) => "5xx",
+        Some(_) => OTHER,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::denial::DenyCode;
+    use crate::exchange::EndCode;
+    use crate::telemetry::catalogue::Kind;
+    use crate::telemetry::fixture;
+    use crate::types::RequestId;
+    use std::collections::{BTreeMap, HashSet};
+
+    fn scrape(metrics: &Metrics) -> String {
+        String::from_utf8(metrics.render().1).unwrap()
+    }
+
+    fn value(metrics: &Metrics, series: &str) -> Option<f64> {
+        let scrape = scrape(metrics);
+        let line = scrape.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map(|value| value.parse().unwrap())
+    }
+
+    /// Metrics with at least one series of every family.
+    fn used() -> Metrics {
+        let metrics = Metrics::new();
+        metrics.observe(&fixture::answered());
+        metrics.upstream_up(true);
+        metrics.set_key_expiries([("shop", "k1", Wall(1_000))]);
+        metrics
+    }
+
+    #[test]
+    fn a_scrape_holds_exactly_the_catalogue_with_help_and_type() {
+        let scrape = scrape(&used());
+        let comments = |word: &str| -> BTreeMap<String, String> {
+            let prefix = format!("# {word} ");
+            let rest = scrape.lines().filter_map(|line| line.strip_prefix(&prefix));
+            rest.map(|rest| rest.split_once(' ').unwrap()).map(|(k, v)| (k.into(), v.into())).collect()
+        };
+        let (help, types) = (comments("HELP"), comments("TYPE"));
+        let own = types.keys().filter(|name| name.starts_with("sensgate_"));
+        assert_eq!(own.collect::<HashSet<_>>().len(), catalogue::ALL.len());
+        for family in catalogue::ALL {
+            let kind = match family.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram => "histogram",
+            };
+            assert_eq!(types.get(family.name).map(String::as_str), Some(kind), "{}", family.name);
+            assert_eq!(help.get(family.name).map(String::as_str), Some(family.help));
+        }
+        assert!(types.keys().all(|name| help.contains_key(name)), "every metric has help");
+        for (name, kind) in &types {
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
+        }
+        #[cfg(target_os = "linux")]
+        assert!(types.contains_key("process_resident_memory_bytes"));
+    }
+
+    #[test]
+    fn series_do_not_grow_with_what_strangers_send() {
+        let metrics = used();
+        let before = scrape(&metrics).lines().count();
+        let template = fixture::answered();
+        for i in 0..10_000u32 {
+            let mut id = [0; 16];
+            id[..4].copy_from_slice(&i.to_be_bytes());
+            metrics.observe(&Record {
+                method: format!("M{i}").into_bytes().into(),
+                path: format!("/v1/{i}").into_bytes().into(),
+                request_id: RequestId::from_random(id),
+                client_ip: std::net::Ipv4Addr::from(i).into(),
+                ..template.clone()
+            });
+        }
+        assert_eq!(scrape(&metrics).lines().count(), before);
+        assert_eq!(value(&metrics, "sensgate_overhead_duration_seconds_count"), Some(10_001.0));
+    }
+
+    #[test]
+    fn a_request_without_consumer_route_and_status() {
+        let metrics = Metrics::new();
+        metrics.observe(&Record {
+            consumer: None,
+            route: None,
+            status: None,
+            upstream: None,
+            code: EndCode::Denied(DenyCode::MalformedRequest),
+            client_ip_unreadable: true,
+            ..fixture::answered()
+        });
+        let series = r#"sensgate_requests_total{code="malformed_request",consumer="-",route="other",status_class="-"}"#;
+        assert_eq!(value(&metrics, series), Some(1.0));
+        assert_eq!(value(&metrics, "sensgate_client_ip_unreadable_total"), Some(1.0));
+        assert!(!scrape(&metrics).contains("sensgate_upstream_request_duration_seconds"));
+    }
+
+    #[test]
+    fn every_status_has_a_class_of_the_closed_set() {
+        let classes: HashSet<_> = (0..=u16::MAX).map(|status| status_class(Some(status))).collect();
+        assert_eq!(classes, HashSet::from(["1xx", "2xx", "3xx", "4xx", "5xx", "other"]));
+    }
+
+    /// A vector finds its series by the joined label values, so class and code must be readable from the end.
+    #[test]
+    fn class_and_code_cannot_run_into_the_route() {
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx", "other", "-"];
+        let denied = DenyCode::ALL.iter().map(|code| EndCode::Denied(*code));
+        let codes: Vec<_> = [EndCode::Ok, EndCode::CallerLeft, EndCode::Aborted].into_iter().chain(denied).collect();
+        let joined: Vec<_> = classes
+            .iter()
+            .flat_map(|class| codes.iter().map(move |code| format!("{class}{}", code.as_str())))
+            .collect();
+        for (i, one) in joined.iter().enumerate() {
+            assert!(joined.iter().enumerate().all(|(j, other)| i == j || !other.ends_with(one.as_str())), "{one}");
+        }
+    }
+
+    #[test]
+    fn guards_count_back_when_dropped() {
+        let metrics = Metrics::new();
+        let held = (metrics.request_in_flight(), metrics.request_in_flight(), metrics.connection());
+        assert_eq!(value(&metrics, "sensgate_requests_in_flight"), Some(2.0));
+        assert_eq!(value(&metrics, "sensgate_connections_open"), Some(1.0));
+        drop(held);
+        assert_eq!(value(&metrics, "sensgate_requests_in_flight"), Some(0.0));
+        assert_eq!(value(&metrics, "sensgate_connections_open"), Some(0.0));
+    }
+
+    #[test]
+    fn counters_of_connections_and_panics() {
+        let metrics = Metrics::new();
+        metrics.connection_outcome(ConnectionOutcome::TlsFailed);
+        metrics.upstream_connected(true);
+        metrics.upstream_connected(true);
+        metrics.panicked();
+        assert_eq!(value(&metrics, r#"sensgate_connections_total{outcome="tls_failed"}"#), Some(1.0));
+        assert_eq!(value(&metrics, r#"sensgate_connections_total{outcome="refused"}"#), Some(0.0));
+        assert_eq!(value(&metrics, r#"sensgate_upstream_connections_total{reused="true"}"#), Some(2.0));
+        assert_eq!(value(&metrics, r#"sensgate_upstream_connections_total{reused="false"}"#), Some(0.0));
+        assert_eq!(value(&metrics, "sensgate_panics_total"), Some(1.0));
+    }
+
+    #[test]
+    fn upstream_up_is_absent_until_known() {
+        let metrics = Metrics::new();
+        assert_eq!(value(&metrics, "sensgate_upstream_up"), None);
+        metrics.upstream_up(true);
+        assert_eq!(value(&metrics, "sensgate_upstream_up"), Some(1.0));
+        metrics.upstream_up(false);
+        assert_eq!(value(&metrics, "sensgate_upstream_up"), Some(0.0));
+    }
+
+    #[test]
+    fn gates_in_one_process_count_apart() {
+        let (one, other) = (Metrics::new(), Metrics::new());
+        one.panicked();
+        assert_eq!(value(&other, "sensgate_panics_total"), Some(0.0));
+    }
+}

@@ -1,0 +1,113 @@
+//! What the gate says about itself: metrics, the access log and the application log.
+//!
+//! [`Telemetry::record`] is the one place where a [`Record`] becomes both a log line and metrics. The application log
+//! ([`application_log`]) is about the process, never about one request.
+
+pub mod access_log;
+pub mod application_log;
+pub mod build_info;
+pub mod catalogue;
+mod connection_outcome;
+mod gauge_guard;
+mod key_expiry;
+mod log_file;
+pub mod log_line;
+pub mod metrics;
+pub(crate) mod throttle;
+
+pub use access_log::AccessLog;
+pub use connection_outcome::ConnectionOutcome;
+pub use gauge_guard::{InFlight, OpenConnection};
+pub use metrics::Metrics;
+
+use crate::config::LogSettings;
+use crate::exchange::Record;
+use std::io;
+use std::time::Duration;
+
+/// Metrics and access log of one gate.
+#[derive(Debug)]
+pub struct Telemetry {
+    pub metrics: Metrics,
+    access_log: AccessLog,
+}
+
+impl Telemetry {
+    /// Opens the access log and starts its writer.
+    ///
+    /// # Errors
+    /// When the access log cannot be opened or its thread cannot be started.
+    pub fn start(settings: &LogSettings) -> io::Result<Self> {
+        let metrics = Metrics::new();
+        let access_log = AccessLog::start(&settings.access, settings.queue, metrics.access_log_lines_dropped())?;
+        Ok(Self { metrics, access_log })
+    }
+
+    /// Writes one ended request down. Called exactly once per record; never waits.
+    pub fn record(&self, record: &Record) {
+        self.metrics.observe(record);
+        self.access_log.log(record);
+    }
+
+    /// Reopens the access log at the next line, for a file that was renamed.
+    pub fn reopen_logs(&self) {
+        self.access_log.reopen();
+    }
+
+    /// Waits until every line handed in so far is written or dropped, at most `deadline`. False when time ran out.
+    /// Blocks the calling thread.
+    pub fn flush(&self, deadline: Duration) -> bool {
+        self.access_log.flush(deadline)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fixture {
+    use crate::exchange::{Bytes, EndCode, Record};
+    use crate::types::{RequestId, Wall};
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::time::Duration;
+
+    /// The record of an ordinary answered request.
+    pub(crate) fn answered() -> Record {
+        Record {
+            request_id: RequestId::from_random([0xab; 16]),
+            wall: Wall(1_790_000_000_123),
+            consumer: Some("boutique-paris".into()),
+            key_id: Some("k1".into()),
+            client_ip: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)),
+            client_ip_unreadable: false,
+            method: (*b"GET").into(),
+            path: (*b"/v1/articles").into(),
+            route: Some("GET /v1/*".into()),
+            status: Some(200),
+            code: EndCode::Ok,
+            reason: "",
+            bytes: Bytes { received: 0, sent: 512 },
+            total: Duration::from_micros(12_345),
+            upstream: Some(Duration::from_micros(11_900)),
+            own: Duration::from_micros(87),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{AccessLogTarget, LogLevel};
+
+    #[test]
+    fn one_record_is_one_line_and_one_count() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        let settings = LogSettings { level: LogLevel::Info, access: AccessLogTarget::File(path.clone()), queue: 16 };
+        let telemetry = Telemetry::start(&settings).unwrap();
+        telemetry.record(&fixture::answered());
+        assert!(telemetry.flush(Duration::from_secs(10)));
+        assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 1);
+        let (_, scrape) = telemetry.metrics.render();
+        let counted =
+            r#"sensgate_requests_total{code="ok",consumer="boutique-paris",route="GET /v1/*",status_class="2xx"} 1"#;
+        assert!(String::from_utf8(scrape).unwrap().lines().any(|line| line == counted));
+    }
+}
