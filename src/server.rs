@@ -9,7 +9,7 @@ use crate::control::Command;
 use crate::proxy::connection::{Connections, Shared};
 use crate::proxy::hooks::{Hooks, MAX_ATTEMPTS};
 use crate::proxy::upstream::Upstream;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, panics};
 use pingora_core::listeners::{ListenerConfig, TcpSocketOptions};
 use pingora_core::protocols::l4::stream::L4BufferSettings;
 use pingora_core::server::Fds;
@@ -85,9 +85,12 @@ impl BoundGate {
             .build()
             .map_err(StartError::Runtime)?;
         let telemetry = Arc::clone(&self.telemetry);
+        panics::count(&telemetry);
         let outcome = runtime.block_on(self.serve(commands));
         runtime.shutdown_timeout(Duration::from_secs(1));
-        telemetry.flush(FLUSH_TIMEOUT);
+        if !telemetry.flush(FLUSH_TIMEOUT) {
+            tracing::warn!("access log lines were still queued at the end");
+        }
         outcome
     }
 
@@ -112,7 +115,7 @@ impl BoundGate {
         }
         if let Some(socket) = admin {
             let socket = tokio::net::TcpListener::from_std(socket).map_err(StartError::Runtime)?;
-            let context = AdminContext::new(Arc::clone(&telemetry), Arc::clone(&readiness), admin_token);
+            let context = AdminContext { telemetry: Arc::clone(&telemetry), readiness: Arc::clone(&readiness), token: admin_token };
             let mut stopped = stopped.clone();
             tokio::spawn(admin::serve(socket, context, async move {
                 // The admin page stays up while the gate drains; it ends with the runtime.
@@ -133,7 +136,7 @@ impl BoundGate {
                 }
             }
         }
-        readiness.set_draining(true);
+        readiness.start_draining();
         tracing::info!("draining");
         // Receivers live as long as the services.
         let _ = stop.send(true);

@@ -14,8 +14,7 @@ use crate::denial::{Denial, DenyCode};
 use crate::exchange::{Exchange, ForwardPlan, Outcome, Step, has_body};
 use crate::head::{self, Fragment, Origin, Scan};
 use crate::request::{Framing, Transport};
-use crate::telemetry::Telemetry;
-use crate::telemetry::metrics::{ConnectionOutcome, OpenConnection};
+use crate::telemetry::{ConnectionOutcome, OpenConnection, Telemetry};
 use crate::types::RequestId;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -119,12 +118,12 @@ impl ServerApp for Connections {
         let origin = Origin { peer, transport: self.transport };
         let mut connection = Connection { app: self, origin, shutdown: shutdown.clone(), served: 0 };
         if permit.is_none() {
-            self.shared.telemetry.metrics.connection_ended(ConnectionOutcome::Refused);
+            self.shared.telemetry.metrics.connection_outcome(ConnectionOutcome::Refused);
             connection.turn_away(caller).await;
             return None;
         }
         let outcome = connection.serve(caller).await;
-        self.shared.telemetry.metrics.connection_ended(outcome);
+        self.shared.telemetry.metrics.connection_outcome(outcome);
         None
     }
 

@@ -140,14 +140,14 @@ impl ProxyHttp for Hooks {
     async fn connected_to_upstream(
         &self,
         _session: &mut Downstream,
-        _reused: bool,
+        reused: bool,
         _peer: &HttpPeer,
         #[cfg(unix)] _fd: std::os::unix::io::RawFd,
         #[cfg(windows)] _sock: std::os::windows::io::RawSocket,
         _digest: Option<&pingora_core::protocols::Digest>,
         _ctx: &mut Carriage,
     ) -> Result<()> {
-        self.upstream.proven_up();
+        self.upstream.connected(reused);
         Ok(())
     }
 

@@ -2,8 +2,7 @@
 
 use crate::clock;
 use crate::exchange::{Exchange, Outcome};
-use crate::telemetry::Telemetry;
-use crate::telemetry::metrics::InFlight;
+use crate::telemetry::{InFlight, Telemetry};
 use std::sync::Arc;
 
 /// Carries an [`Exchange`] until it is finished. Dropped unfinished, by a panic or a lost task, it records `aborted`.

@@ -64,6 +64,12 @@ impl Upstream {
         Some(Box::new(peer))
     }
 
+    /// A request goes out on a connection to 8sens.
+    pub fn connected(&self, reused: bool) {
+        self.telemetry.metrics.upstream_connected(reused);
+        self.proven_up();
+    }
+
     /// 8sens took a connection or answered.
     pub fn proven_up(&self) {
         self.prove(UP);
@@ -77,7 +83,7 @@ impl Upstream {
     fn prove(&self, state: u8) {
         self.proven_at.store(now_millis(), Ordering::Relaxed);
         if self.state.swap(state, Ordering::Relaxed) != state {
-            self.telemetry.metrics.set_upstream_up(state == UP);
+            self.telemetry.metrics.upstream_up(state == UP);
             if state == UP {
                 tracing::info!("8sens is reachable");
             } else {

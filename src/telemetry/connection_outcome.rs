@@ -1,33 +1,32 @@
-//! The ways in which a caller's connection can go.
+//! The ways in which a caller's connection can end.
 
-/// What became of a caller's connection. A closed set: the label `outcome`.
+/// How a caller's connection ended. A closed set: the label `outcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionOutcome {
-    /// Its first request is awaited.
-    Accepted,
+    /// Closed by either side after a whole request, or before the first byte of one.
+    Closed,
+    /// Idle for too long between two requests.
+    Idle,
+    /// Nothing came in time for a first request.
+    Silent,
+    /// Ended in the middle of a request head.
+    Broken,
     /// All connections were in use.
     Refused,
-    /// The PROXY header in front of it was missing or not readable.
-    ProxyHeaderInvalid,
-    /// The TLS handshake failed or took too long.
-    TlsFailed,
-    /// The system could not hand it over, for lack of descriptors for instance.
-    AcceptFailed,
 }
 
 impl ConnectionOutcome {
-    pub const ALL: [Self; 5] =
-        [Self::Accepted, Self::Refused, Self::ProxyHeaderInvalid, Self::TlsFailed, Self::AcceptFailed];
+    pub const ALL: [Self; 5] = [Self::Closed, Self::Idle, Self::Silent, Self::Broken, Self::Refused];
 
     /// The label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Accepted => "accepted",
+            Self::Closed => "closed",
+            Self::Idle => "idle",
+            Self::Silent => "silent",
+            Self::Broken => "broken",
             Self::Refused => "refused",
-            Self::ProxyHeaderInvalid => "proxy_header_invalid",
-            Self::TlsFailed => "tls_failed",
-            Self::AcceptFailed => "accept_failed",
         }
     }
 }

@@ -13,6 +13,7 @@ mod key_expiry;
 mod log_file;
 pub mod log_line;
 pub mod metrics;
+pub mod panics;
 pub(crate) mod throttle;
 
 pub use access_log::AccessLog;
