@@ -1,0 +1,145 @@
+//! Every refusal on the wire, produced by a real request. A code that nothing here produces fails the suite.
+
+use crate::gate::{Config, DEPOT_KEY, Gate, KEY, PARTNER_KEY, closed_port, get};
+use crate::support::http::{RawClient, Response};
+use crate::support::witness::{Action, Behaviour, Witness};
+use sensgate::denial::DenyCode;
+use std::collections::BTreeMap;
+
+fn with_key(key: &str, rest: &str) -> String {
+    format!("GET /v1/articles HTTP/1.1\r\nHost: gate\r\napi_key: {key}\r\n{rest}\r\n")
+}
+
+/// The request that provokes each code on the ordinary gate. Codes that need a gate of their own are not here.
+fn provocations() -> Vec<(DenyCode, String)> {
+    let long = "a".repeat(600);
+    vec![
+        (DenyCode::MalformedRequest, "GET / HTTP/1.1\r\n\r\n".to_owned()),
+        (DenyCode::AmbiguousKey, with_key(KEY, &format!("api_key: {KEY}\r\n"))),
+        (DenyCode::AmbiguousToken, with_key(KEY, "access_token: a\r\ntoken: b\r\n")),
+        (DenyCode::KeyInUrl, get("/v1/articles?api_key=x")),
+        (DenyCode::MissingKey, "GET /v1/articles HTTP/1.1\r\nHost: gate\r\n\r\n".to_owned()),
+        (DenyCode::UnknownKey, with_key("nobody", "")),
+        (DenyCode::ForbiddenRoute, with_key(PARTNER_KEY, "")),
+        (DenyCode::ForbiddenAddress, with_key(DEPOT_KEY, "")),
+        (DenyCode::MethodNotAllowed, "TRACE / HTTP/1.1\r\nHost: gate\r\n\r\n".to_owned()),
+        (DenyCode::RequestTimeout, "GET / HT".to_owned()),
+        (DenyCode::BodyTooLarge, with_key(KEY, "Content-Length: 2000\r\n")),
+        (DenyCode::UriTooLong, get(&format!("/{long}"))),
+        (DenyCode::HeadersTooLarge, with_key(KEY, &format!("X: {long}\r\nY: {long}\r\n"))),
+        (DenyCode::UnsupportedTransferCoding, with_key(KEY, "Transfer-Encoding: gzip, chunked\r\n")),
+        (DenyCode::UpstreamInvalidResponse, get("/v1/garbage")),
+        (DenyCode::UpstreamTimeout, get("/v1/hang")),
+        (DenyCode::HttpVersion, "GET / HTTP/1.0\r\nHost: gate\r\n\r\n".to_owned()),
+    ]
+}
+
+/// The answer with everything that differs from run to run replaced.
+fn stable(response: &Response) -> String {
+    let id = response.header("x-request-id").expect("every refusal has a request id").to_owned();
+    let date = response.header("date").expect("every refusal has a date").to_owned();
+    format!("{}{}", response.head, response.text()).replace(&id, "<id>").replace(&date, "<date>").replace("\r\n", "\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_code_is_produced_by_a_real_request() {
+    let witness = Witness::start(Behaviour::by(|request| match request.target() {
+        "/v1/hang" => Action::Hang,
+        "/v1/garbage" => Action::BytesThenClose(b"garbage\r\n\r\n".to_vec()),
+        _ => Action::Answer,
+    }))
+    .await;
+    let config = Config::new(witness.addr())
+        .with("upstream", "read_timeout = \"500ms\"")
+        .with("limits", "head_timeout = \"500ms\"")
+        .with("limits", "head_bytes = \"1KiB\"")
+        .with("limits", "uri_bytes = \"512B\"")
+        .with("limits", "body_bytes = \"1KiB\"")
+        .with("client_ip", "trusted_proxies = [\"127.0.0.1/32\"]")
+        .and("[[listener]]\naddress = \"127.0.0.1:0\"\nplaintext = \"behind_proxy\"\n");
+    let gate = Gate::start(&config);
+    let mut seen = BTreeMap::new();
+    for (code, request) in provocations() {
+        seen.insert(code.as_str(), gate.exchange(request).await);
+    }
+    let insecure = RawClient::connect(gate.addresses[1]).await.unwrap().exchange(with_key(KEY, "")).await.unwrap();
+    seen.insert(DenyCode::InsecureTransport.as_str(), insecure);
+    let lonely = Gate::start(&Config::new(closed_port()));
+    seen.insert(DenyCode::UpstreamUnreachable.as_str(), lonely.exchange(get("/v1/articles")).await);
+    let narrow = Gate::start(&Config::new(witness.addr()).with("limits", "connections = 1"));
+    let mut first = narrow.connect().await;
+    assert_eq!(first.exchange(get("/v1/articles")).await.unwrap().status, 200);
+    seen.insert(DenyCode::TooManyConnections.as_str(), narrow.connect().await.read_response().await.unwrap());
+
+    let all: Vec<&str> = DenyCode::ALL.iter().map(|code| code.as_str()).collect();
+    let missing: Vec<_> = all.iter().filter(|code| !seen.contains_key(**code)).collect();
+    assert!(missing.is_empty(), "no request here produces {missing:?}");
+    for code in DenyCode::ALL {
+        let response = &seen[code.as_str()];
+        assert_eq!(response.status, code.status(), "{}: {}", code.as_str(), response.text());
+        assert_eq!(response.json()["code"], code.as_str());
+        insta::assert_snapshot!(code.as_str(), stable(response));
+    }
+    let codes: Vec<String> = [&gate, &lonely, &narrow]
+        .iter()
+        .flat_map(|gate| {
+            gate.wait_for_record(|record| record["code"] != "ok");
+            gate.records()
+        })
+        .filter_map(|record| record["code"].as_str().map(str::to_owned))
+        .collect();
+    for code in all {
+        assert!(codes.iter().any(|seen| seen == code), "{code} is not in an access log");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_requests_never_reach_8sens() {
+    let witness = Witness::start(Behaviour::answer()).await;
+    let gate = Gate::start(&Config::new(witness.addr()));
+    for (code, request) in provocations() {
+        let reaches = matches!(code, DenyCode::UpstreamInvalidResponse | DenyCode::UpstreamTimeout);
+        let waits = matches!(code, DenyCode::RequestTimeout | DenyCode::UriTooLong | DenyCode::HeadersTooLarge | DenyCode::BodyTooLarge);
+        if !reaches && !waits {
+            assert_eq!(gate.exchange(request).await.status, code.status(), "{}", code.as_str());
+        }
+    }
+    assert_eq!(witness.connections(), usize::from(probed(&witness)));
+    assert!(witness.requests().is_empty());
+}
+
+/// The gate's own TCP probe at its start may have come by; it sends nothing.
+fn probed(witness: &Witness) -> bool {
+    witness.connections() == 1 && witness.raw_bytes().values().all(Vec::is_empty)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_expired_and_disabled_keys_read_the_same() {
+    let witness = Witness::start(Behaviour::answer()).await;
+    let sha256 = |key: &str| sensgate::consumer::digest(key.as_bytes()).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let more = format!(
+        "[[consumer]]\nname = \"ancien\"\nkeys = [ {{ id = \"old\", sha256 = \"{}\", expires = 2020-01-01 }}, {{ id = \"off\", sha256 = \"{}\", expires = 2099-01-01, enabled = false }} ]\n",
+        sha256("expired-key-expired-key"),
+        sha256("disabled-key-disabled-key"),
+    );
+    let gate = Gate::start(&Config::new(witness.addr()).and(&more));
+    let mut bodies = Vec::new();
+    for key in ["nobody", "expired-key-expired-key", "disabled-key-disabled-key"] {
+        bodies.push(stable(&gate.exchange(with_key(key, "")).await));
+    }
+    assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "{bodies:#?}");
+    let expired = gate.wait_for_record(|record| record["reason"] == "key expired");
+    assert_eq!((&expired["consumer"], &expired["key_id"]), (&"ancien".into(), &"old".into()));
+    gate.wait_for_record(|record| record["reason"] == "key disabled" && record["key_id"] == "off");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn head_gets_no_body() {
+    let gate = Gate::start(&Config::new(closed_port()));
+    let mut client = gate.connect().await;
+    client.send("HEAD / HTTP/1.1\r\nHost: gate\r\n\r\n").await.unwrap();
+    let response = client.read_response_to_head().await.unwrap();
+    assert_eq!((response.status, response.header("connection")), (401, Some("keep-alive")));
+    // The connection is still in step.
+    assert_eq!(client.exchange("GET / HTTP/1.1\r\nHost: gate\r\n\r\n").await.unwrap().status, 401);
+}
