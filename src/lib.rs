@@ -25,6 +25,7 @@ pub mod path;
 pub mod policy;
 pub mod request;
 pub mod route;
+pub mod sandbox;
 pub mod snapshot;
 pub mod text;
 pub mod types;
