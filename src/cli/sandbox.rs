@@ -1,0 +1,142 @@
+//! `sensgate sandbox`: runs the [`sandbox`](crate::sandbox) in the foreground.
+
+use super::Exit;
+use crate::sandbox::{self, Sandbox, SandboxSettings};
+use crate::text;
+use crate::text::{Lang, Text};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::net::TcpListener;
+
+/// Run a stand-in for the 8sens REST server, for trials and tests.
+///
+/// POST /v1/login/user answers as the vendor documents it. Every other route, and the shape of every refusal, is our assumption.
+///
+/// With `faults = true` in the file a request may carry the header x-sandbox-fault, with one or several of these, separated by `;`:
+/// delay=250ms, status=500, hang, close, close-after-head, slow-body=10ms, big-body=5MiB.
+#[derive(clap::Args, Clone, Debug)]
+pub struct SandboxArgs {
+    /// The settings of the 8sens REST screen, as TOML; see config/sandbox.example.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Serves until SIGINT or SIGTERM.
+#[must_use]
+pub fn run(args: &SandboxArgs, lang: Lang) -> Exit {
+    let ended = read(args).and_then(|(settings, sandbox)| {
+        let runtime = tokio::runtime::Runtime::new().map_err(|error| {
+            (Exit::Failure, text! { en: "cannot start: {error}", fr: "démarrage impossible : {error}" })
+        })?;
+        runtime.block_on(serve(&sandbox, SocketAddr::new(settings.bind, settings.port), lang))
+    });
+    match ended {
+        Ok(()) => Exit::Ok,
+        Err((exit, message)) => {
+            eprintln!("sensgate sandbox: {}", message.in_lang(lang));
+            exit
+        }
+    }
+}
+
+type Failure = (Exit, Text);
+
+fn read(args: &SandboxArgs) -> Result<(SandboxSettings, Sandbox), Failure> {
+    let file = args.config.display();
+    let toml = std::fs::read_to_string(&args.config).map_err(|error| {
+        let exit = if error.kind() == io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Config };
+        (exit, text! { en: "cannot read {file}: {error}", fr: "lecture de {file} impossible : {error}" })
+    })?;
+    let refused = |error: sandbox::SettingsError| {
+        let place = error.line.map_or_else(|| file.to_string(), |line| format!("{file}:{line}"));
+        let Text { en, fr } = error.message;
+        (Exit::Config, text! { en: "{place}: {en}", fr: "{place} : {fr}" })
+    };
+    let settings = SandboxSettings::from_toml(&toml).map_err(refused)?;
+    let sandbox = Sandbox::new(settings.clone()).map_err(refused)?;
+    Ok((settings, sandbox))
+}
+
+async fn serve(sandbox: &Sandbox, address: SocketAddr, lang: Lang) -> Result<(), Failure> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let message = if error.kind() == io::ErrorKind::AddrInUse {
+            text! {
+                en: "cannot listen on {address}: another program already does",
+                fr: "écoute sur {address} impossible : un autre programme occupe déjà ce port",
+            }
+        } else {
+            text! { en: "cannot listen on {address}: {error}", fr: "écoute sur {address} impossible : {error}" }
+        };
+        (Exit::Unavailable, message)
+    })?;
+    // Before the first word, so that a signal sent on seeing it finds its handler.
+    let stopped = stop_signal().map_err(|error| {
+        (Exit::Failure, text! { en: "cannot await signals: {error}", fr: "attente des signaux impossible : {error}" })
+    })?;
+    let talk = |text: &Text| eprintln!("{}", text.in_lang(lang));
+    talk(&sandbox::started(address));
+    talk(&text! {
+        en: "Only POST /v1/login/user is documented by the vendor; every other route is our assumption. Ctrl-C ends.",
+        fr: "Seul POST /v1/login/user est documenté par l'éditeur ; toute autre route est une hypothèse de notre part. \
+             Ctrl-C pour arrêter.",
+    });
+    if !address.ip().is_loopback() {
+        talk(&text! {
+            en: "warning: {address} can be reached from other machines",
+            fr: "attention : {address} est joignable depuis d'autres machines",
+        });
+    }
+    sandbox.serve(listener, stopped).await;
+    Ok(())
+}
+
+/// Registers for SIGINT and SIGTERM; the future ends at the first of them.
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let interrupt = tokio::signal::ctrl_c();
+    Ok(async move { drop(interrupt.await) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_with(file: &str) -> Exit {
+        run(&SandboxArgs { config: file.into() }, Lang::En)
+    }
+
+    #[test]
+    fn a_file_that_is_none_or_bad_is_a_configuration_error() {
+        assert_eq!(run_with("/nonexistent/sandbox.toml"), Exit::Config);
+        let refused = read(&SandboxArgs { config: concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into() });
+        let (exit, message) = refused.err().unwrap();
+        assert_eq!(exit, Exit::Config);
+        let message = message.in_lang(Lang::Fr);
+        let place = message.split(" : fichier TOML refusé").next().unwrap();
+        let line = place.rsplit("Cargo.toml:").next().unwrap();
+        assert!(line.parse::<usize>().is_ok(), "{message}");
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_said_so() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sandbox = Sandbox::new(SandboxSettings::example()).unwrap();
+        let (exit, message) = serve(&sandbox, taken.local_addr().unwrap(), Lang::Fr).await.unwrap_err();
+        assert_eq!(exit, Exit::Unavailable);
+        assert!(message.in_lang(Lang::Fr).contains("occupe déjà"), "{message:?}");
+    }
+}

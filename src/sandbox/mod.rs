@@ -1,0 +1,80 @@
+//! The sandbox: our stand-in for the 8sens REST server, for trials, the demo and tests.
+//!
+//! The vendor documents one route, `POST /v1/login/user`: a form `login=…&password=…` with the header `api_key` is answered by
+//! `access_token`, `paramRacineCliID`, `paramRacinePecID` and `g8CliCode`. **Everything else here is our assumption**, and no rule of
+//! the gate may depend on it: every other route, the places a token may travel in, the status and the shape of each refusal, the types
+//! of the four fields, which requests slide the idle time. What we assumed stands where it is coded, in `routes/`.
+//!
+//! Each request the sandbox could parse is answered with `Server: 8sens-sandbox` and kept in a bounded record ([`Sandbox::record`]).
+//! With `faults = true` a request may ask for a [`fault`].
+
+pub mod fault;
+mod record;
+mod routes;
+mod serve;
+mod sessions;
+mod settings;
+
+pub use record::Seen;
+pub use settings::{SandboxSettings, SettingsError, User};
+
+use crate::text;
+use crate::text::Text;
+use crate::types::Mono;
+use parking_lot::Mutex;
+use record::Record;
+use sessions::Sessions;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// One sandbox: its settings, its tokens and what it saw. A clone is a handle on the same one.
+#[derive(Clone)]
+pub struct Sandbox {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: SandboxSettings,
+    clock: Box<dyn Fn() -> Mono + Send + Sync>,
+    sessions: Mutex<Sessions>,
+    record: Mutex<Record>,
+}
+
+impl Sandbox {
+    /// Makes a sandbox that runs by the real clock.
+    ///
+    /// # Errors
+    /// What the server refuses to start on, above all a user that runs it without the right to.
+    pub fn new(settings: SandboxSettings) -> Result<Self, SettingsError> {
+        Self::with_clock(settings, || crate::clock::now().mono)
+    }
+
+    /// Makes a sandbox whose tokens age by `clock`.
+    ///
+    /// # Errors
+    /// As for [`Sandbox::new`].
+    pub fn with_clock(
+        settings: SandboxSettings,
+        clock: impl Fn() -> Mono + Send + Sync + 'static,
+    ) -> Result<Self, SettingsError> {
+        settings.check()?;
+        let sessions = Mutex::new(Sessions::new(settings.idle_timeout));
+        let shared = Shared { settings, clock: Box::new(clock), sessions, record: Mutex::default() };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The last requests, oldest first: at most 10,000, and at most 64 MiB of heads.
+    #[must_use]
+    pub fn record(&self) -> Vec<Seen> {
+        self.shared.record.lock().to_vec()
+    }
+}
+
+/// What to tell an admin once the server is up: the words 8sens shows, and where it listens.
+#[must_use]
+pub fn started(address: SocketAddr) -> Text {
+    text! {
+        en: "Serveur REST lancé (REST server started): http://{address}",
+        fr: "Serveur REST lancé : http://{address}",
+    }
+}

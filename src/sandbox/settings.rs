@@ -1,0 +1,269 @@
+//! The settings of the 8sens REST screen, read from a TOML file.
+
+use crate::text;
+use crate::text::Text;
+use jiff::SignedDuration;
+use secrecy::SecretString;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+/// Longest idle timeout taken: an idle time beyond that is a typing mistake.
+const MAX_IDLE_TIMEOUT: Duration = Duration::from_hours(31 * 24);
+
+/// What the screen `Fichier > Administration des bases > REST` of 8sens asks for, and the users of the base.
+///
+/// `config/sandbox.example.toml` is the reference: it gives the French label of each setting.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SandboxSettings {
+    /// TCP port, above 1024. [`serve`](super::Sandbox::serve) takes a bound listener and does not read it.
+    pub port: u16,
+    /// Address to listen on; loopback unless set.
+    #[serde(default = "loopback")]
+    pub bind: IpAddr,
+    #[serde(deserialize_with = "secret")]
+    pub api_key: SecretString,
+    /// Id of the user that runs the server.
+    pub user_id: u32,
+    /// A token not used for that long is dead.
+    #[serde(deserialize_with = "duration")]
+    pub idle_timeout: Duration,
+    pub nature_devis: u32,
+    pub racine_devis: u32,
+    pub transfo_devis_commande: u32,
+    pub racine_commande: u32,
+    pub racine_client: u32,
+    pub client_divers: u32,
+    pub racine_prospect: u32,
+    pub numero_licence: Option<String>,
+    #[serde(default, deserialize_with = "optional_secret")]
+    pub code_acces: Option<SecretString>,
+    /// Whether a request may ask for a [fault](super::fault).
+    #[serde(default)]
+    pub faults: bool,
+    #[serde(rename = "user")]
+    pub users: Vec<User>,
+}
+
+/// One user of the base.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    pub id: u32,
+    pub name: String,
+    #[serde(deserialize_with = "secret")]
+    pub password: SecretString,
+    /// The right "Autoriser REST".
+    pub rest_right: bool,
+}
+
+/// Why settings are refused. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsError {
+    /// Line of the file, from 1, where it is known.
+    pub line: Option<usize>,
+    pub message: Text,
+}
+
+/// The first broken rule.
+struct Problem {
+    /// The top-level key it is about, and which of them where it is an array of tables.
+    key: &'static str,
+    nth: usize,
+    message: Text,
+}
+
+impl SandboxSettings {
+    /// Reads and checks the text of a settings file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
+        let settings: Self = toml::from_str(text).map_err(|error| {
+            let message = error.message();
+            SettingsError {
+                line: error.span().map(|span| line_at(text, span.start)),
+                message: text! { en: "{message}", fr: "fichier TOML refusé : {message}" },
+            }
+        })?;
+        match settings.problem() {
+            Some(Problem { key, nth, message }) => Err(SettingsError { line: line_of(text, key, nth), message }),
+            None => Ok(settings),
+        }
+    }
+
+    /// The settings of `config/sandbox.example.toml`: the examples of the vendor's page.
+    #[must_use]
+    pub fn example() -> Self {
+        // The file is part of the program and a test reads it.
+        Self::from_toml(include_str!("../../config/sandbox.example.toml")).expect("the example file is valid")
+    }
+
+    /// Checks what one value alone does not show.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        self.problem().map_or(Ok(()), |problem| Err(SettingsError { line: None, message: problem.message }))
+    }
+
+    fn problem(&self) -> Option<Problem> {
+        if self.port <= 1024 {
+            let message = text! { en: "the port must be above 1024", fr: "le port doit être supérieur à 1024" };
+            return Some(Problem { key: "port", nth: 0, message });
+        }
+        if self.idle_timeout.is_zero() || self.idle_timeout > MAX_IDLE_TIMEOUT {
+            let message = text! {
+                en: "idle_timeout must be more than zero and at most 31 days",
+                fr: "idle_timeout doit être supérieur à zéro et d'au plus 31 jours",
+            };
+            return Some(Problem { key: "idle_timeout", nth: 0, message });
+        }
+        let (mut ids, mut names) = (HashSet::new(), HashSet::new());
+        if let Some(nth) = self.users.iter().position(|user| !ids.insert(user.id) || !names.insert(&user.name)) {
+            let name = &self.users[nth].name;
+            let message = text! {
+                en: "{name} has the name or the id of a user above",
+                fr: "{name} a le nom ou l'id d'un utilisateur précédent",
+            };
+            return Some(Problem { key: "user", nth, message });
+        }
+        self.runner_problem().map(|message| Problem { key: "user_id", nth: 0, message })
+    }
+
+    /// Why the user that runs the server cannot.
+    fn runner_problem(&self) -> Option<Text> {
+        let id = self.user_id;
+        match self.users.iter().find(|user| user.id == id) {
+            None => Some(text! {
+                en: "no user has the id {id}: the REST server has nobody to run it",
+                fr: "aucun utilisateur n'a l'id {id} : personne pour lancer le serveur REST",
+            }),
+            Some(User { name, rest_right: false, .. }) => Some(text! {
+                en: "{name} runs the server and does not hold the right \"Autoriser REST\" (rest_right = true)",
+                fr: "{name} lance le serveur sans l'autorisation « Autoriser REST » (rest_right = true)",
+            }),
+            Some(_) => None,
+        }
+    }
+}
+
+fn loopback() -> IpAddr {
+    Ipv4Addr::LOCALHOST.into()
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+    // serde's own "invalid type" would print the value.
+    match toml::Value::deserialize(deserializer)? {
+        toml::Value::String(text) if !text.is_empty() => Ok(text.into()),
+        _ => Err(D::Error::custom("expected a string that is not empty")),
+    }
+}
+
+fn optional_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    secret(deserializer).map(Some)
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_duration(&text).ok_or_else(|| D::Error::custom("expected a duration such as \"900s\""))
+}
+
+/// Reads `900s`, `15m` or `250ms`.
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+    text.parse::<SignedDuration>().ok()?.try_into().ok()
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
+}
+
+fn line_of(text: &str, key: &str, nth: usize) -> Option<usize> {
+    let document = toml_edit::Document::parse(text).ok()?;
+    let span = match document.get(key)? {
+        toml_edit::Item::ArrayOfTables(tables) => tables.get(nth)?.span()?,
+        item => item.span()?,
+    };
+    Some(line_at(text, span.start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Lang;
+    use secrecy::ExposeSecret;
+
+    const EXAMPLE: &str = include_str!("../../config/sandbox.example.toml");
+
+    #[test]
+    fn the_example_is_the_vendors() {
+        let settings = SandboxSettings::example();
+        assert_eq!(settings.port, 8082);
+        assert_eq!(settings.bind, IpAddr::from([127, 0, 0, 1]));
+        assert_eq!(settings.api_key.expose_secret(), "ZghY887665YhGH");
+        assert_eq!(settings.idle_timeout, Duration::from_secs(900));
+        assert_eq!((settings.racine_client, settings.racine_prospect), (129, 127));
+        assert!(!settings.faults);
+        assert!(settings.users.iter().all(|user| user.rest_right));
+    }
+
+    /// The message; the error names the line of `from`.
+    fn refused(from: &str, to: &str) -> String {
+        assert!(EXAMPLE.contains(from), "{from}");
+        let text = EXAMPLE.replacen(from, to, 1);
+        let line = EXAMPLE.lines().position(|line| line.contains(from.lines().next().unwrap())).unwrap() + 1;
+        let error = SandboxSettings::from_toml(&text).expect_err(to);
+        assert_eq!(error.line, Some(line), "{to}");
+        error.message.in_lang(Lang::En).to_owned()
+    }
+
+    #[test]
+    fn a_bad_file_is_refused_with_its_line() {
+        for (from, to, expected) in [
+            ("port = 8082", "port = 80", "above 1024"),
+            ("port = 8082", "prot = 8082", "unknown field `prot`"),
+            ("\"900s\"", "900", "expected a string"),
+            ("\"900s\"", "\"soon\"", "expected a duration"),
+            ("\"900s\"", "\"-5s\"", "expected a duration"),
+            ("\"900s\"", "\"0s\"", "more than zero"),
+            ("user_id = 6", "user_id = 9", "no user has the id 9"),
+            ("\"ZghY887665YhGH\"", "887665", "expected a string"),
+            ("port = 8082", "port = ", ""),
+        ] {
+            let message = refused(from, to);
+            assert!(message.contains(expected), "{to}: {message}");
+        }
+    }
+
+    #[test]
+    fn nobody_runs_the_server_without_the_right() {
+        let mut settings = SandboxSettings::example();
+        settings.users[0].rest_right = false;
+        let error = settings.check().unwrap_err();
+        assert!(error.message.in_lang(Lang::Fr).contains("RUNREST"), "{error:?}");
+        settings.users.remove(0);
+        assert!(settings.check().unwrap_err().message.in_lang(Lang::En).contains("no user"));
+    }
+
+    #[test]
+    fn users_are_told_apart() {
+        let error = SandboxSettings::from_toml(&EXAMPLE.replace("id = 7", "id = 6")).unwrap_err();
+        let table = EXAMPLE.lines().enumerate().filter(|(_, line)| line.starts_with("[[user]]")).nth(1).unwrap();
+        assert_eq!(error.line, Some(table.0 + 1));
+        assert!(error.message.in_lang(Lang::En).contains("CLIENTREST"), "{error:?}");
+    }
+
+    #[test]
+    fn secrets_are_in_no_error_and_no_debug() {
+        for shown in [
+            refused("\"ZghY887665YhGH\"", "887665"),
+            format!("{:?}", SandboxSettings::example()),
+            format!("{:?}", SandboxSettings::from_toml("api_key = \"ZghY887665YhGH")),
+        ] {
+            assert!(!shown.contains("887665") && !shown.contains("\"clientrest\""), "{shown}");
+        }
+    }
+}

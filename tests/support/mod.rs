@@ -1,0 +1,7 @@
+//! What the integration tests share: a raw HTTP/1.1 client and a witness upstream that records every byte.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+pub mod http;
+pub mod wire;
+pub mod witness;
