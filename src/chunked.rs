@@ -142,8 +142,23 @@ mod tests {
     #[test]
     fn odd_spellings_are_refused() {
         for bytes in [
-            &b"\r\n"[..], b"0x3\r\nabc", b"+3\r\nabc", b"-1\r\n", b" 3\r\n", b"3 \r\nabc", b"3\nabc", b"3\r\nabcd\r\n", b"3\r\nabc\n",
-            b"3\r\nabc\r0", b"3;a\nb\r\n", b"3;\x01\r\n", b"1000000000000000\r\n", b"0\r\n : x\r\n\r\n", b"0\r\nX: \0\r\n\r\n", b"0\r\n\n", b";\r\n",
+            &b"\r\n"[..],
+            b"0x3\r\nabc",
+            b"+3\r\nabc",
+            b"-1\r\n",
+            b" 3\r\n",
+            b"3 \r\nabc",
+            b"3\nabc",
+            b"3\r\nabcd\r\n",
+            b"3\r\nabc\n",
+            b"3\r\nabc\r0",
+            b"3;a\nb\r\n",
+            b"3;\x01\r\n",
+            b"1000000000000000\r\n",
+            b"0\r\n : x\r\n\r\n",
+            b"0\r\nX: \0\r\n\r\n",
+            b"0\r\n\n",
+            b";\r\n",
         ] {
             assert!(outcome(bytes).is_err(), "{}", bytes.escape_ascii());
         }

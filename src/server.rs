@@ -115,7 +115,11 @@ impl BoundGate {
         }
         if let Some(socket) = admin {
             let socket = tokio::net::TcpListener::from_std(socket).map_err(StartError::Runtime)?;
-            let context = AdminContext { telemetry: Arc::clone(&telemetry), readiness: Arc::clone(&readiness), token: admin_token };
+            let context = AdminContext {
+                telemetry: Arc::clone(&telemetry),
+                readiness: Arc::clone(&readiness),
+                token: admin_token,
+            };
             let mut stopped = stopped.clone();
             tokio::spawn(admin::serve(socket, context, async move {
                 // The admin page stays up while the gate drains; it ends with the runtime.
@@ -168,7 +172,13 @@ async fn listen(app: Connections, socket: TcpListener, stopped: watch::Receiver<
     let config = ListenerConfig::tcp(address).tcp_socket_options(options).l4_buffer(L4BufferSettings::new(4096, 4096));
     let mut service = Service::new("gate".to_owned(), app);
     service.add_listener(config);
-    pingora_core::services::Service::start_service(&mut service, Some(Arc::new(parking_lot::Mutex::new(fds))), stopped, 1).await;
+    pingora_core::services::Service::start_service(
+        &mut service,
+        Some(Arc::new(parking_lot::Mutex::new(fds))),
+        stopped,
+        1,
+    )
+    .await;
 }
 
 #[cfg(unix)]
@@ -197,9 +207,12 @@ async fn reload(shared: &Arc<Shared>, path: PathBuf) {
         Ok(Ok(loaded)) => {
             publish(&shared.telemetry, &loaded.settings);
             shared.settings.store(Arc::new(loaded.settings));
-            tracing::info!(warnings = loaded.warnings.len(), "configuration reloaded");
+            tracing::info!(warnings = loaded.warnings.diagnostics().len(), "configuration reloaded");
         }
-        Ok(Err(report)) => tracing::error!(problems = report.len(), "configuration refused, the old one stays; run check"),
+        Ok(Err(report)) => tracing::error!(
+            problems = report.diagnostics().len(),
+            "configuration refused, the old one stays; run check"
+        ),
         Err(_) => tracing::error!("configuration could not be read, the old one stays"),
     }
 }

@@ -5,13 +5,38 @@ use std::path::{Path, PathBuf};
 
 /// Modules that decide on plain data: no I/O, no clock, no framework, no configuration file.
 const CORE: [&str; 12] = [
-    "chunked", "client_ip", "consumer", "denial", "exchange", "head", "path", "policy", "request", "route", "snapshot",
+    "chunked",
+    "client_ip",
+    "consumer",
+    "denial",
+    "exchange",
+    "head",
+    "path",
+    "policy",
+    "request",
+    "route",
+    "snapshot",
     "types",
 ];
 
 const NOT_IN_CORE: [&str; 17] = [
-    "pingora", "tokio::", "prometheus", "tracing::", "log::", "std::fs", "std::env", "std::io", "TcpStream",
-    "TcpListener", "UdpSocket", "Instant::now", "SystemTime", "std::thread", "crate::config", "crate::clock", "println!",
+    "pingora",
+    "tokio::",
+    "prometheus",
+    "tracing::",
+    "log::",
+    "std::fs",
+    "std::env",
+    "std::io",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "Instant::now",
+    "SystemTime",
+    "std::thread",
+    "crate::config",
+    "crate::clock",
+    "println!",
 ];
 
 const EDGES: [&str; 8] = ["admin", "cli", "platform", "proxy", "sandbox", "server", "telemetry", "control"];
@@ -91,7 +116,8 @@ fn nothing_imports_the_server_but_the_commands() {
 
 #[test]
 fn refusals_are_written_in_one_place() {
-    let others = |source: &Source| source.path != "proxy/reply.rs" && !matches!(source.module.as_str(), "admin" | "sandbox");
+    let others =
+        |source: &Source| source.path != "proxy/reply.rs" && !matches!(source.module.as_str(), "admin" | "sandbox");
     assert_eq!(places("application/problem+json", others), Vec::<String>::new());
 }
 

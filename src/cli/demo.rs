@@ -54,15 +54,18 @@ fn serve(lang: Lang) -> Exit {
     );
     super::data(&format!(
         "# {}\ncurl -i -X POST -H {form} -H 'Accept: application/json' -H 'api_key: {shop}' -d '{login}' http://{gate}/v1/login/user\n",
-        text! { en: "boutique-paris logs in: four fields", fr: "boutique-paris se connecte : quatre champs" }.in_lang(lang),
+        text! { en: "boutique-paris logs in: four fields", fr: "boutique-paris se connecte : quatre champs" }
+            .in_lang(lang),
     ));
     super::data(&format!(
         "# {}\ncurl -i -H 'api_key: {shop}' -H 'access_token: …' http://{gate}/v1/articles\n",
-        text! { en: "the catalogue, with the token of the login", fr: "le catalogue, avec le jeton de la connexion" }.in_lang(lang),
+        text! { en: "the catalogue, with the token of the login", fr: "le catalogue, avec le jeton de la connexion" }
+            .in_lang(lang),
     ));
     super::data(&format!(
         "# {}\ncurl -i -H 'api_key: {partner}' -H 'access_token: …' http://{gate}/v1/articles\n",
-        text! { en: "partenaire-lyon may only log in: 403", fr: "partenaire-lyon n'a droit qu'au login : 403" }.in_lang(lang),
+        text! { en: "partenaire-lyon may only log in: 403", fr: "partenaire-lyon n'a droit qu'au login : 403" }
+            .in_lang(lang),
     ));
     super::data(&format!(
         "# {}\ncurl -i -H 'api_key: wrong' http://{gate}/v1/articles\n\n# {}\ncurl http://{admin}/metrics\n",
@@ -78,6 +81,9 @@ fn serve(lang: Lang) -> Exit {
 }
 
 fn no_world(error: &str, lang: Lang) -> Exit {
-    super::talk(&text! { en: "error: the demo cannot start: {error}", fr: "erreur : la démonstration ne démarre pas : {error}" }, lang);
+    super::talk(
+        &text! { en: "error: the demo cannot start: {error}", fr: "erreur : la démonstration ne démarre pas : {error}" },
+        lang,
+    );
     Exit::Unavailable
 }

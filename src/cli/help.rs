@@ -6,24 +6,28 @@ use clap::{Arg, ArgAction, Command};
 
 /// Gives a command tree its texts in one language.
 pub(super) fn localised(command: Command, lang: Lang) -> Command {
-    let heading = text! { en: "Usage:", fr: "Utilisation :" };
-    let commands = text! { en: "Commands", fr: "Commandes" };
     let command = command
         .disable_help_subcommand(true)
         .disable_help_flag(true)
         .disable_version_flag(true)
         .arg(Arg::new("help").short('h').long("help").action(ArgAction::Help).global(true))
         .arg(Arg::new("version").short('V').long("version").action(ArgAction::Version));
-    translate(command, "", lang, &heading, &commands)
+    translate(command, "", lang)
 }
 
-fn translate(command: Command, path: &str, lang: Lang, heading: &Text, commands: &Text) -> Command {
+fn translate(command: Command, path: &str, lang: Lang) -> Command {
     let here = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path} {name}") };
     let own = if path.is_empty() { "sensgate" } else { path };
-    let usage = heading.in_lang(lang);
+    let usage = text! { en: "Usage:", fr: "Utilisation :" };
+    let usage = usage.in_lang(lang);
+    // clap keeps headings for ever, so they cannot come out of a sentence.
+    let commands = match lang {
+        Lang::En => "Commands",
+        Lang::Fr => "Commandes",
+    };
     let mut command = command
         .help_template(format!("{{about}}\n\n{usage} {{usage}}\n\n{{all-args}}"))
-        .subcommand_help_heading(commands.in_lang(lang).to_owned())
+        .subcommand_help_heading(commands)
         .mut_args(|arg| {
             let text = option(&here(&format!("--{}", arg.get_id()))).or_else(|| option(&format!("--{}", arg.get_id())));
             match text {
@@ -37,7 +41,7 @@ fn translate(command: Command, path: &str, lang: Lang, heading: &Text, commands:
     let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for name in names {
         let path = here(&name);
-        command = command.mut_subcommand(name, |sub| translate(sub, &path, lang, heading, commands));
+        command = command.mut_subcommand(name, |sub| translate(sub, &path, lang));
     }
     command
 }
@@ -77,8 +81,12 @@ fn option(name: &str) -> Option<Text> {
     Some(match name {
         "--help" => text! { en: "Show this help", fr: "Afficher cette aide" },
         "--version" => text! { en: "Print the version", fr: "Afficher la version" },
-        "--lang" => text! { en: "Language of messages [default: from LANG]", fr: "Langue des messages [défaut : selon LANG]" },
-        "--test" => text! { en: "Check the configuration, as `check` does", fr: "Vérifier la configuration, comme `check`" },
+        "--lang" => {
+            text! { en: "Language of messages [default: from LANG]", fr: "Langue des messages [défaut : selon LANG]" }
+        }
+        "--test" => {
+            text! { en: "Check the configuration, as `check` does", fr: "Vérifier la configuration, comme `check`" }
+        }
         "sandbox --config" => text! { en: "The sandbox's settings", fr: "Les réglages du bac à sable" },
         "--config" => text! { en: "The configuration file", fr: "Le fichier de configuration" },
         "check --strict" => text! { en: "Fail on warnings too", fr: "Échouer aussi sur les avertissements" },
@@ -88,12 +96,16 @@ fn option(name: &str) -> Option<Text> {
             fr: "Jouer une visite entière, montrer l'attendu et le constaté, puis finir",
         },
         "keys new --consumer" => text! { en: "Whom the key is for", fr: "À qui la clé est destinée" },
-        "keys new --id" => text! { en: "The id of the key, shown in logs", fr: "L'identifiant de la clé, visible dans les journaux" },
+        "keys new --id" => {
+            text! { en: "The id of the key, shown in logs", fr: "L'identifiant de la clé, visible dans les journaux" }
+        }
         "keys new --expires" => text! {
             en: "Last day on which the key is valid, UTC [default: in one year]",
             fr: "Dernier jour de validité de la clé, UTC [défaut : dans un an]",
         },
-        "keys new --no_expiry" => text! { en: "Make a key that never expires", fr: "Créer une clé qui n'expire jamais" },
+        "keys new --no_expiry" => {
+            text! { en: "Make a key that never expires", fr: "Créer une clé qui n'expire jamais" }
+        }
         _ => return None,
     })
 }

@@ -1,9 +1,138 @@
 //! The commands an admin types, one file each. stdout is data, stderr is talk.
 
+mod check;
+pub mod demo;
 mod exit;
 mod format;
-pub mod keys;
-pub mod sandbox;
+mod help;
+mod keys;
+mod run;
+mod sandbox;
+mod version;
 
 pub use exit::Exit;
 pub use format::Format;
+
+use crate::text::{Lang, Text};
+use check::CheckArgs;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+/// The command line. Its help texts stand in [`help`], in both languages.
+#[derive(Parser, Debug)]
+#[command(name = "sensgate", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[arg(short = 't', requires = "config")]
+    test: bool,
+
+    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[arg(long, global = true, value_name = "en|fr")]
+    lang: Option<LangArg>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Run(run::RunArgs),
+    Check(check::CheckArgs),
+    Demo(demo::DemoArgs),
+    Keys(keys::KeysArgs),
+    Sandbox(sandbox::SandboxArgs),
+    Version(version::VersionArgs),
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum LangArg {
+    En,
+    Fr,
+}
+
+impl From<LangArg> for Lang {
+    fn from(arg: LangArg) -> Self {
+        match arg {
+            LangArg::En => Self::En,
+            LangArg::Fr => Self::Fr,
+        }
+    }
+}
+
+/// Runs the command that `args` name.
+#[must_use]
+pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let lang = lang_of(&args);
+    let matches = match help::localised(Cli::command(), lang).try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version come this way too, and go to stdout with code 0.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+        }
+    };
+    match Cli::from_arg_matches(&matches) {
+        Ok(cli) => dispatch(&cli, lang),
+        Err(error) => {
+            let _ = error.print();
+            Exit::Usage
+        }
+    }
+}
+
+fn dispatch(cli: &Cli, lang: Lang) -> Exit {
+    match &cli.command {
+        Some(Command::Run(args)) => run::run(args, lang),
+        Some(Command::Check(args)) => check::run(args, lang),
+        Some(Command::Demo(args)) => demo::run(args, lang),
+        Some(Command::Keys(args)) => keys::run(args, lang),
+        Some(Command::Sandbox(args)) => sandbox::run(args, lang),
+        Some(Command::Version(args)) => version::run(args),
+        None => match &cli.config {
+            Some(config) if cli.test => {
+                check::run(&CheckArgs { config: config.clone(), strict: false, format: Format::Text }, lang)
+            }
+            _ => {
+                // Writing help to a closed terminal is nobody's problem.
+                let _ = help::localised(Cli::command(), lang).print_help();
+                Exit::Usage
+            }
+        },
+    }
+}
+
+/// The language is needed before the command line is parsed, for its help.
+fn lang_of(args: &[OsString]) -> Lang {
+    let mut words = args.iter().filter_map(|arg| arg.to_str());
+    while let Some(word) = words.next() {
+        let value = match word {
+            "--lang" => words.next(),
+            _ => word.strip_prefix("--lang="),
+        };
+        if let Some(value) = value {
+            return Lang::from_locale(value);
+        }
+    }
+    Lang::of_environment()
+}
+
+/// Says one sentence to the operator.
+fn talk(text: &Text, lang: Lang) {
+    // A closed stderr must not end the gate.
+    let _ = writeln!(std::io::stderr(), "{}", text.in_lang(lang));
+}
+
+/// Prints data.
+fn data(text: &str) {
+    // A closed stdout means that nobody reads any more.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Colour only for a terminal, and not against the operator's wish (no-color.org).
+fn stderr_has_colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

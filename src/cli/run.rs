@@ -37,7 +37,10 @@ pub fn run(args: &RunArgs, lang: Lang) -> Exit {
         super::talk(&text! { en: "listening on {address}", fr: "à l'écoute sur {address}" }, lang);
     }
     if let Some(address) = gate.admin_address() {
-        super::talk(&text! { en: "admin pages on http://{address}", fr: "pages d'administration sur http://{address}" }, lang);
+        super::talk(
+            &text! { en: "admin pages on http://{address}", fr: "pages d'administration sur http://{address}" },
+            lang,
+        );
     }
     match gate.run(platform::commands_from_signals()) {
         Ok(()) => Exit::Ok,
@@ -55,13 +58,17 @@ pub(super) fn failed(error: &StartError, lang: Lang) -> Exit {
             },
             Exit::Permission,
         ),
-        StartError::Bind(address, error) => {
-            (text! { en: "error: cannot listen on {address}: {error}", fr: "erreur : impossible d'écouter sur {address} : {error}" }, Exit::Unavailable)
+        StartError::Bind(address, error) => (
+            text! { en: "error: cannot listen on {address}: {error}", fr: "erreur : impossible d'écouter sur {address} : {error}" },
+            Exit::Unavailable,
+        ),
+        StartError::AccessLog(error) => (
+            text! { en: "error: cannot open the access log: {error}", fr: "erreur : impossible d'ouvrir le journal d'accès : {error}" },
+            Exit::Unavailable,
+        ),
+        StartError::Runtime(error) => {
+            (text! { en: "error: cannot start: {error}", fr: "erreur : démarrage impossible : {error}" }, Exit::Failure)
         }
-        StartError::AccessLog(error) => {
-            (text! { en: "error: cannot open the access log: {error}", fr: "erreur : impossible d'ouvrir le journal d'accès : {error}" }, Exit::Unavailable)
-        }
-        StartError::Runtime(error) => (text! { en: "error: cannot start: {error}", fr: "erreur : démarrage impossible : {error}" }, Exit::Failure),
     };
     super::talk(&text, lang);
     exit

@@ -1,5 +1,20 @@
 //! From one TOML file to [`Settings`], or to every reason why not.
+//!
+//! [`file`] opens and parses, [`shape`] is the registry of keys, `reader` walks a table and collects findings, `resolve` turns
+//! tables into settings, and [`Report`] shows what was found. Secrets are read in `secret` and masked in every report.
 
+mod diagnostic;
+mod file;
+mod reader;
+mod render;
+mod resolve;
+mod secret;
 mod settings;
+pub mod shape;
+mod syntax;
+mod value;
 
+pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Position, Report, Rule, Severity};
+pub use file::{Loaded, MAX_FILE, load, parse};
+pub use secret::MAX_SECRET;
 pub use settings::*;

@@ -74,7 +74,8 @@ impl Shared {
     /// Takes a place for one connection, or none when all are taken.
     fn admit(self: &Arc<Self>) -> Option<Permit> {
         let max = self.settings.load().connections.max;
-        let taken = self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| (open < max).then_some(open + 1));
+        let taken =
+            self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| (open < max).then_some(open + 1));
         let gauge = taken.is_ok().then(|| self.telemetry.metrics.connection())?;
         Some(Permit { shared: Arc::clone(self), _gauge: gauge })
     }
@@ -135,7 +136,15 @@ impl ServerApp for Connections {
 /// What reading the next head came to.
 enum Next {
     /// A whole head stands in the buffer and was decided on.
-    Request { head_len: usize, framing: Framing, is_head: bool, expects_continue: bool, closes: bool, exchange: Box<Exchange>, step: Step },
+    Request {
+        head_len: usize,
+        framing: Framing,
+        is_head: bool,
+        expects_continue: bool,
+        closes: bool,
+        exchange: Box<Exchange>,
+        step: Step,
+    },
     /// A head that cannot be used.
     Refused { exchange: Box<Exchange>, denial: Denial, is_head: bool },
     /// Closed, idle for too long, or the gate is ending.

@@ -31,7 +31,16 @@ const VIA: &str = "1.1 sensgate";
 
 /// Response fields that concern one connection, or tell what runs behind the gate.
 const HIDDEN_RESPONSE_FIELDS: [&str; 10] = [
-    "server", "x-powered-by", "via", "keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer", "upgrade", "alt-svc",
+    "server",
+    "x-powered-by",
+    "via",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "te",
+    "trailer",
+    "upgrade",
+    "alt-svc",
 ];
 
 /// A decided request on its way from the connection into the hooks.
@@ -203,7 +212,12 @@ impl ProxyHttp for Hooks {
         Ok(())
     }
 
-    async fn response_filter(&self, _: &mut Downstream, response: &mut ResponseHeader, ctx: &mut Carriage) -> Result<()> {
+    async fn response_filter(
+        &self,
+        _: &mut Downstream,
+        response: &mut ResponseHeader,
+        ctx: &mut Carriage,
+    ) -> Result<()> {
         if response.status.is_informational() {
             return Ok(());
         }
@@ -390,7 +404,9 @@ fn denial_for(e: &Error, bad_chunk: bool) -> Option<Denial> {
         (ErrorSource::Upstream, ErrorType::ConnectRefused | ErrorType::ConnectNoRoute | ErrorType::ConnectError) => {
             Some(Denial::because(DenyCode::UpstreamUnreachable, "no connection to 8sens"))
         }
-        (ErrorSource::Upstream, _) => Some(Denial::because(DenyCode::UpstreamInvalidResponse, "answer of 8sens is not valid")),
+        (ErrorSource::Upstream, _) => {
+            Some(Denial::because(DenyCode::UpstreamInvalidResponse, "answer of 8sens is not valid"))
+        }
         (ErrorSource::Downstream, ErrorType::ReadTimedout) => {
             Some(Denial::because(DenyCode::RequestTimeout, "body not complete in time"))
         }

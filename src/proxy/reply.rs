@@ -71,7 +71,10 @@ impl Problem {
             out.push_str(&format!("{name}: {value}\r\n"));
         }
         let connection = if keep_alive { "keep-alive" } else { "close" };
-        out.push_str(&format!("Content-Length: {}\r\nDate: {date}\r\nConnection: {connection}\r\n\r\n", self.body.len()));
+        out.push_str(&format!(
+            "Content-Length: {}\r\nDate: {date}\r\nConnection: {connection}\r\n\r\n",
+            self.body.len()
+        ));
         let mut out = out.into_bytes();
         if !is_head {
             out.extend_from_slice(&self.body);

@@ -44,13 +44,18 @@ pub(super) fn play(world: &World, lang: Lang) -> usize {
     let token = answer.as_ref().ok().and_then(|seen| seen.body["access_token"].as_str()).unwrap_or("none").to_owned();
     let fields = ["access_token", "paramRacineCliID", "paramRacinePecID", "g8CliCode"];
     let got = answer.map_or(0, |seen| fields.iter().filter(|field| !seen.body[**field].is_null()).count());
-    tell(&text! { en: "the login's answer has its four fields", fr: "la réponse au login a ses quatre champs" }, "4", &got.to_string());
+    tell(
+        &text! { en: "the login's answer has its four fields", fr: "la réponse au login a ses quatre champs" },
+        "4",
+        &got.to_string(),
+    );
     for step in steps(world, &token) {
         let answer = send(&agent, &step);
         tell(&step.what, &expectation(&step), &observation(&answer));
     }
     let forwarded = world.sandbox.record();
-    let upstream_key = secrecy::ExposeSecret::expose_secret(&crate::sandbox::SandboxSettings::example().api_key).to_owned();
+    let upstream_key =
+        secrecy::ExposeSecret::expose_secret(&crate::sandbox::SandboxSettings::example().api_key).to_owned();
     let well_keyed = forwarded.iter().filter(|seen| {
         let keys: Vec<&[u8]> = seen.values("api_key").collect();
         keys == [upstream_key.as_bytes()]
@@ -84,17 +89,62 @@ fn login_step(world: &World) -> Step {
 fn steps(world: &World, token: &str) -> Vec<Step> {
     let key = |key: &str| ("api_key", key.to_owned());
     let token = |name: &'static str| (name, token.to_owned());
-    let get = |what, path, fields, status, code| Step { what, to: world.gate, method: "GET", path, fields, form: None, status, code };
+    let get = |what, path, fields, status, code| Step {
+        what,
+        to: world.gate,
+        method: "GET",
+        path,
+        fields,
+        form: None,
+        status,
+        code,
+    };
     let articles = "/v1/articles";
     let shop = || key(world.shop_key());
     vec![
-        get(text! { en: "the catalogue, with the token", fr: "le catalogue, avec le jeton" }, articles, vec![shop(), token("access_token")], 200, ""),
+        get(
+            text! { en: "the catalogue, with the token", fr: "le catalogue, avec le jeton" },
+            articles,
+            vec![shop(), token("access_token")],
+            200,
+            "",
+        ),
         get(text! { en: "no key", fr: "pas de clé" }, articles, vec![token("access_token")], 401, "missing_key"),
-        get(text! { en: "a wrong key", fr: "une mauvaise clé" }, articles, vec![key("wrong"), token("access_token")], 401, "unknown_key"),
-        get(text! { en: "two keys", fr: "deux clés" }, articles, vec![shop(), shop(), token("access_token")], 400, "ambiguous_key"),
-        get(text! { en: "a key in the URL", fr: "une clé dans l'URL" }, "/v1/articles?api_key=x", vec![shop(), token("access_token")], 400, "key_in_url"),
-        get(text! { en: "two tokens", fr: "deux jetons" }, articles, vec![shop(), token("access_token"), token("token")], 400, "ambiguous_token"),
-        get(text! { en: "a path with two spellings", fr: "un chemin à deux écritures" }, "/v1//articles", vec![shop(), token("access_token")], 400, "malformed_request"),
+        get(
+            text! { en: "a wrong key", fr: "une mauvaise clé" },
+            articles,
+            vec![key("wrong"), token("access_token")],
+            401,
+            "unknown_key",
+        ),
+        get(
+            text! { en: "two keys", fr: "deux clés" },
+            articles,
+            vec![shop(), shop(), token("access_token")],
+            400,
+            "ambiguous_key",
+        ),
+        get(
+            text! { en: "a key in the URL", fr: "une clé dans l'URL" },
+            "/v1/articles?api_key=x",
+            vec![shop(), token("access_token")],
+            400,
+            "key_in_url",
+        ),
+        get(
+            text! { en: "two tokens", fr: "deux jetons" },
+            articles,
+            vec![shop(), token("access_token"), token("token")],
+            400,
+            "ambiguous_token",
+        ),
+        get(
+            text! { en: "a path with two spellings", fr: "un chemin à deux écritures" },
+            "/v1//articles",
+            vec![shop(), token("access_token")],
+            400,
+            "malformed_request",
+        ),
         get(
             text! { en: "the partner, outside its routes", fr: "le partenaire, hors de ses routes" },
             articles,
@@ -129,13 +179,29 @@ fn steps(world: &World, token: &str) -> Vec<Step> {
                 "",
             )
         },
-        Step { method: "TRACE", ..get(text! { en: "a method that is not forwarded", fr: "une méthode jamais transmise" }, articles, vec![shop()], 405, "method_not_allowed") },
-        get(text! { en: "the catalogue again", fr: "le catalogue encore" }, articles, vec![shop(), token("access_token")], 200, ""),
+        Step {
+            method: "TRACE",
+            ..get(
+                text! { en: "a method that is not forwarded", fr: "une méthode jamais transmise" },
+                articles,
+                vec![shop()],
+                405,
+                "method_not_allowed",
+            )
+        },
+        get(
+            text! { en: "the catalogue again", fr: "le catalogue encore" },
+            articles,
+            vec![shop(), token("access_token")],
+            200,
+            "",
+        ),
     ]
 }
 
 fn send(agent: &ureq::Agent, step: &Step) -> Result<Seen, String> {
-    let mut request = ureq::http::Request::builder().method(step.method).uri(format!("http://{}{}", step.to, step.path));
+    let mut request =
+        ureq::http::Request::builder().method(step.method).uri(format!("http://{}{}", step.to, step.path));
     for (name, value) in &step.fields {
         request = request.header(*name, value);
     }

@@ -47,14 +47,15 @@ impl World {
         let keys = [fresh_key("k1")?, fresh_key("k1")?, fresh_key("k1")?];
         let path = folder.path().join("sensgate.toml");
         let text = configuration(upstream, &keys);
-        write_private(&folder.path().join("8sens-api-key"), upstream_key.expose_secret()).map_err(|error| error.to_string())?;
+        write_private(&folder.path().join("8sens-api-key"), upstream_key.expose_secret())
+            .map_err(|error| error.to_string())?;
         write_private(&path, &text).map_err(|error| error.to_string())?;
         let loaded = config::load(&path).map_err(|report| report.render(Lang::En, false))?;
         let mut settings = loaded.settings;
         settings.snapshot = Arc::new(Snapshot { policies, ..Snapshot::clone(&settings.snapshot) });
         let gate = BoundGate::bind(settings, Some(path)).map_err(|error| format!("{error:?}"))?;
         let (addresses, admin) = (gate.addresses(), gate.admin_address());
-        let ([gate_address, behind_proxy], Some(admin)) = (addresses[..], admin) else {
+        let (&[gate_address, behind_proxy], Some(admin)) = (&addresses[..], admin) else {
             return Err("a listener is missing".to_owned());
         };
         let (commands, receiver) = mpsc::channel(1);
@@ -64,7 +65,17 @@ impl World {
             }
         });
         let threads = vec![gate_thread, sandbox_thread];
-        let world = Self { gate: gate_address, behind_proxy, admin, sandbox, keys, commands, sandbox_stop, threads, _folder: folder };
+        let world = Self {
+            gate: gate_address,
+            behind_proxy,
+            admin,
+            sandbox,
+            keys,
+            commands,
+            sandbox_stop,
+            threads,
+            _folder: folder,
+        };
         Ok(world)
     }
 
@@ -123,7 +134,7 @@ fn serve_sandbox(sandbox: &Sandbox) -> io::Result<(SocketAddr, oneshot::Sender<(
 fn fresh_key(id: &str) -> Result<SecretString, String> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|error| error.to_string())?;
-    Ok(api_key::make(id, &random))
+    api_key::make(id, &random).map_err(|error| format!("{error:?}"))
 }
 
 /// The configuration of the demonstration, as an admin would write it.

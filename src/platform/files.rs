@@ -1,0 +1,27 @@
+//! Files that others must not read.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// Creates a file that only its owner can read and write, and refuses to follow or overwrite one that is there.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// The permission bits of a file, `0o7777` at most; `None` on systems without them.
+#[cfg(unix)]
+pub fn file_mode(path: &Path) -> io::Result<Option<u32>> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).map(|metadata| Some(metadata.mode() & 0o7777))
+}
+
+/// The permission bits of a file, `0o7777` at most; `None` on systems without them.
+#[cfg(not(unix))]
+pub fn file_mode(path: &Path) -> io::Result<Option<u32>> {
+    std::fs::metadata(path).map(|_| None)
+}
