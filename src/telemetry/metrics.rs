@@ -361,11 +361,11 @@ mod tests {
     #[test]
     fn counters_of_connections_and_panics() {
         let metrics = Metrics::new();
-        metrics.connection_outcome(ConnectionOutcome::TlsFailed);
+        metrics.connection_outcome(ConnectionOutcome::Broken);
         metrics.upstream_connected(true);
         metrics.upstream_connected(true);
         metrics.panicked();
-        assert_eq!(value(&metrics, r#"sensgate_connections_total{outcome="tls_failed"}"#), Some(1.0));
+        assert_eq!(value(&metrics, r#"sensgate_connections_total{outcome="broken"}"#), Some(1.0));
         assert_eq!(value(&metrics, r#"sensgate_connections_total{outcome="refused"}"#), Some(0.0));
         assert_eq!(value(&metrics, r#"sensgate_upstream_connections_total{reused="true"}"#), Some(2.0));
         assert_eq!(value(&metrics, r#"sensgate_upstream_connections_total{reused="false"}"#), Some(0.0));

@@ -51,7 +51,10 @@ impl Config {
             text.push_str(&format!("[{table}]\n"));
             match table {
                 "upstream" => {
-                    text.push_str(&format!("address = \"{}\"\napi_key = {{ file = \"8sens-api-key\" }}\n", self.upstream));
+                    text.push_str(&format!(
+                        "address = \"{}\"\napi_key = {{ file = \"8sens-api-key\" }}\n",
+                        self.upstream
+                    ));
                 }
                 "log" if !self.has("log", "access") => text.push_str("access = \"access.log\"\n"),
                 "admin" => text.push_str("address = \"127.0.0.1:0\"\n"),
@@ -77,7 +80,9 @@ impl Config {
 
 pub fn consumer(name: &str, key: &str, rules: &str) -> String {
     let sha256: String = digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("[[consumer]]\nname = \"{name}\"\nkeys = [ {{ id = \"k1\", sha256 = \"{sha256}\", expires = 2099-12-31 }} ]\n{rules}")
+    format!(
+        "[[consumer]]\nname = \"{name}\"\nkeys = [ {{ id = \"k1\", sha256 = \"{sha256}\", expires = 2099-12-31 }} ]\n{rules}"
+    )
 }
 
 /// A running gate. Killed on drop.
@@ -96,9 +101,17 @@ impl Gate {
         Self::start_in(folder, config, |command| command)
     }
 
-    pub fn start_in(folder: tempfile::TempDir, config: &Config, more: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+    pub fn start_in(
+        folder: tempfile::TempDir,
+        config: &Config,
+        more: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Self {
+        Self::start_text(folder, &config.text(), more)
+    }
+
+    pub fn start_text(folder: tempfile::TempDir, text: &str, more: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         write_secret(&folder.path().join("8sens-api-key"), UPSTREAM_KEY);
-        std::fs::write(folder.path().join("sensgate.toml"), config.text()).unwrap();
+        std::fs::write(folder.path().join("sensgate.toml"), text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_sensgate"));
         command.args(["run", "--lang", "en", "--config"]).arg(folder.path().join("sensgate.toml"));
         let mut child = more(&mut command).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();

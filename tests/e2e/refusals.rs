@@ -99,7 +99,10 @@ async fn refused_requests_never_reach_8sens() {
     let gate = Gate::start(&Config::new(witness.addr()));
     for (code, request) in provocations() {
         let reaches = matches!(code, DenyCode::UpstreamInvalidResponse | DenyCode::UpstreamTimeout);
-        let waits = matches!(code, DenyCode::RequestTimeout | DenyCode::UriTooLong | DenyCode::HeadersTooLarge | DenyCode::BodyTooLarge);
+        let waits = matches!(
+            code,
+            DenyCode::RequestTimeout | DenyCode::UriTooLong | DenyCode::HeadersTooLarge | DenyCode::BodyTooLarge
+        );
         if !reaches && !waits {
             assert_eq!(gate.exchange(request).await.status, code.status(), "{}", code.as_str());
         }
@@ -116,7 +119,8 @@ fn probed(witness: &Witness) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_expired_and_disabled_keys_read_the_same() {
     let witness = Witness::start(Behaviour::answer()).await;
-    let sha256 = |key: &str| sensgate::consumer::digest(key.as_bytes()).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let sha256 =
+        |key: &str| sensgate::consumer::digest(key.as_bytes()).iter().map(|b| format!("{b:02x}")).collect::<String>();
     let more = format!(
         "[[consumer]]\nname = \"ancien\"\nkeys = [ {{ id = \"old\", sha256 = \"{}\", expires = 2020-01-01 }}, {{ id = \"off\", sha256 = \"{}\", expires = 2099-01-01, enabled = false }} ]\n",
         sha256("expired-key-expired-key"),

@@ -1,0 +1,180 @@
+//! Starting, reloading, ending, and logs that cannot be written.
+
+use crate::gate::{Config, DEADLINE, Gate, KEY, closed_port, consumer, get, wait_until, write_secret};
+use crate::support::http::RawClient;
+use crate::support::witness::{Action, Behaviour, Witness};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+async fn ready(gate: &Gate) -> u16 {
+    let request = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\n\r\n", gate.admin);
+    RawClient::connect(gate.admin).await.unwrap().exchange(request).await.unwrap().status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_starts_while_8sens_is_down() {
+    let gate = Gate::start(&Config::new(closed_port()));
+    assert_eq!(ready(&gate).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_lets_requests_in_flight_end() {
+    let witness =
+        Witness::start(Behaviour::always(Action::After(Duration::from_millis(500), Box::new(Action::Answer)))).await;
+    let mut gate = Gate::start(&Config::new(witness.addr()));
+    let mut idle = gate.connect().await;
+    idle.exchange(get("/warm")).await.unwrap();
+    let mut busy = gate.connect().await;
+    busy.send(get("/busy")).await.unwrap();
+    witness.wait_for(2, DEADLINE).await;
+    gate.signal("TERM");
+    gate.wait_for_line("draining");
+    assert_eq!(idle.read_to_end().await.unwrap(), b"", "an idle connection is closed at once");
+    assert_eq!(busy.read_response().await.unwrap().status, 200);
+    assert!(gate.wait_for_exit().success());
+    assert!(RawClient::connect(gate.address()).await.is_err());
+    assert_eq!(gate.records().len(), 2, "the log is written to the end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_drain_takes_no_time() {
+    let mut gate = Gate::start(&Config::new(closed_port()).with("server", "drain_timeout = \"1h\""));
+    gate.signal("TERM");
+    assert!(gate.wait_for_exit().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_in_use_is_a_clear_error() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    write_secret(&folder.path().join("8sens-api-key"), "a-key-of-8sens-that-is-long");
+    let config = Config::new(closed_port()).text().replacen(
+        "[[listener]]\naddress = \"127.0.0.1:0\"",
+        &format!("[[listener]]\naddress = \"{}\"", taken.local_addr().unwrap()),
+        1,
+    );
+    std::fs::write(folder.path().join("sensgate.toml"), config).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sensgate"))
+        .args(["run", "--lang", "fr", "--config"])
+        .arg(folder.path().join("sensgate.toml"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(69));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains(&format!("impossible d'écouter sur {}", taken.local_addr().unwrap())), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_file_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("sensgate.toml"), "[upstream]\nadress = \"x\"\n").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sensgate"))
+        .args(["run", "--lang", "en", "--config"])
+        .arg(folder.path().join("sensgate.toml"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("sensgate.toml:2:1") && stderr.contains("address"), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_takes_up_a_good_file_and_refuses_a_bad_one() {
+    let witness = Witness::start(Behaviour::answer()).await;
+    let config = Config::new(witness.addr());
+    let mut gate = Gate::start(&config);
+    let file = gate.folder.path().join("sensgate.toml");
+    let request = get("/").replace(KEY, "a-new-key-for-a-new-consumer");
+    let mut held = gate.connect().await;
+    assert_eq!(held.exchange(&request).await.unwrap().status, 401);
+
+    std::fs::write(&file, config.clone().and(&consumer("nouvelle", "a-new-key-for-a-new-consumer", "")).text())
+        .unwrap();
+    gate.signal("HUP");
+    gate.wait_for_line("configuration reloaded");
+    assert_eq!(held.exchange(&request).await.unwrap().status, 200, "the connection lives on under the new rules");
+
+    std::fs::write(&file, "nonsense").unwrap();
+    gate.signal("HUP");
+    gate.wait_for_line("configuration refused");
+    assert_eq!(held.exchange(&request).await.unwrap().status, 200, "the old rules stay");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigusr1_reopens_the_access_log() {
+    let witness = Witness::start(Behaviour::answer()).await;
+    let gate = Gate::start(&Config::new(witness.addr()));
+    gate.exchange(get("/before")).await;
+    gate.wait_for_record(|record| record["path"] == "/before");
+    std::fs::rename(gate.access_log(), gate.folder.path().join("access.log.1")).unwrap();
+    gate.signal("USR1");
+    // The signal is seen before the next request only by chance; lines go to one file or the other, and in the end to the new one.
+    let seen = wait_until(|| {
+        futures_block(gate.exchange(get("/after")));
+        gate.records().into_iter().find(|record| record["path"] == "/after")
+    });
+    assert!(seen.is_some());
+}
+
+/// Runs a future from a closure that is not async.
+fn futures_block<T>(future: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future))
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_never_stops_traffic() {
+    let witness = Witness::start(Behaviour::answer()).await;
+    let gate = Gate::start(&Config::new(witness.addr()).with("log", "access = \"/dev/full\""));
+    let mut client = gate.connect().await;
+    for _ in 0..200 {
+        assert_eq!(client.exchange(get("/")).await.unwrap().status, 200);
+    }
+    let end = std::time::Instant::now() + DEADLINE;
+    while gate.metric("sensgate_access_log_lines_dropped_total").await < 200.0 {
+        assert!(std::time::Instant::now() < end, "{}", gate.metrics().await);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_the_log_that_stops_never_stops_traffic() {
+    let witness = Witness::start(Behaviour::answer()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Held open and never read.
+    let _reader = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    let config = Config::new(witness.addr()).with("log", "access = \"pipe\"").with("log", "queue = 64");
+    let mut gate = Gate::start_in(folder, &config, |command| command);
+    let mut client = gate.connect().await;
+    for _ in 0..900 {
+        assert_eq!(client.exchange(get("/")).await.unwrap().status, 200);
+    }
+    assert!(gate.metric("sensgate_access_log_lines_dropped_total").await > 0.0);
+    gate.signal("TERM");
+    assert!(gate.wait_for_exit().success());
+}
+
+#[test]
+fn access_lines_go_to_stdout_when_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = std::fs::File::create(folder.path().join("stdout")).unwrap();
+    let path = folder.path().join("stdout");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let config = Config::new(closed_port()).with("log", "access = \"stdout\"");
+    let gate = Gate::start_in(folder, &config, |command| command.stdout(Stdio::from(log)));
+    runtime.block_on(gate.exchange("GET /x HTTP/1.1\r\nHost: a\r\n\r\n"));
+    let line = wait_until(|| std::fs::read_to_string(&path).ok().filter(|text| text.ends_with('\n'))).unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["code"], "missing_key");
+}
+
+#[test]
+fn demo_once_succeeds_in_both_languages() {
+    for (lang, word) in [("en", "expected 401 unknown_key"), ("fr", "attendu 401 unknown_key")] {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_sensgate")).args(["demo", "--once", "--lang", lang]).output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && stdout.contains(word) && !stdout.contains("FAIL"), "{stdout}");
+    }
+}
