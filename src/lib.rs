@@ -22,6 +22,7 @@ pub mod denial;
 pub mod exchange;
 pub mod head;
 pub mod path;
+pub mod platform;
 pub mod policy;
 pub mod request;
 pub mod route;
