@@ -1,5 +1,23 @@
 //! From one TOML file to [`Settings`], or to every reason why not.
+//!
+//! [`shape`] is the registry of keys, `reader` and `field` walk the tables and collect findings, `resolve` turns them into
+//! settings, and [`Report`] shows what was found. Secrets are read in `secret` and masked in every report.
 
+mod address;
+mod diagnostic;
+mod field;
+mod file;
+mod mask;
+mod reader;
+mod render;
+mod resolve;
+mod secret;
 mod settings;
+pub mod shape;
+mod syntax;
+mod value;
 
+pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Position, Report, Rule, Severity};
+pub use file::{Loaded, MAX_FILE, load, parse};
+pub use secret::MAX_SECRET;
 pub use settings::*;

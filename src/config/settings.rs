@@ -19,7 +19,7 @@ pub struct Settings {
     pub listeners: Vec<ListenerSettings>,
     pub connections: ConnectionSettings,
     pub log: LogSettings,
-    /// `None` when `[admin]` is absent: then nothing is served.
+    /// `None` when `admin.address` is `"off"`: then nothing is served.
     pub admin: Option<AdminSettings>,
     pub server: ServerSettings,
 }

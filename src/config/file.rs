@@ -1,0 +1,93 @@
+//! Opening the configuration file.
+
+use super::diagnostic::{Complaint, Problems, Report, Rule};
+use super::secret::io_reason;
+use super::settings::Settings;
+use super::{resolve, syntax};
+use crate::text;
+use crate::text::Text;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Largest configuration file in bytes.
+pub const MAX_FILE: usize = 4 << 20;
+
+/// A valid configuration, and what is questionable about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub settings: Settings,
+    pub warnings: Report,
+}
+
+/// Reads and checks a configuration file, and the secrets that it names. Relative paths in it start at its directory.
+///
+/// # Errors
+/// Every reason why the gate may not start with this file.
+pub fn load(path: &Path) -> Result<Loaded, Report> {
+    let file_name = path.display().to_string();
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut bytes = Vec::new();
+    // One byte more than allowed, so that a file that is too large is seen.
+    if let Err(error) = File::open(path).and_then(|file| file.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes)) {
+        let (en, fr) = io_reason(&error);
+        return Err(unreadable(
+            &file_name,
+            text! { en: "cannot read the configuration: {en}", fr: "configuration illisible : {fr}" },
+        ));
+    }
+    match String::from_utf8(bytes) {
+        Ok(source) => parse(&source, &file_name, base),
+        Err(error) => {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = valid.split(|b| *b == b'\n').count();
+            Err(unreadable(
+                &file_name,
+                text! {
+                    en: "the configuration is not UTF-8: see line {line}",
+                    fr: "la configuration n'est pas en UTF-8 : voyez la ligne {line}"
+                },
+            ))
+        }
+    }
+}
+
+/// Checks the text of a configuration. `file_name` is only shown; relative paths start at `base`.
+///
+/// # Errors
+/// Every reason why the gate may not start with this text. No text makes it panic.
+pub fn parse(source: &str, file_name: &str, base: &Path) -> Result<Loaded, Report> {
+    if source.len() > MAX_FILE {
+        let most = super::value::show_size(MAX_FILE as u64);
+        return Err(unreadable(
+            file_name,
+            text! { en: "the configuration is larger than {most}", fr: "la configuration dépasse {most}" },
+        ));
+    }
+    let problems = Problems::default();
+    let settings = syntax::parse(source, &problems).and_then(|table| resolve::settings(&table, base, &problems));
+    let fatal = !problems.none_is_fatal();
+    let report = problems.into_report(file_name, source);
+    match settings {
+        Some(settings) if !fatal => Ok(Loaded { settings, warnings: report }),
+        _ => Err(report),
+    }
+}
+
+fn unreadable(file_name: &str, message: Text) -> Report {
+    let problems = Problems::default();
+    problems.error(None, Complaint::new(Rule::UnreadableFile, message, text! { en: "", fr: "" }));
+    problems.into_report(file_name, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Lang;
+
+    #[test]
+    fn a_text_that_is_too_large_is_refused_unread() {
+        let report = parse(&" ".repeat(MAX_FILE + 1), "f", Path::new("")).unwrap_err();
+        assert!(report.render(Lang::En, false).contains("larger than 4MiB"));
+    }
+}

@@ -1,0 +1,241 @@
+//! `[session]`, `[client_ip]` and `[credentials]`: what is read from a request, and from where.
+
+use crate::client_ip::TrustedProxies;
+use crate::config::diagnostic::{Complaint, Rule};
+use crate::config::field::Field;
+use crate::config::reader::Section;
+use crate::config::{address, value};
+use crate::request::{FieldRole, FieldTable, TokenPlace};
+use crate::route::{RouteError, RouteRule};
+use crate::snapshot::SessionRules;
+use crate::text;
+use ipnet::IpNet;
+
+const DEFAULT_HEADER: &str = "x-forwarded-for";
+const DEFAULT_LOGIN_ROUTE: &str = "POST /v1/login/user";
+
+/// Spellings of the key's field that may be switched on.
+const KEY_ALIASES: [(&str, &str); 2] = [("api-key", "api-key"), ("x-api-key", "x-api-key")];
+
+/// Fields in which proxies put an address. Others with the role [`FieldRole::Forwarding`] name hosts, methods or targets.
+const ADDRESS_FIELDS: [&str; 6] =
+    ["x-forwarded-for", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip"];
+
+pub(super) fn session(section: &Section<'_>) -> SessionRules {
+    SessionRules {
+        token_from: section.or("token_from", TokenPlace::ALL.to_vec(), token_places),
+        login_routes: section.or(
+            "login_routes",
+            RouteRule::parse(DEFAULT_LOGIN_ROUTE).into_iter().collect(),
+            |field| {
+                let rules = routes(field)?;
+                warn_of_wide_logins(field);
+                Some(rules)
+            },
+        ),
+        pass_cookies: section.or("cookies", false, |field| field.choice(&[("drop", false), ("pass", true)])),
+    }
+}
+
+fn token_places(field: &Field<'_>) -> Option<Vec<TokenPlace>> {
+    let choices = TokenPlace::ALL.map(|place| (place.as_str(), place));
+    let places = distinct(field, |element| element.choice(&choices))?;
+    if field.list()?.is_empty() {
+        field.error(
+            Complaint::new(
+                Rule::EmptyList,
+                text! { en: "no place is left for a token", fr: "il ne reste aucune place pour un jeton" },
+                text! { en: "every token would be removed", fr: "tout jeton serait supprimé" },
+            )
+            .hint(text! {
+                en: "remove the key: by default every place is read",
+                fr: "supprimez la clé : par défaut, toutes les places sont lues"
+            }),
+        );
+    }
+    Some(places)
+}
+
+/// The values of a list that may hold each only once.
+fn distinct<T: PartialEq>(field: &Field<'_>, read: impl Fn(&Field<'_>) -> Option<T>) -> Option<Vec<T>> {
+    let mut values: Vec<T> = Vec::new();
+    for element in field.list()? {
+        match read(&element) {
+            Some(value) if values.contains(&value) => element.error(
+                Complaint::new(
+                    Rule::DuplicateValue,
+                    text! { en: "this stands in the list twice", fr: "cette valeur figure deux fois dans la liste" },
+                    text! { en: "again here", fr: "à nouveau ici" },
+                )
+                .hint(text! { en: "remove one of them", fr: "supprimez l'une des deux" }),
+            ),
+            Some(value) => values.push(value),
+            None => {}
+        }
+    }
+    Some(values)
+}
+
+/// Reads a list of route rules. Broken ones are reported and left out.
+pub(super) fn routes(field: &Field<'_>) -> Option<Vec<RouteRule>> {
+    Some(field.list()?.iter().filter_map(route).collect())
+}
+
+fn route(field: &Field<'_>) -> Option<RouteRule> {
+    let text = field.string()?;
+    let error = match RouteRule::parse(text) {
+        Ok(rule) => return Some(rule),
+        Err(error) => error,
+    };
+    let shown = value::quoted(text);
+    let upper = value::quoted(&text.split(' ').next().unwrap_or_default().to_ascii_uppercase());
+    let (label, hint) = match error {
+        RouteError::Shape => (
+            text! { en: "expected a method, one space and a path", fr: "une méthode, un espace et un chemin sont attendus" },
+            text! { en: "write a rule such as \"GET /v1/*\"", fr: "écrivez une règle, par exemple \"GET /v1/*\"" },
+        ),
+        RouteError::Method if crate::request::Method::from_bytes(upper.as_bytes()).is_some() => (
+            text! { en: "methods are written in capitals", fr: "une méthode s'écrit en majuscules" },
+            text! { en: "write \"{upper}\"", fr: "écrivez \"{upper}\"" },
+        ),
+        RouteError::Method => (
+            text! { en: "this method is never forwarded", fr: "cette méthode n'est jamais transmise" },
+            text! {
+                en: "write GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, or * for all of them",
+                fr: "écrivez GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, ou * pour toutes"
+            },
+        ),
+        RouteError::NotAbsolute => (
+            text! { en: "the path does not start with `/`", fr: "le chemin ne commence pas par `/`" },
+            text! {
+                en: "one space, then the path from its first `/`, without scheme and host",
+                fr: "un espace, puis le chemin depuis son premier `/`, sans protocole ni hôte"
+            },
+        ),
+        RouteError::Star => (
+            text! { en: "this `*` is neither at the end nor a whole segment", fr: "ce `*` n'est ni à la fin ni un segment entier" },
+            text! {
+                en: "`/v1/devis*` is any rest, `/v1/*/lignes` is any one segment",
+                fr: "`/v1/devis*` accepte n'importe quelle suite, `/v1/*/lignes` un segment quelconque"
+            },
+        ),
+        RouteError::NotCanonical => (
+            text! {
+                en: "a query, `//`, a dot segment, or a character with a second spelling",
+                fr: "des paramètres, `//`, un segment `.` ou `..`, ou un caractère qui peut s'écrire autrement"
+            },
+            text! {
+                en: "a rule names a plain path of letters, digits, `-`, `.`, `_`, `~`; the query is never looked at",
+                fr: "une règle nomme un chemin simple fait de lettres, chiffres, `-`, `.`, `_`, `~` ; les paramètres (`?…`) ne sont jamais examinés"
+            },
+        ),
+    };
+    let message = text! { en: "\"{shown}\" is not a route rule", fr: "\"{shown}\" n'est pas une règle de route" };
+    field.error(Complaint::new(Rule::InvalidRoute, message, label).hint(hint));
+    None
+}
+
+/// Login routes are open to every consumer, whatever its own rules say.
+fn warn_of_wide_logins(field: &Field<'_>) {
+    for element in field.list().unwrap_or_default() {
+        if matches!(element.value, toml::de::DeValue::String(text) if text.contains('*')) {
+            element.warn(
+                Complaint::new(
+                    Rule::WideLoginRoute,
+                    text! { en: "this login route covers more than one route", fr: "cette route de connexion en couvre plusieurs" },
+                    text! { en: "open to every consumer", fr: "ouvertes à tous les consommateurs" },
+                )
+                .hint(text! {
+                    en: "login routes are implied in every `allow`; name each one without `*`",
+                    fr: "les routes de connexion sont implicites dans tout `allow` ; nommez-les une à une, sans `*`"
+                }),
+            );
+        }
+    }
+}
+
+/// `[client_ip]`, compiled.
+pub(super) struct ClientIpRules {
+    pub trusted_proxies: TrustedProxies,
+    /// Whether the list names any, readable or not.
+    pub any_proxy: bool,
+    pub header: String,
+}
+
+pub(super) fn client_ip(section: &Section<'_>) -> ClientIpRules {
+    let list = section.get("trusted_proxies").and_then(|field| field.list()).unwrap_or_default();
+    let networks = list.iter().filter_map(trusted_proxy).collect();
+    ClientIpRules {
+        trusted_proxies: TrustedProxies::new(networks),
+        any_proxy: !list.is_empty(),
+        header: section.or("header", DEFAULT_HEADER.to_owned(), header),
+    }
+}
+
+fn trusted_proxy(field: &Field<'_>) -> Option<IpNet> {
+    let network = field.parsed(address::network)?;
+    let least = match network {
+        IpNet::V4(_) => 8,
+        IpNet::V6(_) => 16,
+    };
+    if network.prefix_len() < least {
+        field.error(
+            Complaint::new(
+                Rule::NetworkTooWide,
+                text! {
+                    en: "\"{network}\" is too wide for a trusted proxy",
+                    fr: "\"{network}\" est trop large pour un proxy de confiance"
+                },
+                text! { en: "wider than /{least}", fr: "plus large que /{least}" },
+            )
+            .hint(text! {
+                en: "everyone in it may claim any address; name the proxies themselves",
+                fr: "tous ceux qui s'y trouvent peuvent prétendre à n'importe quelle adresse ; nommez les proxys eux-mêmes"
+            }),
+        );
+        return None;
+    }
+    Some(network)
+}
+
+/// The name of the field that names the client: a token (RFC 9110 section 5.1) that the gate does not need for itself.
+fn header(field: &Field<'_>) -> Option<String> {
+    let name = field.string()?;
+    let shown = value::quoted(name);
+    let complain = |label, hint| {
+        let message = text! {
+            en: "\"{shown}\" cannot name the client's address",
+            fr: "\"{shown}\" ne peut pas donner l'adresse du client"
+        };
+        field.error(Complaint::new(Rule::ReservedField, message, label).hint(hint));
+        None
+    };
+    let usual = || {
+        text! {
+            en: "write \"{DEFAULT_HEADER}\", or \"x-real-ip\" if your proxy sets that",
+            fr: "écrivez \"{DEFAULT_HEADER}\", ou \"x-real-ip\" si c'est ce que votre proxy renseigne"
+        }
+    };
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(token) {
+        return complain(text! { en: "not the name of a header field", fr: "ce n'est pas un nom d'en-tête" }, usual());
+    }
+    let lower = name.to_ascii_lowercase();
+    if lower == "forwarded" {
+        return complain(
+            text! { en: "this version cannot read this field", fr: "cette version ne sait pas lire cet en-tête" },
+            usual(),
+        );
+    }
+    let role = FieldTable::new(KEY_ALIASES.map(|(name, _)| name), DEFAULT_HEADER).role(lower.as_bytes());
+    match role {
+        None | Some(FieldRole::ClientAddress) => Some(lower),
+        Some(FieldRole::Forwarding) if ADDRESS_FIELDS.contains(&lower.as_str()) => Some(lower),
+        Some(_) => complain(text! { en: "this field has another meaning", fr: "cet en-tête a un autre sens" }, usual()),
+    }
+}
+
+/// `[credentials]`: further spellings of the key's field.
+pub(super) fn key_aliases(section: &Section<'_>) -> Vec<&'static str> {
+    section.or("aliases", Vec::new(), |field| distinct(field, |element| element.choice(&KEY_ALIASES)))
+}

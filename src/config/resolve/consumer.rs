@@ -1,0 +1,357 @@
+//! `[[consumer]]`: who calls, and by which keys.
+
+use super::client::routes;
+use super::upstream::Upstream;
+use crate::clock;
+use crate::config::diagnostic::{Complaint, Problems, Rule};
+use crate::config::field::Field;
+use crate::config::reader::Section;
+use crate::config::{address, shape, value};
+use crate::consumer::{Consumer, Credential, KeyDigest, digest};
+use crate::text;
+use crate::types::Wall;
+use ipnet::IpNet;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use secrecy::ExposeSecret;
+use std::collections::HashMap;
+use std::ops::Range;
+use toml::de::DeValue;
+
+/// Keys that are on every list of guesses.
+const KNOWN_WEAK: [&str; 14] = [
+    "", "0", "1234", "123456", "8sens", "admin", "api_key", "apikey", "changeme", "demo", "key", "password", "secret",
+    "test",
+];
+
+/// What all consumers share while they are read.
+struct Book<'a> {
+    upstream_digest: Option<KeyDigest>,
+    now: Wall,
+    /// Digest → `consumer/credential` and its place.
+    digests: HashMap<KeyDigest, (String, Range<usize>)>,
+    weak: Vec<KeyDigest>,
+    problems: &'a Problems,
+}
+
+pub(super) fn read(root: &Section<'_>, upstream: &Upstream, problems: &Problems) -> Vec<Consumer> {
+    let mut book = Book {
+        upstream_digest: upstream.api_key.as_ref().map(|key| digest(key.expose_secret().as_bytes())),
+        now: clock::now().wall,
+        digests: HashMap::new(),
+        weak: KNOWN_WEAK.iter().map(|key| digest(key.as_bytes())).collect(),
+        problems,
+    };
+    let mut names = HashMap::new();
+    let sections = root.tables("consumer", &shape::CONSUMER);
+    if sections.is_empty()
+        && !root.meant_any(&["consumer"])
+        && root.get("consumer").is_none_or(|field| matches!(field.value, DeValue::Array(_)))
+    {
+        problems.warn(
+            None,
+            Complaint::new(
+                Rule::NoConsumer,
+                text! {
+                    en: "there is no consumer: every request is refused",
+                    fr: "il n'y a aucun consommateur : toute requête est refusée"
+                },
+                text! { en: "", fr: "" },
+            )
+            .hint(text! { en: "add a `[[consumer]]` with a name and keys", fr: "ajoutez un `[[consumer]]` avec un nom et des clés" }),
+        );
+    }
+    let numbered = sections.iter().zip(1..);
+    numbered.filter_map(|(section, number)| consumer(section, number, &mut names, &mut book)).collect()
+}
+
+fn consumer(
+    section: &Section<'_>,
+    number: usize,
+    names: &mut HashMap<String, Range<usize>>,
+    book: &mut Book<'_>,
+) -> Option<Consumer> {
+    let name = section.required("name", "name = \"boutique-paris\"").and_then(|field| unique_name(&field, names));
+    let shown = name.clone().unwrap_or_else(|| format!("#{number}"));
+    let keys = section.required("keys", "keys = [{ id = \"k1\", sha256 = \"…\" }]");
+    let credentials = keys.map(|field| credentials(&field, &shown, book)).unwrap_or_default();
+    let allow_from = section.get("allow_from").and_then(|field| networks(&field));
+    let allow = section.get("allow").and_then(|field| {
+        warn_if_empty(&field, "only login routes are left", "il ne reste que les routes de connexion");
+        routes(&field)
+    });
+    let deny = section.or("deny", Vec::new(), routes);
+    Some(Consumer { name: name?.into(), credentials, allow_from, allow, deny })
+}
+
+/// A name that no other one in `names` has.
+fn unique_name(field: &Field<'_>, names: &mut HashMap<String, Range<usize>>) -> Option<String> {
+    let name = field.parsed(value::name)?;
+    if let Some(first) = names.get(&name) {
+        field.error(
+            Complaint::new(
+                Rule::DuplicateValue,
+                text! { en: "there are two with the name \"{name}\"", fr: "deux portent le nom \"{name}\"" },
+                text! { en: "again here", fr: "à nouveau ici" },
+            )
+            .related(first.clone(), text! { en: "first here", fr: "d'abord ici" })
+            .hint(text! { en: "give each its own name", fr: "donnez à chacun son propre nom" }),
+        );
+        return None;
+    }
+    names.insert(name.clone(), field.span.clone());
+    Some(name)
+}
+
+fn networks(field: &Field<'_>) -> Option<Vec<IpNet>> {
+    warn_if_empty(field, "no address is left", "il ne reste aucune adresse");
+    Some(field.list()?.iter().filter_map(|element| element.parsed(address::network)).collect())
+}
+
+/// An empty list allows nothing, while a missing one allows everything.
+fn warn_if_empty(field: &Field<'_>, en: &str, fr: &str) {
+    if matches!(field.value, DeValue::Array(array) if array.is_empty()) {
+        let name = &field.name;
+        field.warn(
+            Complaint::new(
+                Rule::EmptyList,
+                text! { en: "`{name}` is empty and allows nothing", fr: "`{name}` est vide et n'autorise rien" },
+                text! { en: "{en}", fr: "{fr}" },
+            )
+            .hint(text! { en: "remove the key to allow everything", fr: "supprimez la clé pour tout autoriser" }),
+        );
+    }
+}
+
+fn credentials(field: &Field<'_>, consumer: &str, book: &mut Book<'_>) -> Vec<Credential> {
+    const EXAMPLE: &str = "{ id = \"k1\", sha256 = \"…\" }";
+    if !matches!(field.value, DeValue::Array(_)) {
+        // Most likely a key in clear.
+        field.mask_scalars();
+        field.wrong_type(
+            &text! { en: "a list of keys", fr: "une liste de clés" },
+            Some(text! { en: "write [{EXAMPLE}]", fr: "écrivez [{EXAMPLE}]" }),
+        );
+        return Vec::new();
+    }
+    let elements = field.list().unwrap_or_default();
+    if elements.is_empty() {
+        field.error(
+            Complaint::new(
+                Rule::EmptyList,
+                text! { en: "this consumer has no key", fr: "ce consommateur n'a aucune clé" },
+                text! { en: "it could never call", fr: "il ne pourrait jamais appeler" },
+            )
+            .hint(text! { en: "add {EXAMPLE}", fr: "ajoutez {EXAMPLE}" }),
+        );
+    }
+    let mut ids = HashMap::new();
+    let mut credentials = Vec::new();
+    for (element, number) in elements.iter().zip(1..) {
+        if let DeValue::Table(table) = element.value {
+            let section = Section::open(&shape::KEY, table, Some(element.span.clone()), book.problems);
+            credentials.extend(credential(&section, element, (consumer, number), &mut ids, book));
+        } else {
+            element.mask_scalars();
+            element.wrong_type(
+                &text! { en: "a table that describes one key", fr: "une table qui décrit une clé" },
+                Some(text! {
+                    en: "write {EXAMPLE}: the digest, never the key itself",
+                    fr: "écrivez {EXAMPLE} : l'empreinte, jamais la clé elle-même"
+                }),
+            );
+        }
+    }
+    credentials
+}
+
+fn credential(
+    section: &Section<'_>,
+    whole: &Field<'_>,
+    (consumer, number): (&str, usize),
+    ids: &mut HashMap<String, Range<usize>>,
+    book: &mut Book<'_>,
+) -> Option<Credential> {
+    let id = section.required("id", "id = \"k1\"").and_then(|field| unique_name(&field, ids));
+    let owner = id.as_ref().map_or_else(|| format!("{consumer}/#{number}"), |id| format!("{consumer}/{id}"));
+    let digest = key_digest(section, whole, &owner, book);
+    let expires = match section.get("expires") {
+        Some(field) => expiry(&field, book.now),
+        None => {
+            whole.warn(
+                Complaint::new(
+                    Rule::KeyNeverExpires,
+                    text! { en: "the key {owner} never expires", fr: "la clé {owner} n'expire jamais" },
+                    text! { en: "no `expires`", fr: "pas de `expires`" },
+                )
+                .hint(text! {
+                    en: "add a last day, such as `expires = 2027-06-30`",
+                    fr: "ajoutez un dernier jour, par exemple `expires = 2027-06-30`"
+                }),
+            );
+            None
+        }
+    };
+    let enabled = section.or("enabled", true, Field::bool);
+    Some(Credential { id: id?.into(), digest: digest?, expires, enabled })
+}
+
+fn key_digest(section: &Section<'_>, whole: &Field<'_>, owner: &str, book: &mut Book<'_>) -> Option<KeyDigest> {
+    let sha256 = section.get("sha256");
+    let upstream_key = section.get("upstream_key").and_then(|field| Some((field.bool()?, field)));
+    let shared = upstream_key.filter(|(on, _)| *on).map(|(_, field)| field);
+    let (digest, place) = match (sha256, shared) {
+        (Some(field), None) => (own_digest(&field, owner, book)?, field.span),
+        (None, Some(field)) => {
+            warn_of_sharing(&field, owner);
+            (book.upstream_digest?, field.span)
+        }
+        // A value of another type, or a name that is nearly right, was reported as such.
+        (None, None)
+            if section.meant_any(&["sha256", "upstream_key"])
+                || section.get("upstream_key").is_some_and(|field| !matches!(field.value, DeValue::Boolean(_))) =>
+        {
+            return None;
+        }
+        (sha256, _) => {
+            let complaint = Complaint::new(
+                Rule::CredentialSource,
+                text! {
+                    en: "the key {owner} needs exactly one of `sha256` and `upstream_key = true`",
+                    fr: "la clé {owner} demande soit `sha256`, soit `upstream_key = true`"
+                },
+                if sha256.is_some() {
+                    text! { en: "this has both", fr: "les deux sont présents" }
+                } else {
+                    text! { en: "this has neither", fr: "aucun des deux n'est présent" }
+                },
+            );
+            whole.error(complaint.hint(text! {
+                en: "give the key's digest: `sha256 = \"…\"`",
+                fr: "donnez l'empreinte de la clé : `sha256 = \"…\"`"
+            }));
+            return None;
+        }
+    };
+    if let Some((other, first)) = book.digests.get(&digest) {
+        book.problems.error(
+            place,
+            Complaint::new(
+                Rule::DuplicateCredential,
+                text! { en: "{owner} and {other} are the same key", fr: "{owner} et {other} sont la même clé" },
+                text! { en: "the same key again", fr: "la même clé à nouveau" },
+            )
+            .related(first.clone(), text! { en: "first here", fr: "d'abord ici" })
+            .hint(text! { en: "make a key of its own for each", fr: "créez une clé propre à chacun" }),
+        );
+        return None;
+    }
+    book.digests.insert(digest, (owner.to_owned(), place));
+    Some(digest)
+}
+
+fn own_digest(field: &Field<'_>, owner: &str, book: &Book<'_>) -> Option<KeyDigest> {
+    let looks_like_digest =
+        matches!(field.value, DeValue::String(text) if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()));
+    if !looks_like_digest {
+        // Most likely the key itself.
+        field.mask_scalars();
+    }
+    let digest = field.parsed(value::digest)?;
+    if book.weak.contains(&digest) {
+        field.error(
+            Complaint::new(
+                Rule::WeakSecret,
+                text! {
+                    en: "the key {owner} is empty or on every list of guesses",
+                    fr: "la clé {owner} est vide ou figure sur toutes les listes de mots de passe"
+                },
+                text! { en: "the digest of a known key", fr: "empreinte d'une clé connue" },
+            )
+            .hint(text! {
+                en: "make a random key of at least 22 characters",
+                fr: "créez une clé aléatoire d'au moins 22 caractères"
+            }),
+        );
+        return None;
+    }
+    if book.upstream_digest == Some(digest) {
+        warn_of_sharing(field, owner);
+    }
+    Some(digest)
+}
+
+fn warn_of_sharing(field: &Field<'_>, owner: &str) {
+    field.warn(
+        Complaint::new(
+            Rule::SharedUpstreamKey,
+            text! { en: "{owner} uses the upstream key itself", fr: "{owner} utilise la clé de 8sens elle-même" },
+            text! { en: "this caller knows the key of 8sens", fr: "cet appelant connaît la clé de 8sens" },
+        )
+        .hint(text! {
+            en: "for a change-over only: give it a key of its own, then change the upstream key and remove this",
+            fr: "le temps d'une transition seulement : donnez-lui sa propre clé, puis changez celle de 8sens et supprimez cette ligne"
+        }),
+    );
+}
+
+/// The first instant after the last day, UTC.
+fn expiry(field: &Field<'_>, now: Wall) -> Option<Wall> {
+    let complain = |label, hint| {
+        let message = text! { en: "`expires` must be a calendar day", fr: "`expires` doit être un jour du calendrier" };
+        field.error(Complaint::new(Rule::InvalidDate, message, label).hint(hint));
+    };
+    let day = match field.value {
+        DeValue::Datetime(moment) => moment,
+        DeValue::String(text) if text.parse::<Date>().is_ok() => {
+            let shown = value::quoted(text);
+            complain(
+                text! { en: "this is a string", fr: "ceci est une chaîne de caractères" },
+                text! { en: "write {shown}, without quotes", fr: "écrivez {shown}, sans guillemets" },
+            );
+            return None;
+        }
+        _ => {
+            complain(
+                text! { en: "this is no date", fr: "ce n'est pas une date" },
+                text! { en: "write `expires = 2027-06-30`", fr: "écrivez `expires = 2027-06-30`" },
+            );
+            return None;
+        }
+    };
+    let (Some(date), None) = (day.date, day.time) else {
+        complain(
+            text! { en: "this has a time", fr: "une heure est indiquée" },
+            text! {
+                en: "write the day alone, such as 2027-06-30: the key is valid through that day, UTC",
+                fr: "écrivez le jour seul, par exemple 2027-06-30 : la clé est valable jusqu'à la fin de ce jour, UTC"
+            },
+        );
+        return None;
+    };
+    let end = i16::try_from(date.year)
+        .ok()
+        .zip(i8::try_from(date.month).ok())
+        .zip(i8::try_from(date.day).ok())
+        .and_then(|((year, month), day)| Date::new(year, month, day).ok()?.tomorrow().ok())
+        .and_then(|next| next.to_zoned_datetime(TimeZone::UTC).ok());
+    let Some(end) = end else {
+        complain(
+            text! { en: "no such day, or too far away", fr: "ce jour n'existe pas, ou il est trop lointain" },
+            text! { en: "write a day up to 9999-12-30", fr: "écrivez un jour jusqu'au 9999-12-30" },
+        );
+        return None;
+    };
+    let end = Wall(end.timestamp().as_millisecond());
+    if now >= end {
+        field.warn(
+            Complaint::new(
+                Rule::KeyExpired,
+                text! { en: "this key has expired", fr: "cette clé a expiré" },
+                text! { en: "refused since the end of this day, UTC", fr: "refusée depuis la fin de ce jour, UTC" },
+            )
+            .hint(text! { en: "renew the key, or remove it", fr: "renouvelez la clé, ou supprimez-la" }),
+        );
+    }
+    Some(end)
+}

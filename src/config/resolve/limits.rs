@@ -1,0 +1,62 @@
+//! `[limits]`
+
+use super::{TIMEOUT, secs};
+use crate::config::diagnostic::{Complaint, Rule};
+use crate::config::reader::Section;
+use crate::config::settings::ConnectionSettings;
+use crate::config::value::show_size;
+use crate::head::{HeadLimits, MAX_FIELDS};
+use crate::snapshot::SizeLimits;
+use crate::text;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+pub(super) fn read(section: &Section<'_>) -> (SizeLimits, ConnectionSettings) {
+    let head = section.or("head_bytes", 32 * KIB, |field| field.size(KIB..=256 * KIB));
+    let uri = section.or("uri_bytes", 8 * KIB, |field| field.size(64..=256 * KIB));
+    uri_fits_head(section, uri, head);
+    let sizes = SizeLimits {
+        head: HeadLimits {
+            bytes: usize::try_from(head).unwrap_or(usize::MAX),
+            uri: usize::try_from(uri).unwrap_or(usize::MAX),
+            fields: section
+                .or("fields", 100, |field| field.integer(1..=MAX_FIELDS as u64))
+                .try_into()
+                .unwrap_or(MAX_FIELDS),
+        },
+        body: section.or("body_bytes", 10 * MIB, |field| field.size(1..=1024 * MIB)),
+    };
+    let timeout = |name, default| section.or(name, default, |field| field.duration(TIMEOUT));
+    let connections = ConnectionSettings {
+        max: section.or("connections", 1024, |field| field.integer(1..=65_536)),
+        head_timeout: timeout("head_timeout", secs(10)),
+        body_timeout: timeout("body_timeout", secs(30)),
+        write_timeout: timeout("write_timeout", secs(30)),
+        keepalive_timeout: timeout("keepalive_timeout", secs(60)),
+        max_requests: section.or("requests_per_connection", 1000, |field| field.integer(1..=1_000_000)),
+    };
+    (sizes, connections)
+}
+
+/// The target is a part of the head. Points at the key that is in the file; the other one may be at its default.
+fn uri_fits_head(section: &Section<'_>, uri: u64, head: u64) {
+    let Some(field) = section.get("uri_bytes").or_else(|| section.get("head_bytes")).filter(|_| uri > head) else {
+        return;
+    };
+    let (uri, head) = (show_size(uri), show_size(head));
+    field.error(
+        Complaint::new(
+            Rule::OutOfRange,
+            text! {
+                en: "`uri_bytes` is larger than `head_bytes`",
+                fr: "`uri_bytes` est plus grand que `head_bytes`"
+            },
+            text! { en: "{uri} of URI in a head of {head}", fr: "{uri} d'URI dans un en-tête de {head}" },
+        )
+        .hint(text! {
+            en: "the URI is a part of the head: raise `head_bytes` or lower `uri_bytes`",
+            fr: "l'URI fait partie de l'en-tête : augmentez `head_bytes` ou réduisez `uri_bytes`"
+        }),
+    );
+}

@@ -1,0 +1,130 @@
+//! From tables to [`Settings`]: every default, every bound, every rule that spans two keys.
+
+mod access;
+mod client;
+mod consumer;
+mod limits;
+mod upstream;
+
+use super::diagnostic::{Complaint, Problems, Rule};
+use super::field::Field;
+use super::reader::Section;
+use super::settings::{AccessLogTarget, LogLevel, LogSettings, ServerSettings, Settings};
+use super::shape;
+use crate::consumer::ConsumerTable;
+use crate::policy::PolicySet;
+use crate::request::FieldTable;
+use crate::snapshot::Snapshot;
+use crate::text;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+use toml::de::DeTable;
+
+/// Every timeout there is.
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+
+const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Resolves a parsed file. `None` only when something without a default is missing or broken, and then it was reported.
+pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> Option<Settings> {
+    let root = Section::open(&shape::ROOT, file, None, problems);
+    root.expect_table("upstream", &shape::UPSTREAM, "address = \"127.0.0.1:8082\"");
+    root.expect_table("listener", &shape::LISTENER, "address = \"127.0.0.1:8443\"");
+
+    let upstream = upstream::read(&root.table("upstream", &shape::UPSTREAM), base);
+    let session = client::session(&root.table("session", &shape::SESSION));
+    let client_ip = client::client_ip(&root.table("client_ip", &shape::CLIENT_IP));
+    let aliases = client::key_aliases(&root.table("credentials", &shape::CREDENTIALS));
+    let (limits, connections) = limits::read(&root.table("limits", &shape::LIMITS));
+    let log = log(&root.table("log", &shape::LOG), base);
+    let server = server(&root.table("server", &shape::SERVER));
+
+    let mut addresses = access::Addresses::new(&upstream);
+    let listeners = access::listeners(&root, &client_ip, &mut addresses, problems);
+    let admin = access::admin(&root.table("admin", &shape::ADMIN), base, &mut addresses);
+    let consumers = consumer::read(&root, &upstream, problems);
+
+    Some(Settings {
+        snapshot: Arc::new(Snapshot {
+            consumers: ConsumerTable::new(consumers),
+            fields: FieldTable::new(aliases, &client_ip.header),
+            trusted_proxies: client_ip.trusted_proxies,
+            session,
+            limits,
+            policies: PolicySet::ALL,
+        }),
+        upstream: upstream.settings?,
+        listeners,
+        connections,
+        log,
+        admin,
+        server,
+    })
+}
+
+fn log(section: &Section<'_>, base: &Path) -> LogSettings {
+    LogSettings {
+        level: section.or("level", LogLevel::Info, log_level),
+        access: section.or("access", AccessLogTarget::Stdout, |field| access_log(field, base)),
+        queue: section.or("queue", 8192, |field| field.integer(64..=1_048_576)),
+    }
+}
+
+fn log_level(field: &Field<'_>) -> Option<LogLevel> {
+    if matches!(field.string()?, "debug" | "trace") {
+        field.error(
+            Complaint::new(
+                Rule::DebugLevel,
+                text! { en: "there is no debug level", fr: "il n'y a pas de niveau de débogage" },
+                text! { en: "would write secrets into the log", fr: "écrirait des secrets dans le journal" },
+            )
+            .hint(text! {
+                en: "Pingora's debug lines show header values, keys and tokens included; write \"info\"",
+                fr: "les lignes de débogage de Pingora montrent les en-têtes, donc les clés et les jetons ; écrivez \"info\""
+            }),
+        );
+        return None;
+    }
+    field.choice(&[("error", LogLevel::Error), ("warn", LogLevel::Warn), ("info", LogLevel::Info)])
+}
+
+fn access_log(field: &Field<'_>, base: &Path) -> Option<AccessLogTarget> {
+    let hint = text! { en: "write \"off\", \"stdout\" or a path", fr: "écrivez \"off\", \"stdout\" ou un chemin" };
+    match field.string_or(Some(hint.clone()))? {
+        "off" => Some(AccessLogTarget::Off),
+        "stdout" => Some(AccessLogTarget::Stdout),
+        // Words that were meant as words would otherwise become files of that name.
+        path if path.contains(['/', '\\', '.']) && !path.contains('\0') && !path.ends_with(['/', '\\']) => {
+            Some(AccessLogTarget::File(base.join(path)))
+        }
+        other => {
+            let shown = super::value::quoted(other);
+            let complaint = Complaint::new(
+                Rule::InvalidPath,
+                text! {
+                    en: "the access log cannot go to \"{shown}\"",
+                    fr: "le journal des accès ne peut pas aller vers \"{shown}\""
+                },
+                text! { en: "neither a word that is known nor the path of a file", fr: "ni un mot connu ni le chemin d'un fichier" },
+            );
+            field.error(complaint.hint(text! {
+                en: "write \"off\", \"stdout\" or a path such as \"/var/log/sensgate/access.log\"",
+                fr: "écrivez \"off\", \"stdout\" ou un chemin, par exemple \"/var/log/sensgate/access.log\""
+            }));
+            None
+        }
+    }
+}
+
+fn server(section: &Section<'_>) -> ServerSettings {
+    let threads = section.or("threads", 0, |field| field.integer(0..=256));
+    ServerSettings {
+        threads: if threads == 0 { available_parallelism().map_or(1, usize::from) } else { threads },
+        drain_timeout: section.or("drain_timeout", secs(30), |field| field.duration(TIMEOUT)),
+    }
+}

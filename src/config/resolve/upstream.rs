@@ -1,0 +1,67 @@
+//! `[upstream]`
+
+use super::{TIMEOUT, secs};
+use crate::config::diagnostic::{Complaint, Rule};
+use crate::config::field::Field;
+use crate::config::reader::Section;
+use crate::config::settings::UpstreamSettings;
+use crate::config::{address, secret};
+use crate::text;
+use secrecy::{ExposeSecret, SecretString};
+use std::ops::Range;
+use std::path::Path;
+
+/// 22 characters of 64 possible ones are 132 bits.
+const STRONG_KEY: usize = 22;
+
+/// `[upstream]`, with the places that other tables speak of.
+pub(super) struct Upstream {
+    pub settings: Option<UpstreamSettings>,
+    pub address: Option<(String, u16, Range<usize>)>,
+    pub api_key: Option<SecretString>,
+}
+
+pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
+    let address = section
+        .required("address", "address = \"127.0.0.1:8082\"")
+        .and_then(|field| field.parsed(address::host_port).map(|(host, port)| (host, port, field.span.clone())));
+    let api_key = section
+        .required("api_key", "api_key = { file = \"8sens-api-key\" }")
+        .and_then(|field| secret::read(&field, base).inspect(|key| weigh(&field, key)));
+    let timeout = |name, default| section.or(name, default, |field| field.duration(TIMEOUT));
+    let connect_timeout = timeout("connect_timeout", secs(2));
+    let read_timeout = timeout("read_timeout", secs(60));
+    let write_timeout = timeout("write_timeout", secs(30));
+    let keepalive_timeout = timeout("keepalive_timeout", secs(4));
+    let pool_size = section.or("pool_size", 64, |field| field.integer(1..=4096));
+    let settings = address.clone().zip(api_key.clone()).map(|((host, port, _), api_key)| UpstreamSettings {
+        host,
+        port,
+        api_key,
+        connect_timeout,
+        read_timeout,
+        write_timeout,
+        keepalive_timeout,
+        pool_size,
+    });
+    Upstream { settings, address, api_key }
+}
+
+fn weigh(field: &Field<'_>, key: &SecretString) {
+    if key.expose_secret().len() < STRONG_KEY {
+        field.warn(
+            Complaint::new(
+                Rule::WeakSecret,
+                text! { en: "the upstream key is short", fr: "la clé de 8sens est courte" },
+                text! {
+                    en: "fewer than {STRONG_KEY} characters, so under 128 bits",
+                    fr: "moins de {STRONG_KEY} caractères, donc moins de 128 bits"
+                },
+            )
+            .hint(text! {
+                en: "whoever reaches 8sens can guess it; set a longer one in 8sens, or let only the gate reach 8sens",
+                fr: "qui atteint 8sens peut la deviner ; choisissez-en une plus longue dans 8sens, ou n'y laissez accéder que la passerelle"
+            }),
+        );
+    }
+}

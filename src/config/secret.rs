@@ -1,0 +1,242 @@
+//! Secrets: read from a file, the environment or a systemd credential, and never from the configuration itself.
+
+use super::diagnostic::{Complaint, Rule};
+use super::field::Field;
+use super::reader::Section;
+use super::shape;
+use super::value::quoted;
+use crate::platform;
+use crate::text;
+use crate::text::Text;
+use secrecy::SecretString;
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use toml::de::DeValue;
+use zeroize::Zeroizing;
+
+/// Longest secret in bytes.
+pub const MAX_SECRET: usize = 4096;
+
+/// Reads a secret such as `{ file = "8sens-api-key" }`. Relative paths start at `base`.
+pub(super) fn read(field: &Field<'_>, base: &Path) -> Option<SecretString> {
+    let DeValue::Table(table) = field.value else {
+        refuse_bare(field);
+        return None;
+    };
+    let section = Section::open(&shape::SECRET, table, Some(field.span.clone()), field.problems);
+    let sources = [section.get("file"), section.get("env"), section.get("credential")];
+    let mut given = sources.iter().flatten();
+    let (Some(source), None) = (given.next(), given.next()) else {
+        if section.meant_any(&["file", "env", "credential"]) {
+            return None;
+        }
+        let name = &field.name;
+        field.error(
+            Complaint::new(
+                Rule::SecretSource,
+                text! {
+                    en: "`{name}` needs exactly one of `file`, `env` and `credential`",
+                    fr: "`{name}` demande exactement une source parmi `file`, `env` et `credential`"
+                },
+                text! { en: "exactly one source is needed", fr: "il faut exactement une source" },
+            )
+            .hint(text! { en: "write {{ file = \"…\" }}", fr: "écrivez {{ file = \"…\" }}" }),
+        );
+        return None;
+    };
+    let content = match &sources {
+        [Some(_), ..] => read_file(source, &base.join(source.string()?), Owner::Admin),
+        [_, Some(_), _] => read_environment(source),
+        _ => read_credential(source),
+    }?;
+    visible_ascii(source, content)
+}
+
+/// A secret that stands in the file itself. Neither the message nor the line shows it.
+fn refuse_bare(field: &Field<'_>) {
+    field.mask_scalars();
+    let name = &field.name;
+    if !matches!(field.value, DeValue::String(_)) {
+        field.wrong_type(
+            &text! { en: "a secret", fr: "un secret" },
+            Some(text! { en: "write {{ file = \"…\" }}", fr: "écrivez {{ file = \"…\" }}" }),
+        );
+        return;
+    }
+    field.error(
+        Complaint::new(
+            Rule::SecretInFile,
+            text! {
+                en: "`{name}` is a secret and never stands in this file",
+                fr: "`{name}` est un secret et ne figure jamais dans ce fichier"
+            },
+            text! { en: "a secret in clear (hidden here)", fr: "un secret en clair (masqué ici)" },
+        )
+        .hint(text! {
+            en: "put it into a file of mode 0600 and write {{ file = \"…\" }}; then change it, it has been in clear",
+            fr: "mettez-le dans un fichier de mode 0600 et écrivez {{ file = \"…\" }} ; puis changez-le, il était en clair"
+        }),
+    );
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// An admin chose the mode, so the mode is checked.
+    Admin,
+    /// systemd did; it may grant a service its credential through the group.
+    Systemd,
+}
+
+fn read_file(field: &Field<'_>, path: &Path, owner: Owner) -> Option<Zeroizing<Vec<u8>>> {
+    let complain = |en: &str, fr: &str| unreadable(field, text! { en: "{en}", fr: "{fr}" });
+    match std::fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => {
+            complain("it is not a regular file", "ce n'est pas un fichier ordinaire");
+            return None;
+        }
+        Ok(_) => check_mode(field, path, owner),
+        Err(_) => {}
+    }
+    let mut content = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 3));
+    // Room for a line end and one byte more, so that a secret that is too long is seen.
+    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_SECRET as u64 + 3).read_to_end(&mut content));
+    if let Err(error) = read {
+        let (en, fr) = io_reason(&error);
+        complain(&en, &fr);
+        return None;
+    }
+    if content.ends_with(b"\n") {
+        content.pop();
+        if content.ends_with(b"\r") {
+            content.pop();
+        }
+    }
+    Some(content)
+}
+
+fn check_mode(field: &Field<'_>, path: &Path, owner: Owner) {
+    let Ok(Some(mode)) = platform::file_mode(path) else { return };
+    let shown = format!("{:04o}", mode & 0o7777);
+    let hint = || text! { en: "chmod 0600 and let the gate's user own it", fr: "chmod 0600, et l'utilisateur de la passerelle pour propriétaire" };
+    if mode & 0o007 != 0 {
+        field.error(
+            Complaint::new(
+                Rule::SecretPermissions,
+                text! { en: "everyone on this machine can use this secret file", fr: "tout utilisateur de cette machine a accès à ce fichier secret" },
+                text! { en: "its mode is {shown}", fr: "son mode est {shown}" },
+            )
+            .hint(hint()),
+        );
+    } else if mode & 0o040 != 0 && owner == Owner::Admin {
+        field.warn(
+            Complaint::new(
+                Rule::SecretPermissions,
+                text! { en: "the group can read this secret file", fr: "le groupe peut lire ce fichier secret" },
+                text! { en: "its mode is {shown}", fr: "son mode est {shown}" },
+            )
+            .hint(hint()),
+        );
+    }
+}
+
+fn read_environment(field: &Field<'_>) -> Option<Zeroizing<Vec<u8>>> {
+    let name = field.string()?;
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if name.is_empty() || !name.bytes().all(word) || name.starts_with(|c: char| c.is_ascii_digit()) {
+        // Most likely the secret itself.
+        field.mask();
+        unreadable(
+            field,
+            text! { en: "this is not the name of an environment variable", fr: "ceci n'est pas un nom de variable d'environnement" },
+        );
+        return None;
+    }
+    match std::env::var_os(name) {
+        Some(content) => Some(Zeroizing::new(content.into_encoded_bytes())),
+        None => {
+            unreadable(
+                field,
+                text! { en: "this environment variable is not set", fr: "cette variable d'environnement n'est pas définie" },
+            );
+            None
+        }
+    }
+}
+
+fn read_credential(field: &Field<'_>) -> Option<Zeroizing<Vec<u8>>> {
+    let name = field.string()?;
+    if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\\', '\0']) {
+        unreadable(
+            field,
+            text! { en: "this is not the name of a credential", fr: "ceci n'est pas un nom de credential" },
+        );
+        return None;
+    }
+    let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|path| !path.is_empty()) else {
+        let shown = quoted(name);
+        field.error(
+            cannot_read(
+                text! { en: "there is no credentials directory", fr: "il n'y a pas de répertoire de credentials" },
+            )
+            .hint(text! {
+                en: "systemd makes it: `LoadCredential={shown}:/path/to/file` in the unit",
+                fr: "systemd le crée : `LoadCredential={shown}:/chemin/du/fichier` dans l'unité"
+            }),
+        );
+        return None;
+    };
+    read_file(field, &PathBuf::from(directory).join(name), Owner::Systemd)
+}
+
+fn cannot_read(why: Text) -> Complaint {
+    Complaint::new(
+        Rule::SecretUnreadable,
+        text! { en: "this secret cannot be read", fr: "ce secret est illisible" },
+        why,
+    )
+}
+
+fn unreadable(field: &Field<'_>, why: Text) {
+    field.error(cannot_read(why));
+}
+
+/// Why a file could not be read, in both languages.
+pub(super) fn io_reason(error: &io::Error) -> (String, String) {
+    let (en, fr) = match error.kind() {
+        ErrorKind::NotFound => ("the file does not exist", "le fichier n'existe pas"),
+        ErrorKind::PermissionDenied => ("permission denied", "accès refusé"),
+        ErrorKind::IsADirectory => ("it is a directory", "c'est un répertoire"),
+        ErrorKind::NotADirectory => {
+            ("a part of its path is not a directory", "un élément du chemin n'est pas un répertoire")
+        }
+        ErrorKind::InvalidInput => ("the path is not valid", "le chemin n'est pas valide"),
+        _ => return (error.to_string(), error.to_string()),
+    };
+    (en.to_owned(), fr.to_owned())
+}
+
+/// A header field must be able to carry it.
+fn visible_ascii(field: &Field<'_>, content: Zeroizing<Vec<u8>>) -> Option<SecretString> {
+    let why = if content.is_empty() {
+        text! { en: "it is empty", fr: "il est vide" }
+    } else if content.len() > MAX_SECRET {
+        text! { en: "it is longer than {MAX_SECRET} bytes", fr: "il dépasse {MAX_SECRET} octets" }
+    } else if !content.iter().all(u8::is_ascii_graphic) {
+        text! {
+            en: "it has blanks, line ends or other characters that are not visible ASCII",
+            fr: "il contient des espaces, des fins de ligne ou des caractères hors ASCII visible"
+        }
+    } else {
+        return std::str::from_utf8(&content).ok().map(SecretString::from);
+    };
+    let complaint = Complaint::new(
+        Rule::SecretContent,
+        text! { en: "this secret cannot be used", fr: "ce secret est inutilisable" },
+        why,
+    );
+    field.error(complaint.hint(text! {
+        en: "one line of visible ASCII; one line end after it is ignored",
+        fr: "une seule ligne d'ASCII visible ; la fin de ligne qui suit est ignorée"
+    }));
+    None
+}
