@@ -92,7 +92,10 @@ impl Severity {
 
 /// What is wrong, without saying where.
 #[derive(Clone, Debug)]
-pub(super) struct Complaint {
+pub(super) struct Complaint(Box<Content>);
+
+#[derive(Clone, Debug)]
+struct Content {
     rule: Rule,
     message: Text,
     label: Text,
@@ -103,18 +106,18 @@ pub(super) struct Complaint {
 impl Complaint {
     /// `message` is the sentence, `label` stands under the culprit.
     pub fn new(rule: Rule, message: Text, label: Text) -> Self {
-        Self { rule, message, label, hint: None, related: None }
+        Self(Box::new(Content { rule, message, label, hint: None, related: None }))
     }
 
     /// What to write instead.
     pub fn hint(mut self, hint: Text) -> Self {
-        self.hint = Some(hint);
+        self.0.hint = Some(hint);
         self
     }
 
     /// A second place that belongs to the story.
     pub fn related(mut self, span: Range<usize>, label: Text) -> Self {
-        self.related = Some((span, label));
+        self.0.related = Some((span, label));
         self
     }
 }
@@ -202,10 +205,13 @@ impl Report {
     }
 }
 
+/// How bad, where and what.
+type Found = (Severity, Option<Range<usize>>, Complaint);
+
 /// Collects findings while the file is read, and the places that must not be shown.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
-    found: RefCell<Vec<(Severity, Option<Range<usize>>, Complaint)>>,
+    found: RefCell<Vec<Found>>,
     omitted: RefCell<usize>,
     masks: RefCell<Vec<Range<usize>>>,
 }
@@ -248,7 +254,7 @@ impl Problems {
     pub fn into_report(self, file: &str, source: &str) -> Report {
         let mut found = self.found.into_inner();
         found.sort_by_key(|(_, span, _)| span.as_ref().map_or(usize::MAX, |span| span.start));
-        let diagnostics = found.into_iter().map(|(severity, span, complaint)| place(source, severity, span, complaint));
+        let diagnostics = found.into_iter().map(|finding| place(source, finding));
         Report {
             file: file.to_owned(),
             diagnostics: diagnostics.collect(),
@@ -258,7 +264,7 @@ impl Problems {
     }
 }
 
-fn place(source: &str, severity: Severity, span: Option<Range<usize>>, complaint: Complaint) -> Diagnostic {
+fn place(source: &str, (severity, span, Complaint(content)): Found) -> Diagnostic {
     let span = span.map(|span| on_boundaries(source, &span));
     let (start, end) = match &span {
         Some(span) => (Position::of(source, span.start), Position::of(source, span.end)),
@@ -266,11 +272,11 @@ fn place(source: &str, severity: Severity, span: Option<Range<usize>>, complaint
     };
     Diagnostic {
         severity,
-        rule: complaint.rule,
-        message: complaint.message,
-        label: complaint.label,
-        hint: complaint.hint,
-        related: complaint.related.map(|(span, label)| (on_boundaries(source, &span), label)),
+        rule: content.rule,
+        message: content.message,
+        label: content.label,
+        hint: content.hint,
+        related: content.related.map(|(span, label)| (on_boundaries(source, &span), label)),
         span,
         start,
         end,
@@ -318,9 +324,9 @@ mod tests {
     #[test]
     fn masks_keep_offsets_and_may_overlap() {
         assert_eq!(masked("abcdef", &[1..3, 2..4]), "a***ef");
-        assert_eq!(masked("ab\ncd", &[0..5]), "**\n**");
-        assert_eq!(masked("aéb", &[2..3]), "a**b");
-        assert_eq!(masked("abc", &[2..99]), "ab*");
+        assert_eq!(masked("ab\ncd", &[0..5, 0..0]), "**\n**");
+        assert_eq!(masked("aéb", &[2..3, 0..0]), "a**b");
+        assert_eq!(masked("abc", &[2..99, 0..0]), "ab*");
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! From one TOML file to [`Settings`], or to every reason why not.
 //!
-//! [`file`] opens and parses, [`shape`] is the registry of keys, `reader` walks a table and collects findings, `resolve` turns
-//! tables into settings, and [`Report`] shows what was found. Secrets are read in `secret` and masked in every report.
+//! [`shape`] is the registry of keys, `reader` and `field` walk the tables and collect findings, `resolve` turns them into
+//! settings, and [`Report`] shows what was found. Secrets are read in `secret` and masked in every report.
 
+mod address;
 mod diagnostic;
+mod field;
 mod file;
+mod mask;
 mod reader;
 mod render;
 mod resolve;

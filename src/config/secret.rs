@@ -1,7 +1,8 @@
 //! Secrets: read from a file, the environment or a systemd credential, and never from the configuration itself.
 
 use super::diagnostic::{Complaint, Rule};
-use super::reader::{Field, Section};
+use super::field::Field;
+use super::reader::Section;
 use super::shape;
 use super::value::quoted;
 use crate::platform;

@@ -1,7 +1,7 @@
 //! TOML syntax errors as findings, in both languages.
 
 use super::diagnostic::{Complaint, Problems, Rule};
-use super::reader::sounds_secret;
+use super::mask::sounds_secret;
 use super::shape::{Form, TABLES};
 use super::value::quoted;
 use crate::text;
@@ -20,6 +20,8 @@ pub(super) fn parse<'s>(source: &'s str, problems: &Problems) -> Option<DeTable<
     let (duplicates, broken): (Vec<_>, Vec<_>) = errors.drain(..).partition(|error| error.message() == DUPLICATE);
     if broken.is_empty() {
         for error in duplicates.iter().take(MAX_ERRORS) {
+            // The second value is in no table, so nobody else can tell whether it is a secret.
+            mask_line(source, error.span().unwrap_or_default().start, problems);
             problems.error(error.span(), defined_twice(source, error));
         }
         return Some(table.into_inner());
@@ -58,7 +60,11 @@ fn broken_syntax(error: &Error) -> Complaint {
     let (en, fr) = (&what.en, &what.fr);
     let message = text! { en: "this is not TOML: {en}", fr: "ce n'est pas du TOML : {fr}" };
     let label = match expected {
-        Some("nothing") | None => text! { en: "here", fr: "ici" },
+        // A long list of single characters helps nobody.
+        Some(expected) if expected == "nothing" || expected.matches(", ").count() > 3 => {
+            text! { en: "here", fr: "ici" }
+        }
+        None => text! { en: "here", fr: "ici" },
         Some(expected) => {
             let french: Vec<_> = expected.split(", ").map(expected_in_french).collect();
             let french = french.join(" ou ");
@@ -76,17 +82,21 @@ fn broken_syntax(error: &Error) -> Complaint {
             en: "look for a missing bracket, brace or comma just before",
             fr: "cherchez un crochet, une accolade ou une virgule manquante juste avant"
         }),
+        m if m.starts_with("cannot extend value") => complaint.hint(text! {
+            en: "a name is either a value or a table, not both",
+            fr: "un nom désigne une valeur ou une table, pas les deux"
+        }),
+        m if m.starts_with("missing escaped value") => complaint.hint(text! {
+            en: "in double quotes, `\\` is written `\\\\`; in single quotes it stands for itself",
+            fr: "entre guillemets doubles, `\\` s'écrit `\\\\` ; entre guillemets simples, il s'écrit tel quel"
+        }),
         m if m.contains(" string") => complaint.hint(text! {
-            en: "a string ends with the quote that it starts with, on the same line; `\\` is written `\\\\`",
-            fr: "une chaîne se termine par le guillemet qui l'ouvre, sur la même ligne ; `\\` s'écrit `\\\\`"
+            en: "a string ends with the quote that it starts with, on the same line",
+            fr: "une chaîne se termine par le guillemet qui l'ouvre, sur la même ligne"
         }),
         m if m.starts_with("invalid") && !m.contains("key") && !m.contains("comment") => complaint.hint(text! {
             en: "if this is meant as text, put it between double quotes",
             fr: "s'il s'agit d'un texte, mettez-le entre guillemets droits (\")"
-        }),
-        m if m.starts_with("cannot extend value") => complaint.hint(text! {
-            en: "a name is either a value or a table, not both",
-            fr: "un nom désigne une valeur ou une table, pas les deux"
         }),
         _ => complaint,
     }
@@ -183,7 +193,7 @@ fn expected_in_french(expected: &str) -> &str {
 }
 
 /// Hides what may be a secret on a line that could not be understood: everything behind a name that sounds like one, and
-/// everything on a line that is no definition at all, because it may be the rest of one.
+/// everything on a line that does not define a known key, because it may be the rest of a string.
 fn mask_line(source: &str, at: usize, problems: &Problems) {
     let at = source.floor_char_boundary(at);
     let start = source[..at].rfind('\n').map_or(0, |at| at + 1);
@@ -192,9 +202,10 @@ fn mask_line(source: &str, at: usize, problems: &Problems) {
     if line.trim_start().starts_with(['[', '#']) && !line.contains('=') {
         return;
     }
-    let from = match line.find('=') {
-        Some(equals) if sounds_secret(line) => equals,
-        Some(_) => return,
+    let first_name = |equals: &usize| line[..*equals].split('.').next().unwrap_or_default().trim();
+    let from = match line.find('=').filter(|equals| is_known_word(first_name(equals))) {
+        Some(_) if !sounds_secret(line) => return,
+        Some(equals) => equals,
         None => 0,
     };
     let plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '{' | '}' | '[' | ']' | ',' | '=');
@@ -239,9 +250,21 @@ mod tests {
             "password == hunter2",
             "token = \"\"\"\nhunter2\n",
             "keys = [\n \"hunter2\n]",
+            "api_key = \"\"\"\nhunter2==",
+            "keys = [\n { id = \"k1\" sha256 = \"hunter2\" }\n]",
         ] {
             let shown = shown(source);
             assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_second_definition_does_not_show_a_secret() {
+        for source in ["api_key = 1\napi_key = \"hunter2\"", "a = { token = 1, token = \"hunter2\" }"] {
+            let problems = Problems::default();
+            assert!(parse(source, &problems).is_some(), "{source}");
+            let shown = problems.into_report("f", source).render(Lang::Fr, false);
+            assert!(shown.contains("défini deux fois") && !shown.contains("hunter2"), "{shown}");
         }
     }
 

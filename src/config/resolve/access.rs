@@ -3,9 +3,10 @@
 use super::client::ClientIpRules;
 use super::upstream::Upstream;
 use crate::config::diagnostic::{Complaint, Problems, Rule};
-use crate::config::reader::{Field, Section};
+use crate::config::field::Field;
+use crate::config::reader::Section;
 use crate::config::settings::{AdminSettings, ListenerSettings};
-use crate::config::{secret, shape, value};
+use crate::config::{address, secret, shape};
 use crate::request::Transport;
 use crate::text;
 use crate::text::Text;
@@ -100,7 +101,7 @@ fn is_loopback(address: SocketAddr) -> bool {
 
 /// An address that can be bound. Port 0, any free port, is for trials on loopback.
 fn bindable(field: &Field<'_>) -> Option<SocketAddr> {
-    let address = field.parsed(value::socket_address)?;
+    let address = field.parsed(address::socket_address)?;
     if address.port() == 0 && !is_loopback(address) {
         field.error(
             Complaint::new(

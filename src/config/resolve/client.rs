@@ -2,8 +2,9 @@
 
 use crate::client_ip::TrustedProxies;
 use crate::config::diagnostic::{Complaint, Rule};
-use crate::config::reader::{Field, Section};
-use crate::config::value;
+use crate::config::field::Field;
+use crate::config::reader::Section;
+use crate::config::{address, value};
 use crate::request::{FieldRole, FieldTable, TokenPlace};
 use crate::route::{RouteError, RouteRule};
 use crate::snapshot::SessionRules;
@@ -172,7 +173,7 @@ pub(super) fn client_ip(section: &Section<'_>) -> ClientIpRules {
 }
 
 fn trusted_proxy(field: &Field<'_>) -> Option<IpNet> {
-    let network = field.parsed(value::network)?;
+    let network = field.parsed(address::network)?;
     let least = match network {
         IpNet::V4(_) => 8,
         IpNet::V6(_) => 16,

@@ -4,8 +4,9 @@ use super::client::routes;
 use super::upstream::Upstream;
 use crate::clock;
 use crate::config::diagnostic::{Complaint, Problems, Rule};
-use crate::config::reader::{Field, Section};
-use crate::config::{shape, value};
+use crate::config::field::Field;
+use crate::config::reader::Section;
+use crate::config::{address, shape, value};
 use crate::consumer::{Consumer, Credential, KeyDigest, digest};
 use crate::text;
 use crate::types::Wall;
@@ -104,7 +105,7 @@ fn unique_name(field: &Field<'_>, names: &mut HashMap<String, Range<usize>>) -> 
 
 fn networks(field: &Field<'_>) -> Option<Vec<IpNet>> {
     warn_if_empty(field, "no address is left", "il ne reste aucune adresse");
-    Some(field.list()?.iter().filter_map(|element| element.parsed(value::network)).collect())
+    Some(field.list()?.iter().filter_map(|element| element.parsed(address::network)).collect())
 }
 
 /// An empty list allows nothing, while a missing one allows everything.

@@ -7,7 +7,8 @@ mod limits;
 mod upstream;
 
 use super::diagnostic::{Complaint, Problems, Rule};
-use super::reader::{Field, Section};
+use super::field::Field;
+use super::reader::Section;
 use super::settings::{AccessLogTarget, LogLevel, LogSettings, ServerSettings, Settings};
 use super::shape;
 use crate::consumer::ConsumerTable;

@@ -2,9 +2,10 @@
 
 use super::{TIMEOUT, secs};
 use crate::config::diagnostic::{Complaint, Rule};
-use crate::config::reader::{Field, Section};
+use crate::config::field::Field;
+use crate::config::reader::Section;
 use crate::config::settings::UpstreamSettings;
-use crate::config::{secret, value};
+use crate::config::{address, secret};
 use crate::text;
 use secrecy::{ExposeSecret, SecretString};
 use std::ops::Range;
@@ -23,7 +24,7 @@ pub(super) struct Upstream {
 pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
     let address = section
         .required("address", "address = \"127.0.0.1:8082\"")
-        .and_then(|field| field.parsed(value::host_port).map(|(host, port)| (host, port, field.span.clone())));
+        .and_then(|field| field.parsed(address::host_port).map(|(host, port)| (host, port, field.span.clone())));
     let api_key = section
         .required("api_key", "api_key = { file = \"8sens-api-key\" }")
         .and_then(|field| secret::read(&field, base).inspect(|key| weigh(&field, key)));

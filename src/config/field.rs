@@ -1,0 +1,233 @@
+//! One value of the file: what it should be, and what is said when it is not.
+
+use super::diagnostic::{Complaint, Problems, Rule};
+use super::mask;
+use super::value::{self, Parsed};
+use crate::text;
+use crate::text::Text;
+use std::fmt::Display;
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::DeValue;
+
+/// One value with its place.
+pub(super) struct Field<'a> {
+    /// Its dotted name, for messages.
+    pub name: String,
+    pub span: Range<usize>,
+    pub value: &'a DeValue<'a>,
+    /// One of the elements of the list with that name.
+    in_list: bool,
+    pub problems: &'a Problems,
+}
+
+impl<'a> Field<'a> {
+    pub fn new(name: String, value: &'a Spanned<DeValue<'a>>, problems: &'a Problems) -> Self {
+        Self { name, span: value.span(), value: value.get_ref(), in_list: false, problems }
+    }
+
+    pub fn error(&self, complaint: Complaint) {
+        self.problems.error(self.span.clone(), complaint);
+    }
+
+    pub fn warn(&self, complaint: Complaint) {
+        self.problems.warn(self.span.clone(), complaint);
+    }
+
+    /// Hides the value, whatever it is.
+    pub fn mask(&self) {
+        self.problems.mask(self.span.clone());
+    }
+
+    /// Hides every value inside.
+    pub fn mask_scalars(&self) {
+        match self.value {
+            DeValue::Array(array) => array.iter().for_each(|element| mask::scalars(element, self.problems)),
+            DeValue::Table(table) => mask::table(table, self.problems),
+            _ => self.mask(),
+        }
+    }
+
+    /// Says that the value should have been `expected`.
+    pub fn wrong_type(&self, expected: &Text, hint: Option<Text>) {
+        let (en, fr, found) = (&expected.en, &expected.fr, type_name(self.value));
+        let (found_en, found_fr) = (&found.en, &found.fr);
+        let name = &self.name;
+        let complaint = Complaint::new(
+            Rule::WrongType,
+            if self.in_list {
+                text! { en: "each element of `{name}` must be {en}", fr: "chaque élément de `{name}` doit être {fr}" }
+            } else {
+                text! { en: "`{name}` must be {en}", fr: "`{name}` doit être {fr}" }
+            },
+            text! { en: "this is {found_en}", fr: "ceci est {found_fr}" },
+        );
+        self.error(match hint {
+            Some(hint) => complaint.hint(hint),
+            None => complaint,
+        });
+    }
+
+    /// One element of the list that this field is.
+    pub fn element(&self, element: &'a Spanned<DeValue<'a>>) -> Field<'a> {
+        Field {
+            name: self.name.clone(),
+            span: element.span(),
+            value: element.get_ref(),
+            in_list: true,
+            problems: self.problems,
+        }
+    }
+
+    pub fn string(&self) -> Option<&'a str> {
+        self.string_or(None)
+    }
+
+    /// A string; `hint` helps who wrote something else.
+    pub fn string_or(&self, hint: Option<Text>) -> Option<&'a str> {
+        if let DeValue::String(text) = self.value {
+            return Some(text);
+        }
+        let quotes =
+            text! { en: "a string stands between double quotes", fr: "une chaîne se met entre guillemets droits (\")" };
+        let scalar = !matches!(self.value, DeValue::Array(_) | DeValue::Table(_));
+        self.wrong_type(&text! { en: "a string", fr: "une chaîne de caractères" }, hint.or(scalar.then_some(quotes)));
+        None
+    }
+
+    /// A string that `parse` understands.
+    pub fn parsed<T>(&self, parse: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
+        let text = self.string()?;
+        parse(text).map_err(|complaint| self.error(complaint)).ok()
+    }
+
+    pub fn bool(&self) -> Option<bool> {
+        match self.value {
+            DeValue::Boolean(value) => Some(*value),
+            _ => {
+                let hint = text! {
+                    en: "write `true` or `false`, without quotes",
+                    fr: "écrivez `true` ou `false`, sans guillemets"
+                };
+                self.wrong_type(&text! { en: "`true` or `false`", fr: "`true` ou `false`" }, Some(hint));
+                None
+            }
+        }
+    }
+
+    pub fn integer<T: TryFrom<u64> + Display + Copy + PartialOrd>(&self, range: RangeInclusive<T>) -> Option<T> {
+        let DeValue::Integer(integer) = self.value else {
+            let hint = match self.value {
+                DeValue::String(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
+                    let shown = value::quoted(text);
+                    Some(text! { en: "write {shown}, without quotes", fr: "écrivez {shown}, sans guillemets" })
+                }
+                _ => None,
+            };
+            self.wrong_type(&text! { en: "an integer", fr: "un nombre entier" }, hint);
+            return None;
+        };
+        let number =
+            u64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|number| number.try_into().ok());
+        self.in_range(number, range, &T::to_string)
+    }
+
+    pub fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
+        let hint = self.bare_number().map(|n| text! { en: "write \"{n}s\"", fr: "écrivez \"{n}s\"" });
+        let duration = value::duration(self.string_or(hint)?).map_err(|complaint| self.error(complaint)).ok()?;
+        self.in_range(Some(duration), range, &|d| value::show_duration(*d))
+    }
+
+    pub fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        let hint = self.bare_number().map(|n| {
+            let bytes = n.parse().map_or_else(|_| format!("{n}B"), value::show_size);
+            text! { en: "write \"{bytes}\"", fr: "écrivez \"{bytes}\"" }
+        });
+        let size = value::size(self.string_or(hint)?).map_err(|complaint| self.error(complaint)).ok()?;
+        self.in_range(Some(size), range, &|size| value::show_size(*size))
+    }
+
+    /// The value when it is one of these words.
+    pub fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
+        let word = self.string()?;
+        if let Some((_, found)) = choices.iter().find(|(name, _)| *name == word) {
+            return Some(*found);
+        }
+        let shown = value::quoted(word);
+        let name = &self.name;
+        let complaint = Complaint::new(
+            Rule::InvalidChoice,
+            text! { en: "`{name}` cannot be \"{shown}\"", fr: "`{name}` ne peut pas valoir \"{shown}\"" },
+            text! { en: "not one of the choices", fr: "ne fait pas partie des choix" },
+        );
+        let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        let all = format!("\"{}\"", words.join("\", \""));
+        self.error(complaint.hint(match value::nearest(word, words.iter().copied()) {
+            Some(near) => text! {
+                en: "did you mean \"{near}\"? The choices are {all}",
+                fr: "vouliez-vous dire \"{near}\" ? Les choix sont {all}"
+            },
+            None => text! { en: "the choices are {all}", fr: "les choix sont {all}" },
+        }));
+        None
+    }
+
+    /// The elements of a list.
+    pub fn list(&self) -> Option<Vec<Field<'a>>> {
+        if let DeValue::Array(array) = self.value {
+            return Some(array.iter().map(|element| self.element(element)).collect());
+        }
+        let hint = match self.value {
+            DeValue::String(text) => {
+                let shown = value::quoted(text);
+                Some(text! { en: "write [\"{shown}\"]", fr: "écrivez [\"{shown}\"]" })
+            }
+            _ => None,
+        };
+        self.wrong_type(&text! { en: "a list", fr: "une liste" }, hint);
+        None
+    }
+
+    fn bare_number(&self) -> Option<&str> {
+        match self.value {
+            DeValue::Integer(integer) if integer.radix() == 10 && !integer.as_str().starts_with(['-', '+']) => {
+                Some(integer.as_str())
+            }
+            _ => None,
+        }
+    }
+
+    fn in_range<T: PartialOrd>(
+        &self,
+        value: Option<T>,
+        range: RangeInclusive<T>,
+        show: &dyn Fn(&T) -> String,
+    ) -> Option<T> {
+        if let Some(value) = value.filter(|value| range.contains(value)) {
+            return Some(value);
+        }
+        let (name, least, most) = (&self.name, show(range.start()), show(range.end()));
+        self.error(Complaint::new(
+            Rule::OutOfRange,
+            text! {
+                en: "`{name}` must be between {least} and {most}",
+                fr: "`{name}` doit être compris entre {least} et {most}"
+            },
+            text! { en: "out of range", fr: "hors limites" },
+        ));
+        None
+    }
+}
+
+fn type_name(value: &DeValue<'_>) -> Text {
+    match value {
+        DeValue::String(_) => text! { en: "a string", fr: "une chaîne de caractères" },
+        DeValue::Integer(_) => text! { en: "an integer", fr: "un nombre entier" },
+        DeValue::Float(_) => text! { en: "a decimal number", fr: "un nombre décimal" },
+        DeValue::Boolean(_) => text! { en: "a boolean", fr: "un booléen" },
+        DeValue::Datetime(_) => text! { en: "a date", fr: "une date" },
+        DeValue::Array(_) => text! { en: "a list", fr: "une liste" },
+        DeValue::Table(_) => text! { en: "a table", fr: "une table" },
+    }
+}

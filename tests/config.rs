@@ -1,0 +1,374 @@
+//! The configuration as an admin meets it: the example file, the corpus of broken files, and what `check` says of them.
+
+use proptest::prelude::*;
+use sensgate::cli::Exit;
+use sensgate::cli::check::{self, CheckArgs, Format};
+use sensgate::config::shape::{Form, Presence, TABLES, TableSpec};
+use sensgate::config::{AccessLogTarget, Loaded, Report, Rule, Settings, load, parse};
+use sensgate::request::Transport;
+use sensgate::text::Lang;
+use sensgate::types::Wall;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use toml_edit::{DocumentMut, Item, TableLike};
+
+const EXAMPLE: &str = include_str!("../config/sensgate.example.toml");
+
+/// A directory with the secret files that the corpus names.
+fn secrets() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let long = "x".repeat(4097);
+    for (name, mode, content) in [
+        ("8sens-api-key", 0o600, "0123456789abcdefghijklmnopqrstuv\n"),
+        ("admin-token", 0o600, "0123456789abcdef0123456789abcdef\r\n"),
+        ("short", 0o600, "hunter2"),
+        ("world", 0o604, "0123456789abcdefghijklmnopqrstuv\n"),
+        ("group", 0o640, "0123456789abcdef0123456789abcdef\n"),
+        ("empty", 0o600, "\n"),
+        ("blanks", 0o600, "two words\n"),
+        ("long", 0o600, &long),
+    ] {
+        let path = directory.path().join(name);
+        fs::write(&path, content).unwrap();
+        set_mode(&path, mode);
+    }
+    fs::create_dir(directory.path().join("folder")).unwrap();
+    directory
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &Path, _: u32) {}
+
+fn corpus(directory: &str) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(directory))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    files
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+/// Both languages, without colour, as a snapshot shows them.
+fn in_both_languages(report: &Report) -> String {
+    format!("{}\n{}\n{}", report.render(Lang::En, false), "─".repeat(60), report.render(Lang::Fr, false))
+}
+
+fn rules(report: &Report) -> BTreeSet<Rule> {
+    report.diagnostics().iter().map(|finding| finding.rule).collect()
+}
+
+fn snapshot(name: &str, shown: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_snapshot_path("snapshots/config");
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, shown));
+}
+
+/// The settings in a form that can be compared: the index of credentials has no order of its own.
+fn dump(settings: &Settings) -> String {
+    let consumers: Vec<_> = settings.snapshot.consumers.iter().collect();
+    let snapshot = &settings.snapshot;
+    format!(
+        "{consumers:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}",
+        snapshot.fields,
+        snapshot.trusted_proxies,
+        snapshot.session,
+        snapshot.limits,
+        settings.upstream,
+        settings.listeners,
+        settings.connections,
+        settings.log,
+        settings.admin,
+        settings.server
+    )
+}
+
+fn load_example(source: &str, secrets: &TempDir) -> Result<Loaded, Report> {
+    let path = secrets.path().join("sensgate.toml");
+    fs::write(&path, source).unwrap();
+    load(&path)
+}
+
+#[test]
+fn the_example_loads_without_a_warning() {
+    let loaded =
+        load_example(EXAMPLE, &secrets()).unwrap_or_else(|report| panic!("{}", report.render(Lang::En, false)));
+    // The day of its key may have passed.
+    let found: Vec<_> =
+        loaded.warnings.diagnostics().iter().filter(|finding| finding.rule != Rule::KeyExpired).collect();
+    assert!(found.is_empty(), "{found:#?}");
+    assert_eq!(loaded.settings.snapshot.consumers.len(), 1);
+}
+
+/// Every place in the document where a table of that shape stands.
+fn places<'d>(document: &'d mut DocumentMut, table: &TableSpec) -> Vec<&'d mut dyn TableLike> {
+    let mut found: Vec<&'d mut dyn TableLike> = vec![document.as_table_mut()];
+    for name in table.path.split('.').filter(|name| !name.is_empty()) {
+        found = found
+            .into_iter()
+            .filter_map(|parent| parent.get_mut(name))
+            .flat_map(|item| -> Vec<&mut dyn TableLike> {
+                match item {
+                    Item::ArrayOfTables(tables) => tables.iter_mut().map(|table| table as &mut dyn TableLike).collect(),
+                    item => item.as_table_like_mut().into_iter().collect(),
+                }
+            })
+            .collect();
+    }
+    found
+}
+
+fn without(table: &TableSpec, key: &str) -> Option<String> {
+    let mut document: DocumentMut = EXAMPLE.parse().unwrap();
+    let mut removed = false;
+    for place in places(&mut document, table) {
+        removed |= place.remove(key).is_some();
+    }
+    removed.then(|| document.to_string())
+}
+
+#[test]
+fn leaving_out_a_key_with_a_default_changes_nothing() {
+    let secrets = secrets();
+    let whole = dump(&load_example(EXAMPLE, &secrets).unwrap().settings);
+    let mut compared = 0;
+    for table in TABLES {
+        for key in table.keys.iter().filter(|key| key.presence == Presence::Default) {
+            let place = format!("{}.{}", table.path, key.name);
+            let shorter = without(table, key.name).unwrap_or_else(|| panic!("{place} is not in the example"));
+            let loaded = load_example(&shorter, &secrets).unwrap_or_else(|report| panic!("{place}: {report:#?}"));
+            assert_eq!(dump(&loaded.settings), whole, "{place}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 30, "{compared}");
+}
+
+#[test]
+fn leaving_out_a_required_key_is_an_error() {
+    let secrets = secrets();
+    for table in TABLES {
+        for key in table.keys.iter().filter(|key| key.presence == Presence::Required) {
+            let place = format!("{}.{}", table.path, key.name);
+            let shorter = without(table, key.name).unwrap_or_else(|| panic!("{place} is not in the example"));
+            let report = load_example(&shorter, &secrets).err().unwrap_or_else(|| panic!("{place} is not required"));
+            assert_eq!(rules(&report), BTreeSet::from([Rule::MissingKey]), "{place}");
+        }
+    }
+}
+
+/// A registered key that nobody reads would be accepted with any value.
+#[test]
+fn every_key_is_read() {
+    let secrets = secrets();
+    for table in TABLES.iter().filter(|table| table.path != "secret") {
+        for key in table.keys {
+            let mut document: DocumentMut = EXAMPLE.parse().unwrap();
+            for place in places(&mut document, table) {
+                place.insert(key.name, toml_edit::value(1.5));
+            }
+            assert!(load_example(&document.to_string(), &secrets).is_err(), "{}.{} = 1.5", table.path, key.name);
+        }
+    }
+    for key in ["file", "env", "credential"] {
+        let source = EXAMPLE.replace("{ file = \"8sens-api-key\" }  #", &format!("{{ {key} = 1.5 }} #"));
+        assert_ne!(source, EXAMPLE);
+        let report = load_example(&source, &secrets).unwrap_err();
+        assert!(rules(&report).contains(&Rule::WrongType), "{key}: {report:#?}");
+    }
+}
+
+#[test]
+fn every_key_stands_in_the_example() {
+    for table in TABLES {
+        // The lines of the table; keys without a value to show stand there as a comment.
+        let mut lines: Vec<&str> = Vec::new();
+        let mut inside = table.form == Form::Root;
+        for line in EXAMPLE.lines() {
+            let line = line.trim_start_matches("# ");
+            if line.starts_with('[') {
+                inside = line.trim_matches(['[', ']']) == table.path;
+                if table.form == Form::Root {
+                    lines.push(line.trim_matches(['[', ']']));
+                }
+            } else if inside || table.path == "secret" {
+                lines.push(line.trim_start().trim_start_matches("{ "));
+            }
+        }
+        for key in table.keys {
+            let stands = |line: &&str| {
+                let rest = line.strip_prefix(key.name).map(str::trim_start);
+                rest.is_some_and(|rest| rest.starts_with('=') || (table.form == Form::Root && rest.is_empty()))
+            };
+            // `keys` of a consumer is a table of its own in the example.
+            let as_table = EXAMPLE.contains(&format!("\n[[{}.{}]]\n", table.path, key.name));
+            assert!(lines.iter().any(stands) || as_table, "{}.{}", table.path, key.name);
+            if key.presence == Presence::Required && key.name != "keys" && table.form != Form::Root {
+                let line = lines.iter().find(|line| stands(line)).unwrap();
+                assert!(line.contains("# required"), "{}.{}: {line}", table.path, key.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn invalid_files_say_why() {
+    let secrets = secrets();
+    let files = corpus("invalid");
+    assert!(files.len() >= 45, "{}", files.len());
+    let mut seen = BTreeSet::new();
+    for path in files {
+        let name = file_name(&path);
+        let shown = format!("tests/config/invalid/{name}");
+        let result = match fs::read_to_string(&path) {
+            Ok(source) => parse(&source, &shown, secrets.path()),
+            Err(_) => load(Path::new(&shown)),
+        };
+        let report = result.err().unwrap_or_else(|| panic!("{name} is valid"));
+        assert!(report.errors() > 0, "{name}");
+        seen.extend(rules(&report));
+        let both = in_both_languages(&report);
+        assert!(!both.contains("hunter2"), "{name} shows a secret: {both}");
+        assert!(!report.to_json(Lang::En).to_string().contains("hunter2"), "{name}");
+        snapshot(&format!("invalid-{}", name.trim_end_matches(".toml")), &both);
+    }
+    for path in corpus("valid") {
+        let source = fs::read_to_string(path).unwrap();
+        seen.extend(rules(&parse(&source, "valid", secrets.path()).unwrap().warnings));
+    }
+    let unseen: Vec<_> = Rule::ALL.iter().filter(|rule| !seen.contains(rule)).collect();
+    assert!(unseen.is_empty(), "no file breaks {unseen:?}");
+}
+
+#[test]
+fn valid_files_load() {
+    let secrets = secrets();
+    let files = corpus("valid");
+    assert!(!files.is_empty());
+    for path in files {
+        let name = file_name(&path);
+        let source = fs::read_to_string(&path).unwrap();
+        let loaded = parse(&source, &format!("tests/config/valid/{name}"), secrets.path())
+            .unwrap_or_else(|report| panic!("{}", report.render(Lang::En, false)));
+        assert_eq!(loaded.warnings.errors(), 0);
+        snapshot(&format!("valid-{}", name.trim_end_matches(".toml")), &in_both_languages(&loaded.warnings));
+    }
+}
+
+#[test]
+fn values_arrive_where_they_belong() {
+    let secrets = secrets();
+    let source = include_str!("config/valid/everything.toml");
+    let settings = parse(source, "f", secrets.path()).unwrap().settings;
+    assert_eq!((settings.upstream.host.as_str(), settings.upstream.port), ("fe80::1", 8082));
+    let transports: Vec<_> = settings.listeners.iter().map(|listener| listener.transport).collect();
+    assert_eq!(transports, [Transport::Trusted, Transport::Lan, Transport::BehindProxy]);
+    assert_eq!(settings.log.access, AccessLogTarget::File(secrets.path().join("logs/access.log")));
+    let consumers: Vec<_> = settings.snapshot.consumers.iter().collect();
+    // Valid through 2099-06-30: the first instant of July is too late.
+    assert_eq!(consumers[0].credentials[0].expires, Some(Wall(4_086_547_200_000)));
+    assert!(!consumers[0].credentials[1].enabled);
+    assert_eq!(consumers[1].credentials[0].digest, sensgate::consumer::digest(env!("CARGO_PKG_NAME").as_bytes()));
+    assert!(!dump(&settings).contains("0123456789abcdef0123456789abcdef"), "secrets are redacted");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_finding() {
+    let report = load(Path::new("tests/config/nowhere.toml")).unwrap_err();
+    snapshot("missing-file", &in_both_languages(&report));
+}
+
+#[test]
+fn json_has_every_finding() {
+    let secrets = secrets();
+    let source = include_str!("config/invalid/several.toml");
+    let report = parse(source, "several.toml", secrets.path()).unwrap_err();
+    let json = report.to_json(Lang::Fr);
+    assert_eq!(json.as_array().unwrap().len(), report.diagnostics().len());
+    snapshot("json", &format!("{json:#}"));
+}
+
+#[test]
+fn check_ends_as_the_gate_would() {
+    let secrets = secrets();
+    let file = |name: &str, source: &str| {
+        let path = secrets.path().join(name);
+        fs::write(&path, source).unwrap();
+        path
+    };
+    let clean = file("clean.toml", include_str!("config/valid/admin-off.toml"));
+    let warnings = file("warnings.toml", include_str!("config/valid/minimal.toml"));
+    let invalid = file("invalid.toml", include_str!("config/invalid/several.toml"));
+    for (config, strict, exit) in [
+        (&clean, true, Exit::Ok),
+        (&warnings, false, Exit::Ok),
+        (&warnings, true, Exit::Config),
+        (&invalid, false, Exit::Config),
+        (&secrets.path().join("nowhere.toml"), false, Exit::Config),
+    ] {
+        for format in [Format::Text, Format::Json] {
+            let args = CheckArgs { config: config.clone(), strict, format };
+            assert_eq!(check::run(&args, Lang::En), exit, "{config:?} {strict}");
+        }
+    }
+}
+
+#[test]
+fn colour_is_only_added_when_asked_for() {
+    let report = parse("", "f", Path::new("")).unwrap_err();
+    assert!(report.render(Lang::En, true).contains('\u{1b}'));
+    assert!(!report.render(Lang::En, false).contains('\u{1b}'));
+}
+
+/// Parses a text and shows everything found, in every way there is.
+fn exercise(source: &str) {
+    let (report, valid) = match parse(source, "fuzz.toml", Path::new("/nonexistent")) {
+        Ok(loaded) => (loaded.warnings, true),
+        Err(report) => (report, false),
+    };
+    assert_eq!(valid, report.errors() == 0);
+    for lang in [Lang::En, Lang::Fr] {
+        let _ = report.render(lang, true);
+        let _ = report.to_json(lang);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_text_makes_it_panic(source in "(?s).{0,200}") {
+        exercise(&source);
+    }
+
+    #[test]
+    fn no_toml_like_text_makes_it_panic(source in "([a-z_.]{0,9}|\\[\\[?[a-z_.]{0,9}\\]?\\]?|[ \t\r\n={},#\"'\\\\é]|\"\"\"|[0-9:.-]{1,9}|upstream|listener|consumer|keys|api_key){0,60}") {
+        exercise(&source);
+    }
+
+    #[test]
+    fn no_mutation_of_the_example_makes_it_panic(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..12, "(?s)[\\[\\]={}\",.\n\ra-z0-9é]{0,6}|.{0,3}"), 1..6)
+    ) {
+        let mut source = EXAMPLE.to_owned();
+        for (at, len, text) in edits {
+            let start = source.floor_char_boundary(at.index(source.len()));
+            let end = source.floor_char_boundary((start + len).min(source.len())).max(start);
+            source.replace_range(start..end, &text);
+        }
+        exercise(&source);
+    }
+}
