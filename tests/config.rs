@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use sensgate::cli::Exit;
-use sensgate::cli::check::{self, CheckArgs, Format};
+use sensgate::cli::Format;
+use sensgate::cli::check::{self, CheckArgs};
 use sensgate::config::shape::{Form, Presence, TABLES, TableSpec};
 use sensgate::config::{AccessLogTarget, Loaded, Report, Rule, Settings, load, parse};
 use sensgate::request::Transport;

@@ -1,6 +1,6 @@
 //! The commands an admin types, one file each. stdout is data, stderr is talk.
 
-mod check;
+pub mod check;
 pub mod demo;
 mod exit;
 mod format;

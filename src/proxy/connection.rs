@@ -217,7 +217,7 @@ impl Connection<'_> {
         }
         let deadline = Instant::now() + limits.head_timeout;
         loop {
-            if let Some(next) = self.decide(caller.buffered(), &settings) {
+            if let Some(next) = self.decide(caller.buffered()) {
                 return next;
             }
             match timeout_at(deadline, caller.fill()).await {
@@ -231,8 +231,9 @@ impl Connection<'_> {
         }
     }
 
-    /// Scans what is buffered; `None` while the head is incomplete.
-    fn decide(&self, buffered: &[u8], settings: &Settings) -> Option<Next> {
+    /// Scans what is buffered, under the rules of this moment; `None` while the head is incomplete.
+    fn decide(&self, buffered: &[u8]) -> Option<Next> {
+        let settings = &*self.shared().settings.load();
         let snapshot = &settings.snapshot;
         match head::scan(buffered, snapshot.limits.head, &snapshot.fields, self.origin) {
             Scan::Partial => None,
