@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 
 /// Reads the monotonic and the wall clock.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn now() -> Now {
     static START: OnceLock<Instant> = OnceLock::new();
     let since_start = START.get_or_init(Instant::now).elapsed();

@@ -32,6 +32,10 @@ pub struct Origin {
 
 /// What the bytes so far amount to.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one stands on the stack per head; a box would be an allocation per request"
+)]
 pub enum Scan<'a> {
     /// No end of head yet, and every limit still holds.
     Partial,

@@ -1,5 +1,7 @@
 //! The admin listener over a real port, asked by a client that writes raw bytes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use secrecy::SecretString;
 use sensgate::admin::{self, AdminContext, Readiness};
 use sensgate::config::{AccessLogTarget, LogLevel, LogSettings};

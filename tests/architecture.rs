@@ -1,5 +1,7 @@
 //! Who may name whom. The layers are modules of one crate, so the compiler does not hold them apart; this test does.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

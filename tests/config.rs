@@ -1,5 +1,7 @@
 //! The configuration as an admin meets it: the example file, the corpus of broken files, and what `check` says of them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use proptest::prelude::*;
 use sensgate::cli::Exit;
 use sensgate::cli::Format;

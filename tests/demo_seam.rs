@@ -1,5 +1,7 @@
 //! Each policy holds something up: with any one of them switched off, the demonstration's own checks fail.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use sensgate::cli::{Exit, demo};
 use sensgate::policy::{Policy, PolicySet};
 use sensgate::text::Lang;

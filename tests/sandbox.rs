@@ -1,5 +1,7 @@
 //! The sandbox over TCP: the vendor's own request, the refusals, the idle time, the faults.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use sensgate::sandbox::{Sandbox, SandboxSettings};

@@ -1,5 +1,7 @@
 //! The witness and the raw client, tried on each other.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::io::ErrorKind;

@@ -70,7 +70,7 @@ impl<'a> Field<'a> {
     }
 
     /// One element of the list that this field is.
-    pub fn element(&self, element: &'a Spanned<DeValue<'a>>) -> Field<'a> {
+    pub fn element(&self, element: &'a Spanned<DeValue<'a>>) -> Self {
         Field {
             name: self.name.clone(),
             span: element.span(),
@@ -174,7 +174,7 @@ impl<'a> Field<'a> {
     }
 
     /// The elements of a list.
-    pub fn list(&self) -> Option<Vec<Field<'a>>> {
+    pub fn list(&self) -> Option<Vec<Self>> {
         if let DeValue::Array(array) = self.value {
             return Some(array.iter().map(|element| self.element(element)).collect());
         }

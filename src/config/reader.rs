@@ -80,7 +80,7 @@ impl<'a> Section<'a> {
     }
 
     /// The table `[name]`, or an empty one.
-    pub fn table(&self, name: &'static str, spec: &'static TableSpec) -> Section<'a> {
+    pub fn table(&self, name: &'static str, spec: &'static TableSpec) -> Self {
         let Some(field) = self.get(name) else {
             return Section::absent(spec, self.problems);
         };
@@ -109,7 +109,7 @@ impl<'a> Section<'a> {
     }
 
     /// Every `[[name]]`.
-    pub fn tables(&self, name: &'static str, spec: &'static TableSpec) -> Vec<Section<'a>> {
+    pub fn tables(&self, name: &'static str, spec: &'static TableSpec) -> Vec<Self> {
         let Some(field) = self.get(name) else { return Vec::new() };
         let head = spec.head();
         let write = || Some(text! { en: "write `{head}`", fr: "écrivez `{head}`" });

@@ -44,7 +44,7 @@ impl PolicySet {
     #[doc(hidden)]
     #[must_use]
     pub const fn without(policy: Policy) -> Self {
-        Self(u8::MAX & !(1 << policy as u8))
+        Self(!(1 << policy as u8))
     }
 
     const fn has(self, policy: Policy) -> bool {

@@ -97,8 +97,8 @@ impl SandboxSettings {
 
     /// The settings of `config/sandbox.example.toml`: the examples of the vendor's page.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "the file is part of the program and a test reads it")]
     pub fn example() -> Self {
-        // The file is part of the program and a test reads it.
         Self::from_toml(include_str!("../../config/sandbox.example.toml")).expect("the example file is valid")
     }
 

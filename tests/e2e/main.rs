@@ -1,5 +1,7 @@
 //! The real binary on real ports, with the witness upstream behind it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -67,7 +67,7 @@ pub enum Action {
     /// No answer, ever.
     Hang,
     /// The other action, later.
-    After(Duration, Box<Action>),
+    After(Duration, Box<Self>),
 }
 
 /// The script of a witness.
