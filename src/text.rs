@@ -1,6 +1,6 @@
 //! Operator sentences, French and English side by side.
 //!
-//! Everything an admin reads on a terminal goes through [`text!`](crate::text), which does not compile with one language missing. Log
+//! Everything an admin reads on a terminal goes through [`text!`](crate::text!), which does not compile with one language missing. Log
 //! fields, codes, metric names and TOML keys are English only and do not pass here.
 
 use std::borrow::Cow;

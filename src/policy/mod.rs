@@ -1,7 +1,7 @@
 //! The decision on one request: every policy in the order in which it stands here.
 //!
 //! Policies are functions on plain data. They return and never log, count or wait. What comes later in the order may rely on what
-//! comes before, and types hold it to that: only [`credential::check`] produces a [`Caller`], and the rules after it take one.
+//! comes before, and types hold it to that: only `credential::check` produces a [`Caller`], and the rules after it take one.
 
 pub mod address;
 pub mod credential;

@@ -43,3 +43,49 @@ impl Drop for Ticket {
         self.close(Outcome::Aborted { status: None });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{AccessLogTarget, LogLevel, LogSettings};
+    use crate::denial::{Denial, DenyCode};
+    use crate::head::Fragment;
+    use crate::types::RequestId;
+    use std::path::Path;
+
+    fn ticket(telemetry: &Arc<Telemetry>) -> Ticket {
+        let source = include_str!("../../tests/config/valid/minimal.toml");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/valid");
+        let settings = crate::config::parse(source, "minimal.toml", &folder).unwrap().settings;
+        let id = RequestId::from_random([7; 16]);
+        let exchange = Exchange::unreadable(settings.snapshot, [127, 0, 0, 1].into(), Fragment::default(), id, clock::now());
+        Ticket::new(exchange, Arc::clone(telemetry))
+    }
+
+    fn counted(telemetry: &Telemetry) -> Vec<String> {
+        let (_, text) = telemetry.metrics.render();
+        let text = String::from_utf8(text).unwrap();
+        text.lines().filter(|line| line.starts_with("sensgate_requests_total")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_end_leaves_one_record() {
+        let log = LogSettings { level: LogLevel::Error, access: AccessLogTarget::Off, queue: 64 };
+        let telemetry = Arc::new(Telemetry::start(&log).unwrap());
+        ticket(&telemetry).finish(Outcome::Denied(Denial::new(DenyCode::MissingKey)));
+        assert_eq!(counted(&telemetry).len(), 1);
+        assert!(counted(&telemetry)[0].contains("code=\"missing_key\"") && counted(&telemetry)[0].ends_with(" 1"));
+
+        drop(ticket(&telemetry));
+        let lost = std::thread::spawn({
+            let ticket = ticket(&telemetry);
+            move || {
+                let _held = ticket;
+                panic!("a task is lost");
+            }
+        });
+        assert!(lost.join().is_err());
+        let aborted: Vec<_> = counted(&telemetry).into_iter().filter(|line| line.contains("code=\"aborted\"")).collect();
+        assert!(aborted.len() == 1 && aborted[0].ends_with(" 2"), "{aborted:?}");
+    }
+}
