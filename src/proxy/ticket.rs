@@ -54,11 +54,13 @@ mod tests {
     use std::path::Path;
 
     fn ticket(telemetry: &Arc<Telemetry>) -> Ticket {
-        let source = include_str!("../../tests/config/valid/minimal.toml");
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/valid");
-        let settings = crate::config::parse(source, "minimal.toml", &folder).unwrap().settings;
+        let source = include_str!("../../tests/config/valid/minimal.toml")
+            .replace("file = \"8sens-api-key\"", "env = \"CARGO_PKG_NAME\"");
+
+        let settings = crate::config::parse(&source, "minimal.toml", Path::new(".")).unwrap().settings;
         let id = RequestId::from_random([7; 16]);
-        let exchange = Exchange::unreadable(settings.snapshot, [127, 0, 0, 1].into(), Fragment::default(), id, clock::now());
+        let exchange =
+            Exchange::unreadable(settings.snapshot, [127, 0, 0, 1].into(), Fragment::default(), id, clock::now());
         Ticket::new(exchange, Arc::clone(telemetry))
     }
 
@@ -85,7 +87,8 @@ mod tests {
             }
         });
         assert!(lost.join().is_err());
-        let aborted: Vec<_> = counted(&telemetry).into_iter().filter(|line| line.contains("code=\"aborted\"")).collect();
+        let aborted: Vec<_> =
+            counted(&telemetry).into_iter().filter(|line| line.contains("code=\"aborted\"")).collect();
         assert!(aborted.len() == 1 && aborted[0].ends_with(" 2"), "{aborted:?}");
     }
 }
