@@ -34,6 +34,7 @@ pub mod route;
 pub mod sandbox;
 pub mod server;
 pub mod snapshot;
+pub mod state;
 pub mod telemetry;
 pub mod text;
 pub mod types;

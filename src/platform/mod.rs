@@ -3,5 +3,5 @@
 mod files;
 mod signals;
 
-pub use files::{create_private, file_mode};
+pub use files::{create_private, create_private_folder, file_mode, open_private, sync_folder};
 pub use signals::commands_from_signals;
