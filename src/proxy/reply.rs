@@ -113,7 +113,7 @@ mod tests {
         Cache-Control: no-store
         X-Request-ID: req-1
         WWW-Authenticate: ApiKey realm="sensgate"
-        Content-Length: 221
+        Content-Length: 194
         Date: Mon, 01 Jan 2024 00:00:00 GMT
         Connection: keep-alive
 

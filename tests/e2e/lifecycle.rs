@@ -145,7 +145,7 @@ async fn a_reader_of_the_log_that_stops_never_stops_traffic() {
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     // Held open and never read.
     let _reader = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
-    let config = Config::new(witness.addr()).with("log", "access = \"pipe\"").with("log", "queue = 64");
+    let config = Config::new(witness.addr()).with("log", "access = \"./pipe\"").with("log", "queue = 64");
     let mut gate = Gate::start_in(folder, &config, |command| command);
     let mut client = gate.connect().await;
     for _ in 0..900 {
