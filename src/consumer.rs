@@ -3,7 +3,9 @@
 //! A credential holds the SHA-256 digest of a key and never the key. Keys made by `keys new` have 256 random bits, so a fast hash
 //! is right and a slow one would only be a way to exhaust the gate.
 
+use crate::limit::Quota;
 use crate::route::RouteRule;
+use crate::snapshot::Enforce;
 use crate::types::Wall;
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
@@ -32,6 +34,12 @@ pub struct Consumer {
     pub allow: Option<Vec<RouteRule>>,
     /// Routes the consumer may not use; wins over `allow` and over implied routes.
     pub deny: Vec<RouteRule>,
+    /// What the consumer may use in all. `None` is without limit.
+    pub rate_limit: Option<Quota>,
+    /// What it may use of the routes that each rule covers; the first rule that covers a request counts.
+    pub route_limits: Vec<(RouteRule, Quota)>,
+    /// Whether its quotas, address and route rules refuse.
+    pub enforce: Enforce,
 }
 
 impl Consumer {
@@ -149,6 +157,9 @@ mod tests {
             allow_from: Some(vec!["192.0.2.0/24".parse().unwrap()]),
             allow: None,
             deny: vec![],
+            rate_limit: None,
+            route_limits: vec![],
+            enforce: Enforce::On,
         }])
     }
 

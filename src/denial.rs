@@ -58,6 +58,14 @@ deny_codes! {
         "Send the API key in the api_key header field.";
     UnknownKey = "unknown_key", 401, "API key not accepted",
         "The API key is not known here, or is no longer valid.";
+    SessionMissing = "session_missing", 401, "Access token missing",
+        "Log in and send the access token with each request.";
+    SessionUnknown = "session_unknown", 401, "Access token not known",
+        "The access token was not issued here. Log in again.";
+    SessionExpired = "session_expired", 401, "Access token expired",
+        "The access token was idle for too long. Log in again.";
+    SessionNotYours = "session_not_yours", 401, "Access token of another consumer",
+        "The access token was issued to another API key. Log in with this one.";
     ForbiddenRoute = "forbidden_route", 403, "Route not allowed",
         "This API key may not use this method and path.";
     ForbiddenAddress = "forbidden_address", 403, "Address not allowed",
@@ -72,6 +80,8 @@ deny_codes! {
         "The request body is larger than allowed.";
     UriTooLong = "uri_too_long", 414, "URI too long",
         "The request target is longer than allowed.";
+    RateLimited = "rate_limited", 429, "Too many requests",
+        "Wait for the time that Retry-After tells before the next request.";
     HeadersTooLarge = "headers_too_large", 431, "Header fields too large",
         "The request head is larger, or has more fields, than allowed.";
     UnsupportedTransferCoding = "unsupported_transfer_coding", 501, "Transfer coding not supported",
@@ -89,6 +99,12 @@ deny_codes! {
 }
 
 impl DenyCode {
+    /// True for refusals of a token.
+    #[must_use]
+    pub const fn is_about_a_session(self) -> bool {
+        matches!(self, Self::SessionMissing | Self::SessionUnknown | Self::SessionExpired | Self::SessionNotYours)
+    }
+
     /// True when the bytes that follow on the connection cannot be trusted to be the next request.
     #[must_use]
     pub const fn framing_in_doubt(self) -> bool {

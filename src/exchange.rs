@@ -6,10 +6,18 @@
 
 use crate::client_ip::ClientIp;
 use crate::denial::{Denial, DenyCode};
-use crate::policy::{self, Caller};
+use crate::limit::Reservation;
+use crate::policy::quota::Buckets;
+use crate::policy::session::SessionUse;
+use crate::policy::{self, Admission, Caller, WouldRefuse};
 use crate::request::{FieldRole, Framing, Method, RequestView, TokenPlace};
+use crate::session::expiry::{AtHead, BODY_PREFIX, Ending};
+use crate::session::log_record::Record as JournalRecord;
+use crate::session::{Learned, login_answer};
 use crate::snapshot::Snapshot;
+use crate::tables::Tables;
 use crate::types::{Mono, Now, RequestId};
+use secrecy::ExposeSecret;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,8 +49,17 @@ pub struct ForwardPlan {
     /// Which of the caller's fields go on, and what the gate says of itself.
     pub fields: FieldEdits,
     pub resend: Resend,
+    pub observe: Observe,
     /// Whether the request changes something: then it runs to 8sens's answer even if the caller leaves.
     pub is_write: bool,
+}
+
+/// Whether the answer is of interest to the exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observe {
+    Nothing,
+    /// A login: its answer has to be readable, so it is asked for uncompressed and whole.
+    Login,
 }
 
 /// The forwarded target.
@@ -63,6 +80,15 @@ pub struct FieldEdits {
     /// Whether the caller's side was encrypted, for `X-Forwarded-Proto`.
     pub https: bool,
     pub request_id: RequestId,
+    /// `RateLimit-Policy` and `RateLimit` for the answer.
+    pub rate_limit: Option<RateLimitFields>,
+}
+
+/// The values of `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimitFields {
+    pub policy: String,
+    pub limit: String,
 }
 
 impl FieldEdits {
@@ -135,6 +161,47 @@ impl EndCode {
     }
 }
 
+/// What an admin has to look at: too rare or too grave for a counter alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Alarm {
+    /// A consumer showed a token that was issued to another one.
+    TokenOfAnother,
+    /// 8sens handed one token to several consumers.
+    TokenShared,
+    /// Answers say "expired" while logins are refused: the upstream key is probably wrong.
+    LoginsRefused,
+    /// Sessions of several consumers, or many of one, end at once: a wrong upstream key or a restarted 8sens.
+    MassExpiry,
+    /// A login was answered with success, but with no token that can be read.
+    LoginNotUnderstood,
+    /// A session could not be kept because the table is full.
+    SessionsFull,
+}
+
+impl Alarm {
+    pub const ALL: [Self; 6] = [
+        Self::TokenOfAnother,
+        Self::TokenShared,
+        Self::LoginsRefused,
+        Self::MassExpiry,
+        Self::LoginNotUnderstood,
+        Self::SessionsFull,
+    ];
+
+    /// The word for log and metric.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TokenOfAnother => "token_of_another",
+            Self::TokenShared => "token_shared",
+            Self::LoginsRefused => "logins_refused",
+            Self::MassExpiry => "mass_expiry",
+            Self::LoginNotUnderstood => "login_not_understood",
+            Self::SessionsFull => "sessions_full",
+        }
+    }
+}
+
 /// Bytes of bodies, both ways.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bytes {
@@ -166,6 +233,10 @@ pub struct Record {
     pub code: EndCode,
     /// The true reason of a refusal; empty when the code says it all.
     pub reason: &'static str,
+    /// What would have been refused, were it not in shadow or only observed.
+    pub would_refuse: Option<WouldRefuse>,
+    /// Something that an admin has to look at.
+    pub alarm: Option<Alarm>,
     pub bytes: Bytes,
     /// From the complete head to the end.
     pub total: Duration,
@@ -184,15 +255,29 @@ impl Record {
 #[derive(Debug, Clone, Copy, Default)]
 struct Milestones {
     upstream_started: Option<Mono>,
+    /// When the latest attempt was sent.
+    sent: Option<Mono>,
     upstream_head: Option<Mono>,
     downstream_head: Option<Mono>,
     upstream_ended: Option<Mono>,
+}
+
+/// What the body of 8sens's answer is kept for.
+#[derive(Debug, Default)]
+enum Reading {
+    #[default]
+    Nothing,
+    /// A login answer, held until its session is in the table.
+    Login(Vec<u8>),
+    /// The beginning of an answer that may say "expired".
+    Expiry(Vec<u8>),
 }
 
 /// One request in flight.
 #[derive(Debug)]
 pub struct Exchange {
     snapshot: Arc<Snapshot>,
+    tables: Arc<Tables>,
     request_id: RequestId,
     began: Now,
     client: ClientIp,
@@ -204,68 +289,97 @@ pub struct Exchange {
     at: Milestones,
     status: Option<u16>,
     bytes: Bytes,
+    is_login: bool,
+    /// Quota that is given back unless the request reaches 8sens.
+    reservation: Option<Reservation>,
+    rate_limit: Option<RateLimitFields>,
+    session: Option<SessionUse>,
+    reading: Reading,
+    would_refuse: Option<WouldRefuse>,
+    alarm: Option<Alarm>,
 }
 
 impl Exchange {
     /// Decides on a request. `fresh_id` names it unless the caller's own `X-Request-ID` is safe.
-    pub fn begin(snapshot: Arc<Snapshot>, request: &RequestView<'_>, fresh_id: RequestId, now: Now) -> (Self, Step) {
+    pub fn begin(
+        snapshot: Arc<Snapshot>,
+        tables: Arc<Tables>,
+        request: &RequestView<'_>,
+        fresh_id: RequestId,
+        now: Now,
+    ) -> (Self, Step) {
         let client = snapshot.trusted_proxies.resolve(request.peer, kept(&request.client_address));
         let caller_id = match request.request_id.count() {
             1 => request.request_id.first().and_then(RequestId::from_caller),
             _ => None,
         };
-        let mut exchange = Self {
-            request_id: caller_id.unwrap_or(fresh_id),
-            began: now,
-            client,
-            consumer: None,
-            key_id: None,
-            route: None,
-            method: clipped(request.method, Record::MAX_METHOD),
-            path: clipped(request.path(), Record::MAX_PATH),
-            at: Milestones::default(),
-            status: None,
-            bytes: Bytes::default(),
-            snapshot: Arc::clone(&snapshot),
-        };
-        let step = match policy::decide(&snapshot, request, client, now) {
-            Ok(admission) => {
-                exchange.identify(admission.caller);
-                exchange.route = admission.route.map(Arc::from);
-                Step::Forward(exchange.plan(request, admission.method))
-            }
+        let id = caller_id.unwrap_or(fresh_id);
+        let mut exchange = Self::blank(Arc::clone(&snapshot), tables, client, request.method, request.path(), id, now);
+        let tables = Arc::clone(&exchange.tables);
+        let step = match policy::decide(&snapshot, &tables, request, client, now) {
+            Ok(admission) => Step::Forward(exchange.admit(admission, request, now)),
             Err(refusal) => {
                 if let Some(caller) = refusal.caller {
                     exchange.identify(caller);
+                    if refusal.denial.code == DenyCode::RateLimited {
+                        exchange.rate_limit = rate_limit_fields(&Buckets::of(caller, &tables, request), now);
+                    }
                 }
+                exchange.refuse(&refusal.denial, now);
                 Step::Deny(refusal.denial)
             }
         };
         (exchange, step)
     }
 
-    /// The exchange of a head that could not even be read: it has a record, and nothing else.
+    /// The exchange of a head that could not even be read: it is refused, and has a record.
     #[must_use]
     pub fn unreadable(
         snapshot: Arc<Snapshot>,
+        tables: Arc<Tables>,
         peer: IpAddr,
         head: crate::head::Fragment<'_>,
+        denial: &Denial,
         id: RequestId,
         now: Now,
     ) -> Self {
+        let client = ClientIp { address: crate::client_ip::canonical(peer), unreadable: false };
+        let path = crate::request::split_target(head.target).0;
+        let mut exchange = Self::blank(snapshot, tables, client, head.method, path, id, now);
+        exchange.refuse(denial, now);
+        exchange
+    }
+
+    fn blank(
+        snapshot: Arc<Snapshot>,
+        tables: Arc<Tables>,
+        client: ClientIp,
+        method: &[u8],
+        path: &[u8],
+        request_id: RequestId,
+        now: Now,
+    ) -> Self {
         Self {
-            request_id: id,
+            snapshot,
+            tables,
+            request_id,
             began: now,
-            client: ClientIp { address: crate::client_ip::canonical(peer), unreadable: false },
+            client,
             consumer: None,
             key_id: None,
             route: None,
-            method: clipped(head.method, Record::MAX_METHOD),
-            path: clipped(crate::request::split_target(head.target).0, Record::MAX_PATH),
+            method: clipped(method, Record::MAX_METHOD),
+            path: clipped(path, Record::MAX_PATH),
             at: Milestones::default(),
             status: None,
             bytes: Bytes::default(),
-            snapshot,
+            is_login: false,
+            reservation: None,
+            rate_limit: None,
+            session: None,
+            reading: Reading::Nothing,
+            would_refuse: None,
+            alarm: None,
         }
     }
 
@@ -279,19 +393,49 @@ impl Exchange {
         self.key_id = Some(Arc::clone(&caller.credential.id));
     }
 
+    /// Takes down a refusal: budgets are charged, a stolen token raises an alarm.
+    fn refuse(&mut self, denial: &Denial, now: Now) {
+        if self.snapshot.policies.has(policy::Policy::Budget) {
+            policy::budget::charge(denial, &self.tables, self.client.address, self.consumer.as_deref(), now.mono);
+        }
+        if denial.code == DenyCode::SessionNotYours {
+            self.alarm = Some(Alarm::TokenOfAnother);
+        }
+    }
+
+    fn admit(&mut self, admission: Admission<'_>, request: &RequestView<'_>, now: Now) -> ForwardPlan {
+        self.identify(admission.caller);
+        self.route = admission.route.map(Arc::from);
+        self.is_login = admission.is_login;
+        self.reservation = Some(admission.reservation);
+        self.session = admission.session;
+        self.would_refuse = admission.would_refuse;
+        if self.would_refuse.is_some_and(|would| would.code == DenyCode::SessionNotYours) {
+            self.alarm = Some(Alarm::TokenOfAnother);
+        }
+        if self.snapshot.budgets.rate_limit_on_answers {
+            self.rate_limit = rate_limit_fields(&admission.buckets, now);
+        }
+        self.plan(request, admission.method)
+    }
+
     fn plan(&self, request: &RequestView<'_>, method: Method) -> ForwardPlan {
         let session = &self.snapshot.session;
+        // A login brings no token along: an old one would keep its caller from ever logging in again.
+        let token_from = if self.is_login { Vec::new() } else { session.token_from.clone() };
         ForwardPlan {
             method,
-            target: forwarded_target(request, &session.token_from),
+            target: forwarded_target(request, &token_from),
             fields: FieldEdits {
-                token_from: session.token_from.clone(),
+                token_from,
                 pass_cookies: session.pass_cookies,
                 client_ip: self.client.address,
                 https: request.transport == crate::request::Transport::BehindProxy,
                 request_id: self.request_id.clone(),
+                rate_limit: self.rate_limit.clone(),
             },
             resend: if method.is_write() { Resend::Never } else { Resend::OnceIfReusedConnectionClosed },
+            observe: if self.is_login { Observe::Login } else { Observe::Nothing },
             is_write: method.is_write(),
         }
     }
@@ -312,9 +456,23 @@ impl Exchange {
         self.consumer.as_ref()
     }
 
+    /// `RateLimit` fields for a refusal of this exchange: what is left of the scarcer quota of its consumer.
+    #[must_use]
+    pub const fn rate_limit(&self) -> Option<&RateLimitFields> {
+        self.rate_limit.as_ref()
+    }
+
     /// The edge starts to connect to 8sens, or takes a pooled connection. A resend does not move the start.
     pub fn upstream_started(&mut self, now: Now) {
         self.at.upstream_started.get_or_insert(now.mono);
+        self.at.sent = Some(now.mono);
+    }
+
+    /// The request goes out to 8sens: it counts, whatever comes of it.
+    pub fn upstream_connected(&mut self) {
+        if let Some(reservation) = self.reservation.take() {
+            reservation.commit();
+        }
     }
 
     /// Request body bytes came from the caller. Over the limit the request ends, whatever it announced.
@@ -335,6 +493,47 @@ impl Exchange {
     pub fn response_head(&mut self, status: u16, now: Now) {
         self.status = Some(status);
         self.at.upstream_head = Some(now.mono);
+        if self.is_login {
+            self.login_head(status, now);
+        } else {
+            self.session_head(status, now);
+        }
+    }
+
+    fn login_head(&mut self, status: u16, now: Now) {
+        if (200..300).contains(&status) {
+            self.reading = Reading::Login(Vec::new());
+        } else if matches!(status, 401 | 403) {
+            self.tables.expiries().login_refused(now.mono);
+        }
+    }
+
+    /// An answered request keeps its session alive from the moment it was sent, unless the answer says that the session is over.
+    fn session_head(&mut self, status: u16, now: Now) {
+        let Some(session) = self.session else { return };
+        match self.snapshot.session.expired_when.at_head(status) {
+            AtHead::Expired => self.session_ended(session, now),
+            AtHead::AskBody => self.reading = Reading::Expiry(Vec::new()),
+            AtHead::Other => self.session_used(session),
+        }
+    }
+
+    fn session_used(&self, session: SessionUse) {
+        let (Some(sent), Some(consumer)) = (self.at.sent, &self.consumer) else { return };
+        if self.tables.sessions.touch(&session.hash, session.caller, sent, &self.snapshot.session.limits) {
+            self.tables.note_touch(session.hash, session.caller, consumer, sent);
+        }
+    }
+
+    fn session_ended(&mut self, session: SessionUse, now: Now) {
+        let ending = self.tables.expiries().expired(session.hash, session.caller.consumer(), now.mono);
+        match ending {
+            Ending::End => {
+                self.tables.end(&session.hash, now.wall);
+            }
+            Ending::Keep(crate::session::expiry::Alarm::LoginsRefused) => self.alarm = Some(Alarm::LoginsRefused),
+            Ending::Keep(_) => self.alarm = Some(Alarm::MassExpiry),
+        }
     }
 
     /// The response head is on its way to the caller.
@@ -342,13 +541,88 @@ impl Exchange {
         self.at.downstream_head = Some(now.mono);
     }
 
-    /// A chunk of 8sens's answer came.
+    /// A chunk of 8sens's answer came. A login answer is held until its session is in the table and written down.
     pub fn response_chunk(&mut self, chunk: &[u8], last: bool, now: Now) -> ChunkVerdict {
         self.bytes.sent = self.bytes.sent.saturating_add(chunk.len() as u64);
         if last {
             self.at.upstream_ended = Some(now.mono);
         }
-        ChunkVerdict::Release
+        match &mut self.reading {
+            Reading::Nothing => ChunkVerdict::Release,
+            Reading::Login(answer) => {
+                if answer.len() + chunk.len() > login_answer::MAX_BODY {
+                    self.alarm = Some(Alarm::LoginNotUnderstood);
+                    self.reading = Reading::Nothing;
+                    return ChunkVerdict::Release;
+                }
+                answer.extend_from_slice(chunk);
+                if !last {
+                    return ChunkVerdict::Hold;
+                }
+                let answer = std::mem::take(answer);
+                self.learn(&answer, now);
+                self.reading = Reading::Nothing;
+                ChunkVerdict::Release
+            }
+            Reading::Expiry(prefix) => {
+                let room = BODY_PREFIX - prefix.len();
+                prefix.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if last || prefix.len() == BODY_PREFIX {
+                    let prefix = std::mem::take(prefix);
+                    self.reading = Reading::Nothing;
+                    self.session_body(&prefix, now);
+                }
+                ChunkVerdict::Release
+            }
+        }
+    }
+
+    fn session_body(&mut self, prefix: &[u8], now: Now) {
+        let (Some(session), Some(status)) = (self.session, self.status) else { return };
+        if self.snapshot.session.expired_when.matches(status, prefix) {
+            self.session_ended(session, now);
+        } else {
+            self.session_used(session);
+        }
+    }
+
+    /// Puts the token of a login answer into the table, for the consumer whose login it was.
+    fn learn(&mut self, answer: &[u8], now: Now) {
+        let (Some(status), Some(sent), Some(consumer), Some(credential)) =
+            (self.status, self.at.sent, self.consumer.clone(), self.key_id.clone())
+        else {
+            return;
+        };
+        let Ok(token) = login_answer::token(status, answer) else {
+            // A refused login may well be answered with success and an error inside.
+            self.tables.expiries().login_refused(now.mono);
+            self.alarm = Some(Alarm::LoginNotUnderstood);
+            return;
+        };
+        self.tables.expiries().login_accepted();
+        let hash = self.tables.sessions.hash(token.expose_secret().as_bytes());
+        let Some(caller) = self.tables.sessions.caller(&consumer, &credential) else { return };
+        let at = now.wall;
+        match self.tables.sessions.learn(hash, caller, sent, &self.snapshot.session.limits) {
+            Learned::Full => self.alarm = Some(Alarm::SessionsFull),
+            Learned::Gone => {}
+            learned => {
+                if let Learned::New { evicted } | Learned::Shared { evicted, .. } = &learned {
+                    for given_up in &evicted.longest_idle {
+                        let consumer = Arc::clone(&consumer);
+                        self.tables.note(&JournalRecord::EndOwner { at, hash: *given_up, consumer });
+                    }
+                    if let Some(displaced) = &evicted.displaced {
+                        let consumer = Arc::clone(displaced);
+                        self.tables.note(&JournalRecord::EndOwner { at, hash, consumer });
+                    }
+                }
+                if matches!(learned, Learned::Shared { .. }) {
+                    self.alarm = Some(Alarm::TokenShared);
+                }
+                self.tables.note(&JournalRecord::Learn { at, idle: now.mono.since(sent), hash, consumer, credential });
+            }
+        }
     }
 
     /// Ends the exchange.
@@ -379,12 +653,19 @@ impl Exchange {
             status,
             code,
             reason,
+            would_refuse: self.would_refuse,
+            alarm: self.alarm,
             bytes: self.bytes,
             total: end.since(self.began.mono),
             upstream: self.at.upstream_started.map(|start| self.at.upstream_ended.unwrap_or(end).since(start)),
             own,
         }
     }
+}
+
+fn rate_limit_fields(buckets: &Buckets, now: Now) -> Option<RateLimitFields> {
+    let service = buckets.service(now.mono)?;
+    Some(RateLimitFields { policy: service.policy_value(), limit: service.limit_value() })
 }
 
 /// The source values of the client IP, or one that cannot be read when there were more than the view keeps.

@@ -3,12 +3,16 @@
 //! Pingora's own `Server` is not used: it forks, binds late and without a usable error, and sleeps a fixed time on SIGTERM. Its listening
 //! services are started here on one runtime of ours, on sockets that are already bound.
 
-use crate::admin::{self, AdminContext, Readiness};
+use crate::admin::{self, AdminContext, Readiness, control};
+use crate::clock;
 use crate::config::{self, ListenerSettings, Settings};
 use crate::control::Command;
 use crate::proxy::connection::{Connections, Shared};
 use crate::proxy::hooks::{Hooks, MAX_ATTEMPTS};
 use crate::proxy::upstream::Upstream;
+use crate::snapshot::SessionMode;
+use crate::state::{SessionLog, StateDirectory, StateError};
+use crate::tables::Tables;
 use crate::telemetry::{Telemetry, panics};
 use pingora_core::listeners::{ListenerConfig, TcpSocketOptions};
 use pingora_core::protocols::l4::stream::L4BufferSettings;
@@ -33,6 +37,8 @@ pub enum StartError {
     Bind(SocketAddr, io::Error),
     /// The access log could not be opened.
     AccessLog(io::Error),
+    /// The state directory cannot be used.
+    State(StateError),
     /// Threads or timers could not be had.
     Runtime(io::Error),
 }
@@ -46,6 +52,8 @@ pub struct BoundGate {
     listeners: Vec<(ListenerSettings, TcpListener)>,
     admin: Option<TcpListener>,
     telemetry: Arc<Telemetry>,
+    tables: Arc<Tables>,
+    session_log: Arc<SessionLog>,
 }
 
 impl BoundGate {
@@ -61,7 +69,8 @@ impl BoundGate {
         }
         let admin = settings.admin.as_ref().map(|admin| bind(admin.address)).transpose()?;
         let telemetry = Arc::new(Telemetry::start(&settings.log).map_err(StartError::AccessLog)?);
-        Ok(Self { settings, config_path, listeners, admin, telemetry })
+        let (tables, session_log) = open_state(&settings, &telemetry).map_err(StartError::State)?;
+        Ok(Self { settings, config_path, listeners, admin, telemetry, tables, session_log })
     }
 
     /// The bound traffic addresses, in the order of the configuration.
@@ -95,7 +104,7 @@ impl BoundGate {
     }
 
     async fn serve(self, mut commands: mpsc::Receiver<Command>) -> Result<(), StartError> {
-        let Self { settings, config_path, listeners, admin, telemetry } = self;
+        let Self { settings, config_path, listeners, admin, telemetry, tables, session_log } = self;
         let drain_timeout = settings.server.drain_timeout;
         publish(&telemetry, &settings);
         let upstream = Arc::new(Upstream::new(&settings.upstream, Arc::clone(&telemetry)));
@@ -107,7 +116,7 @@ impl BoundGate {
         let (stop, stopped) = watch::channel(false);
         let admin_token = settings.admin.as_ref().and_then(|admin| admin.token.clone());
         let proxy = Arc::new(proxy(&settings, upstream));
-        let shared = Arc::new(Shared::new(settings, Arc::clone(&telemetry)));
+        let shared = Arc::new(Shared::new(settings, tables, Arc::clone(&telemetry)));
         let mut services = Vec::new();
         for (listener, socket) in listeners {
             let app = Connections::new(Arc::clone(&shared), Arc::clone(&proxy), listener.transport);
@@ -126,6 +135,8 @@ impl BoundGate {
                 let _ = stopped.wait_for(|_| false).await;
             }));
         }
+        let keeping = tokio::spawn(keep_tables(Arc::clone(&shared), Arc::clone(&session_log)));
+        let control = control::serve(session_log.directory(), Arc::clone(&shared)).map_err(StartError::State)?;
         readiness.set_listening(true);
         tracing::info!("ready");
         while let Some(command) = commands.recv().await {
@@ -145,7 +156,10 @@ impl BoundGate {
         // Receivers live as long as the services.
         let _ = stop.send(true);
         drain(&shared, services, drain_timeout).await;
-        watching.abort();
+        for task in [watching, keeping, control] {
+            task.abort();
+        }
+        shared.tables.flush_touches(clock::now());
         Ok(())
     }
 }
@@ -206,6 +220,7 @@ async fn reload(shared: &Arc<Shared>, path: PathBuf) {
     match loaded {
         Ok(Ok(loaded)) => {
             publish(&shared.telemetry, &loaded.settings);
+            shared.tables.adopt(&loaded.settings.snapshot, clock::now());
             shared.settings.store(Arc::new(loaded.settings));
             tracing::info!(warnings = loaded.warnings.diagnostics().len(), "configuration reloaded");
         }
@@ -214,6 +229,62 @@ async fn reload(shared: &Arc<Shared>, path: PathBuf) {
             "configuration refused, the old one stays; run check"
         ),
         Err(_) => tracing::error!("configuration could not be read, the old one stays"),
+    }
+}
+
+/// How often expired sessions are looked for, and how many places are looked at.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+const SWEEP_BUDGET: usize = 20_000;
+
+/// How often uses of sessions are written down: what a killed gate may lose of each session's idle time.
+const TOUCHES_EVERY: u32 = 5;
+
+/// Opens the state directory and brings the sessions back that still hold.
+fn open_state(settings: &Settings, telemetry: &Arc<Telemetry>) -> Result<(Arc<Tables>, Arc<SessionLog>), StateError> {
+    let now = clock::now();
+    let directory = StateDirectory::open(&settings.state_directory)?;
+    let secret = directory.secret()?;
+    let upstream = format!("{}:{}", settings.upstream.host, settings.upstream.port);
+    let (log, restored) = SessionLog::open(directory, &upstream, &settings.snapshot, now, Arc::clone(telemetry))?;
+    let log = Arc::new(log);
+    let tables = Arc::new(Tables::new(&secret, &settings.snapshot, Box::new(Arc::clone(&log)), now));
+    let limits = &settings.snapshot.session.limits;
+    let loaded = tables.sessions.load(&restored, now.mono, limits);
+    log.compact(&tables, limits, now)?;
+    if loaded > 0 {
+        tracing::info!(sessions = loaded, "sessions restored");
+    } else if settings.snapshot.session.mode == SessionMode::Guard {
+        tracing::warn!(
+            "guarding with no session known: callers have to log in again, tokens of before this start are refused"
+        );
+    }
+    Ok((tables, log))
+}
+
+/// Sweeps expired sessions and keeps the log short, for ever. Ends with the runtime.
+async fn keep_tables(shared: Arc<Shared>, log: Arc<SessionLog>) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    let mut until_touches = TOUCHES_EVERY;
+    loop {
+        ticks.tick().await;
+        let settings = shared.settings.load_full();
+        let limits = settings.snapshot.session.limits;
+        shared.tables.sessions.sweep(clock::now().mono, SWEEP_BUDGET, &limits);
+        shared.telemetry.metrics.sessions(shared.tables.sessions.len());
+        shared.telemetry.metrics.limiter_overflowed(shared.tables.limiter.overflowed());
+        until_touches -= 1;
+        if until_touches > 0 {
+            continue;
+        }
+        until_touches = TOUCHES_EVERY;
+        let (shared, log) = (Arc::clone(&shared), Arc::clone(&log));
+        let written = tokio::task::spawn_blocking(move || {
+            shared.tables.flush_touches(clock::now());
+            if log.needs_compaction() { log.compact(&shared.tables, &limits, clock::now()) } else { Ok(()) }
+        });
+        if let Ok(Err(error)) = written.await {
+            tracing::error!(?error, "the session log cannot be compacted");
+        }
     }
 }
 

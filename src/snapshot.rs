@@ -5,9 +5,11 @@
 use crate::client_ip::TrustedProxies;
 use crate::consumer::ConsumerTable;
 use crate::head::HeadLimits;
+use crate::limit::Quota;
 use crate::policy::PolicySet;
 use crate::request::{FieldTable, TokenPlace};
 use crate::route::RouteRule;
+use crate::session::{ExpiredWhen, SessionLimits};
 
 /// Everything that a decision depends on.
 #[derive(Clone, Debug)]
@@ -16,27 +18,73 @@ pub struct Snapshot {
     pub fields: FieldTable,
     pub trusted_proxies: TrustedProxies,
     pub session: SessionRules,
+    pub budgets: BudgetRules,
     pub limits: SizeLimits,
     /// The policies in force. Always [`PolicySet::ALL`] outside tests: no configuration key reaches it.
     pub policies: PolicySet,
 }
 
-/// How tokens travel and where logins happen.
+/// How tokens travel, where logins happen, and what a session is held to.
 #[derive(Clone, Debug)]
 pub struct SessionRules {
     /// Places in which 8sens reads the token; a token in any other known place is removed before forwarding.
     pub token_from: Vec<TokenPlace>,
     pub login_routes: Vec<RouteRule>,
+    /// Routes that need a key but no token.
+    pub public: Vec<RouteRule>,
+    pub mode: SessionMode,
+    pub limits: SessionLimits,
+    /// What an answer of 8sens to an expired token looks like.
+    pub expired_when: ExpiredWhen,
     /// Whether `Cookie` and `Set-Cookie` pass.
     pub pass_cookies: bool,
 }
 
 impl SessionRules {
+    /// True when a route needs no token.
+    #[must_use]
+    pub fn is_public(&self, method: &[u8], path: &[u8]) -> bool {
+        self.public.iter().any(|rule| rule.matches(method, path))
+    }
+
     /// True when a request is a login.
     #[must_use]
     pub fn is_login(&self, method: &[u8], path: &[u8]) -> bool {
         self.login_routes.iter().any(|rule| rule.matches(method, path))
     }
+}
+
+/// What happens to a request whose token is not the caller's live one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionMode {
+    /// It is forwarded, counted and logged.
+    Observe,
+    /// It never reaches 8sens.
+    Guard,
+}
+
+/// Whether a rule refuses. Only quota, address and route rules can be anything but [`Enforce::On`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enforce {
+    On,
+    /// What would have been refused is forwarded, counted and logged.
+    Shadow,
+    Off,
+}
+
+/// What abuse may use, and how quotas are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetRules {
+    /// Refusals of one client address, whatever they were for.
+    pub address: Quota,
+    /// Keys that were not accepted, from one client address.
+    pub failed_credentials: Quota,
+    /// Tokens that were not accepted, of one consumer.
+    pub failed_tokens: Quota,
+    /// For these budgets and every consumer that does not say otherwise.
+    pub enforce: Enforce,
+    /// Whether answers, and not only refusals, carry `RateLimit` fields.
+    pub rate_limit_on_answers: bool,
 }
 
 /// Sizes that the framing policy holds requests to.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that decide on plain data: no I/O, no clock, no framework, no configuration file.
-const CORE: [&str; 12] = [
+const CORE: [&str; 16] = [
     "chunked",
     "client_ip",
     "consumer",
@@ -17,7 +17,9 @@ const CORE: [&str; 12] = [
     "policy",
     "request",
     "route",
+    "session",
     "snapshot",
+    "tables",
     "types",
 ];
 

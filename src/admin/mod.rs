@@ -4,6 +4,7 @@
 //! could be tricked into sending, and asks for the bearer token when there is one. Connections, their number, their age and the size
 //! of a head are bounded.
 
+pub mod control;
 mod guard;
 mod pages;
 mod readiness;

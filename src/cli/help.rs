@@ -71,6 +71,20 @@ fn about(command: &str) -> Option<Text> {
             en: "Stand in for the 8sens REST server. Every route but the login is our assumption",
             fr: "Tenir lieu de serveur REST 8sens. Toute route autre que le login est une supposition",
         },
+        "sessions" => {
+            text! { en: "List or end the sessions of a running gate", fr: "Lister ou terminer les sessions d'une porte en marche" }
+        }
+        "sessions list" => {
+            text! { en: "List live sessions, by the hash of their token", fr: "Lister les sessions vivantes, par l'empreinte de leur jeton" }
+        }
+        "sessions end" => text! {
+            en: "End one session, or all of a consumer",
+            fr: "Terminer une session, ou toutes celles d'un consommateur",
+        },
+        "sessions clear" => text! { en: "End every session", fr: "Terminer toutes les sessions" },
+        "status" => {
+            text! { en: "Show what a running gate says of itself", fr: "Montrer ce qu'une porte en marche dit d'elle-même" }
+        }
         "version" => text! { en: "Print the version", fr: "Afficher la version" },
         _ => return None,
     })
@@ -89,6 +103,25 @@ fn option(name: &str) -> Option<Text> {
         }
         "sandbox --config" => text! { en: "The sandbox's settings", fr: "Les réglages du bac à sable" },
         "--config" => text! { en: "The configuration file", fr: "Le fichier de configuration" },
+        "--state" => text! {
+            en: "The state directory of the gate, in place of its configuration",
+            fr: "Le répertoire d'état de la porte, au lieu de sa configuration",
+        },
+        "sessions list --after" => text! { en: "Go on after this hash", fr: "Continuer après cette empreinte" },
+        "sessions list --limit" => {
+            text! { en: "Most sessions to show, up to 1000", fr: "Nombre maximal de sessions affichées, jusqu'à 1000" }
+        }
+        "sessions end --hash" => text! {
+            en: "The session: at least six digits of its hash",
+            fr: "La session : au moins six chiffres de son empreinte",
+        },
+        "sessions end --consumer" => {
+            text! { en: "All sessions of this consumer", fr: "Toutes les sessions de ce consommateur" }
+        }
+        "status --would_refuse" => text! {
+            en: "Show what guard would refuse, and whether it is safe yet",
+            fr: "Montrer ce que guard refuserait, et si l'on peut déjà l'activer",
+        },
         "check --strict" => text! { en: "Fail on warnings too", fr: "Échouer aussi sur les avertissements" },
         "--format" => text! { en: "How to print data", fr: "Format des données imprimées" },
         "demo --once" => text! {

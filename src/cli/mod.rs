@@ -1,6 +1,7 @@
 //! The commands an admin types, one file each. stdout is data, stderr is talk.
 
 pub mod check;
+mod control_client;
 pub mod demo;
 mod exit;
 mod format;
@@ -8,6 +9,8 @@ mod help;
 mod keys;
 mod run;
 mod sandbox;
+mod sessions;
+mod status;
 mod version;
 
 pub use exit::Exit;
@@ -44,6 +47,8 @@ enum Command {
     Demo(demo::DemoArgs),
     Keys(keys::KeysArgs),
     Sandbox(sandbox::SandboxArgs),
+    Sessions(sessions::SessionsArgs),
+    Status(status::StatusArgs),
     Version(version::VersionArgs),
 }
 
@@ -91,6 +96,8 @@ fn dispatch(cli: &Cli, lang: Lang) -> Exit {
         Some(Command::Demo(args)) => demo::run(args, lang),
         Some(Command::Keys(args)) => keys::run(args, lang),
         Some(Command::Sandbox(args)) => sandbox::run(args, lang),
+        Some(Command::Sessions(args)) => sessions::run(args, lang),
+        Some(Command::Status(args)) => status::run(args, lang),
         Some(Command::Version(args)) => version::run(args),
         None => match &cli.config {
             Some(config) if cli.test => {

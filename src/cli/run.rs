@@ -4,6 +4,7 @@ use super::Exit;
 use crate::config;
 use crate::platform;
 use crate::server::{BoundGate, StartError};
+use crate::state::StateError;
 use crate::telemetry::application_log;
 use crate::text;
 use crate::text::{Lang, Text};
@@ -66,6 +67,26 @@ pub(super) fn failed(error: &StartError, lang: Lang) -> Exit {
             text! { en: "error: cannot open the access log: {error}", fr: "erreur : impossible d'ouvrir le journal d'accès : {error}" },
             Exit::Unavailable,
         ),
+        StartError::State(StateError::Locked(path)) => {
+            let path = path.display();
+            (
+                text! {
+                    en: "error: another gate uses the state directory {path}",
+                    fr: "erreur : une autre porte utilise le répertoire d'état {path}",
+                },
+                Exit::Unavailable,
+            )
+        }
+        StartError::State(StateError::Io(path, error)) => {
+            let path = path.display();
+            (
+                text! {
+                    en: "error: the state directory {path} cannot be used: {error}",
+                    fr: "erreur : le répertoire d'état {path} est inutilisable : {error}",
+                },
+                if error.kind() == ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Unavailable },
+            )
+        }
         StartError::Runtime(error) => {
             (text! { en: "error: cannot start: {error}", fr: "erreur : démarrage impossible : {error}" }, Exit::Failure)
         }

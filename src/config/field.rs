@@ -3,6 +3,7 @@
 use super::diagnostic::{Complaint, Problems, Rule};
 use super::mask;
 use super::value::{self, Parsed};
+use crate::limit::Quota;
 use crate::text;
 use crate::text::Text;
 use std::fmt::Display;
@@ -146,6 +147,12 @@ impl<'a> Field<'a> {
         });
         let size = value::size(self.string_or(hint)?).map_err(|complaint| self.error(complaint)).ok()?;
         self.in_range(Some(size), range, &|size| value::show_size(*size))
+    }
+
+    /// A quota such as `20/s, burst 40`.
+    pub fn quota(&self) -> Option<Quota> {
+        let hint = self.bare_number().map(|n| text! { en: "write \"{n}/s\"", fr: "écrivez \"{n}/s\"" });
+        value::quota(self.string_or(hint)?).map_err(|complaint| self.error(complaint)).ok()
     }
 
     /// The value when it is one of these words.

@@ -149,6 +149,20 @@ impl<'a> Section<'a> {
                 text! { en: "not a name of this file", fr: "ce nom n'existe pas dans ce fichier" },
             )
             .hint(text! { en: "write `{new}`", fr: "écrivez `{new}`" })
+        } else if name == "enforce" && shape::NEVER_SHADOWED.contains(&self.spec.path) {
+            let head = self.spec.head();
+            Complaint::new(
+                Rule::NotShadowable,
+                text! {
+                    en: "what `{head}` says cannot be shadowed or switched off",
+                    fr: "ce que dit `{head}` ne peut être ni observé ni désactivé"
+                },
+                text! { en: "always in force", fr: "toujours en vigueur" },
+            )
+            .hint(text! {
+                en: "`enforce` is for quotas, address and route rules: write it in `[limits]` or in a `[[consumer]]`; sessions have `mode`",
+                fr: "`enforce` concerne les quotas, les adresses et les routes : mettez-le dans `[limits]` ou dans un `[[consumer]]` ; les sessions ont `mode`"
+            })
         } else if self.spec.later.contains(&name) {
             let whole = if self.spec.path.is_empty() { shown } else { format!("{}.{shown}", self.spec.path) };
             Complaint::new(

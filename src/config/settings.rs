@@ -22,6 +22,8 @@ pub struct Settings {
     /// `None` when `admin.address` is `"off"`: then nothing is served.
     pub admin: Option<AdminSettings>,
     pub server: ServerSettings,
+    /// Where sessions survive a restart.
+    pub state_directory: PathBuf,
 }
 
 /// Where 8sens listens and how patient the gate is with it.

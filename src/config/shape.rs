@@ -89,6 +89,7 @@ pub static ROOT: TableSpec = TableSpec {
         default("log"),
         default("admin"),
         default("server"),
+        default("state"),
         optional("consumer"),
     ],
     renamed: &[
@@ -103,7 +104,7 @@ pub static ROOT: TableSpec = TableSpec {
         ("logging", "log"),
         ("proxies", "client_ip"),
     ],
-    later: &["state", "login", "shield", "orders", "maintenance", "shared"],
+    later: &["login", "shield", "orders", "maintenance", "shared"],
 };
 
 pub static UPSTREAM: TableSpec = TableSpec {
@@ -112,6 +113,7 @@ pub static UPSTREAM: TableSpec = TableSpec {
     keys: &[
         required("address"),
         required("api_key"),
+        default("idle_timeout"),
         default("connect_timeout"),
         default("read_timeout"),
         default("write_timeout"),
@@ -126,15 +128,25 @@ pub static UPSTREAM: TableSpec = TableSpec {
         ("url", "address"),
         ("host", "address"),
     ],
-    later: &["idle_timeout", "tls"],
+    later: &["tls"],
 };
 
 pub static SESSION: TableSpec = TableSpec {
     path: "session",
     form: Form::Table,
-    keys: &[default("token_from"), default("login_routes"), default("cookies")],
+    keys: &[
+        default("mode"),
+        default("token_from"),
+        default("login_routes"),
+        default("public"),
+        default("expired_when"),
+        default("margin"),
+        default("per_consumer"),
+        default("total"),
+        default("cookies"),
+    ],
     renamed: &[("login_route", "login_routes"), ("tokens_from", "token_from")],
-    later: &["mode", "public", "expired_when", "margin"],
+    later: &[],
 };
 
 pub static LISTENER: TableSpec = TableSpec {
@@ -170,6 +182,11 @@ pub static LIMITS: TableSpec = TableSpec {
         default("write_timeout"),
         default("keepalive_timeout"),
         default("requests_per_connection"),
+        default("address_budget"),
+        default("failed_credentials"),
+        default("failed_tokens"),
+        default("enforce"),
+        default("rate_limit_headers"),
     ],
     renamed: &[
         ("header_bytes", "head_bytes"),
@@ -177,7 +194,7 @@ pub static LIMITS: TableSpec = TableSpec {
         ("max_body", "body_bytes"),
         ("max_connections", "connections"),
     ],
-    later: &["address_budget", "failed_credentials", "failed_tokens", "enforce"],
+    later: &[],
 };
 
 pub static LOG: TableSpec = TableSpec {
@@ -207,9 +224,18 @@ pub static SERVER: TableSpec = TableSpec {
 pub static CONSUMER: TableSpec = TableSpec {
     path: "consumer",
     form: Form::Repeated,
-    keys: &[required("name"), required("keys"), optional("allow_from"), optional("allow"), default("deny")],
+    keys: &[
+        required("name"),
+        required("keys"),
+        optional("rate_limit"),
+        default("route_limits"),
+        optional("enforce"),
+        optional("allow_from"),
+        optional("allow"),
+        default("deny"),
+    ],
     renamed: &[("key", "keys"), ("allowed_from", "allow_from"), ("routes", "allow")],
-    later: &["rate_limit"],
+    later: &[],
 };
 
 pub static KEY: TableSpec = TableSpec {
@@ -228,6 +254,33 @@ pub static SECRET: TableSpec = TableSpec {
     later: &[],
 };
 
+pub static STATE: TableSpec = TableSpec {
+    path: "state",
+    form: Form::Table,
+    keys: &[optional("directory")],
+    renamed: &[("dir", "directory"), ("path", "directory")],
+    later: &[],
+};
+
+pub static EXPIRED_WHEN: TableSpec = TableSpec {
+    path: "session.expired_when",
+    form: Form::Inline,
+    keys: &[required("status"), optional("body_contains")],
+    renamed: &[("code", "status"), ("body", "body_contains")],
+    later: &[],
+};
+
+pub static ROUTE_LIMIT: TableSpec = TableSpec {
+    path: "consumer.route_limits",
+    form: Form::Inline,
+    keys: &[required("route"), required("rate_limit")],
+    renamed: &[("rule", "route"), ("limit", "rate_limit")],
+    later: &[],
+};
+
+/// Tables whose rules hold always: credentials, header fields, framing and sizes can be neither shadowed nor switched off.
+pub(super) static NEVER_SHADOWED: [&str; 5] = ["session", "listener", "client_ip", "credentials", "consumer.keys"];
+
 /// Every table of the file shape.
 pub static TABLES: &[&TableSpec] = &[
     &ROOT,
@@ -240,7 +293,10 @@ pub static TABLES: &[&TableSpec] = &[
     &LOG,
     &ADMIN,
     &SERVER,
+    &STATE,
+    &EXPIRED_WHEN,
     &CONSUMER,
+    &ROUTE_LIMIT,
     &KEY,
     &SECRET,
 ];

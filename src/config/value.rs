@@ -2,6 +2,7 @@
 
 use super::diagnostic::{Complaint, Rule};
 use crate::consumer::KeyDigest;
+use crate::limit::{Quota, QuotaError};
 use crate::text;
 use std::time::Duration;
 
@@ -89,6 +90,38 @@ pub(super) fn size(text: &str) -> Parsed<u64> {
                 en: "write one whole number and one unit, such as \"512B\", \"64KiB\" or \"10MiB\"",
                 fr: "écrivez un nombre entier et une unité, par exemple \"512B\", \"64KiB\" ou \"10MiB\""
             },
+        })
+    })
+}
+
+/// `"20/s, burst 40"`: a count per unit of time, and how many may come at once.
+pub(super) fn quota(text: &str) -> Parsed<Quota> {
+    Quota::parse(text).map_err(|error| {
+        let shown = quoted(text);
+        let (count, burst) = (Quota::MAX_COUNT, Quota::MAX_BURST);
+        let label = match error {
+            QuotaError::Shape => text! { en: "expected a count, `/` and a unit", fr: "un nombre, `/` et une unité sont attendus" },
+            QuotaError::Count => text! { en: "the count is not a whole number", fr: "le nombre n'est pas entier" },
+            QuotaError::CountOutOfRange => {
+                text! { en: "the count must be between 1 and {count}", fr: "le nombre doit être compris entre 1 et {count}" }
+            }
+            QuotaError::Unit => text! { en: "the units are s, min, h and d", fr: "les unités sont s, min, h et d" },
+            QuotaError::Burst => text! { en: "the burst is not a whole number", fr: "la rafale n'est pas un nombre entier" },
+            QuotaError::BurstOutOfRange => {
+                text! { en: "the burst must be between 1 and {burst}", fr: "la rafale doit être comprise entre 1 et {burst}" }
+            }
+            QuotaError::RefillTooLong => {
+                text! { en: "the burst would never come back", fr: "la rafale ne reviendrait jamais" }
+            }
+        };
+        let complaint = Complaint::new(
+            Rule::InvalidQuota,
+            text! { en: "\"{shown}\" is not a rate", fr: "\"{shown}\" n'est pas un débit" },
+            label,
+        );
+        complaint.hint(text! {
+            en: "write a rate such as \"20/s\", \"600/min\" or \"20/s, burst 40\"",
+            fr: "écrivez un débit, par exemple \"20/s\", \"600/min\" ou \"20/s, burst 40\""
         })
     })
 }

@@ -100,6 +100,9 @@ mod tests {
             allow_from: None,
             allow: None,
             deny: vec![],
+            rate_limit: None,
+            route_limits: vec![],
+            enforce: crate::snapshot::Enforce::On,
         }]);
         let table = FieldTable::new(["x-api-key"], "x-forwarded-for");
         let mut view = RequestView::new(

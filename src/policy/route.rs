@@ -44,6 +44,9 @@ mod tests {
             allow_from: None,
             allow: allow.map(rules),
             deny: rules(deny),
+            rate_limit: None,
+            route_limits: vec![],
+            enforce: crate::snapshot::Enforce::On,
         };
         let session =
             SessionRules { token_from: vec![], login_routes: rules(&["POST /v1/login/user"]), pass_cookies: false };

@@ -4,6 +4,7 @@
 
 use crate::denial::{Denial, DenyCode};
 use crate::request::RequestView;
+use std::borrow::Cow;
 
 /// Longest token that is looked at, in bytes.
 pub const MAX_TOKEN_LEN: usize = 4096;
@@ -30,6 +31,37 @@ pub(super) fn check(request: &RequestView<'_>) -> Result<(), Denial> {
         }
     }
     Ok(())
+}
+
+/// The one token of a request that passed [`check`], decoded; `None` when it has none.
+pub(super) fn presented<'a>(request: &RequestView<'a>) -> Option<Cow<'a, [u8]>> {
+    let in_headers = request.access_token.first().or(request.token.first());
+    let in_headers = in_headers.or_else(|| request.authorization.first().and_then(bearer));
+    let in_query = || request.query().and_then(|query| query_tokens(query).next()).map(percent_decoded);
+    in_headers.map(Cow::Borrowed).or_else(in_query)
+}
+
+/// Decodes `%XX`; anything else stays. Only a token that needs it costs an allocation.
+fn percent_decoded(token: &[u8]) -> Cow<'_, [u8]> {
+    if !token.contains(&b'%') {
+        return Cow::Borrowed(token);
+    }
+    let mut decoded = Vec::with_capacity(token.len());
+    let mut rest = token;
+    while let Some((&byte, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|b| char::from(*b).to_digit(16));
+        match (byte, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
+                rest = &after[2..];
+            }
+            _ => {
+                decoded.push(byte);
+                rest = after;
+            }
+        }
+    }
+    Cow::Owned(decoded)
 }
 
 /// The token of an `Authorization: Bearer …` value.

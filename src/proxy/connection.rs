@@ -14,8 +14,9 @@ use crate::denial::{Denial, DenyCode};
 use crate::exchange::{Exchange, ForwardPlan, Outcome, Step, has_body};
 use crate::head::{self, Fragment, Origin, Scan};
 use crate::request::{Framing, Transport};
+use crate::tables::Tables;
 use crate::telemetry::{ConnectionOutcome, OpenConnection, Telemetry};
-use crate::types::RequestId;
+use crate::types::{Mono, RequestId};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
@@ -41,7 +42,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Shared {
     pub settings: ArcSwap<Settings>,
+    pub tables: Arc<Tables>,
     pub telemetry: Arc<Telemetry>,
+    pub started: Mono,
     /// Open downstream connections of all listeners.
     open: AtomicUsize,
     /// Told each time a connection ends.
@@ -50,8 +53,15 @@ pub struct Shared {
 
 impl Shared {
     #[must_use]
-    pub fn new(settings: Settings, telemetry: Arc<Telemetry>) -> Self {
-        Self { settings: ArcSwap::from_pointee(settings), telemetry, open: AtomicUsize::new(0), ended: Notify::new() }
+    pub fn new(settings: Settings, tables: Arc<Tables>, telemetry: Arc<Telemetry>) -> Self {
+        Self {
+            settings: ArcSwap::from_pointee(settings),
+            tables,
+            started: clock::now().mono,
+            telemetry,
+            open: AtomicUsize::new(0),
+            ended: Notify::new(),
+        }
     }
 
     /// Open downstream connections of all listeners.
@@ -242,7 +252,13 @@ impl Connection<'_> {
                 let closes = view.connection.iter().any(|value| {
                     value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
                 });
-                let (exchange, step) = Exchange::begin(Arc::clone(snapshot), &view, fresh_id(), clock::now());
+                let (exchange, step) = Exchange::begin(
+                    Arc::clone(snapshot),
+                    Arc::clone(&self.shared().tables),
+                    &view,
+                    fresh_id(),
+                    clock::now(),
+                );
                 Some(Next::Request {
                     head_len,
                     framing: view.framing,
@@ -257,17 +273,20 @@ impl Connection<'_> {
     }
 
     fn refused(&self, settings: &Settings, denial: Denial, fragment: Fragment<'_>) -> Next {
-        let snapshot = Arc::clone(&settings.snapshot);
-        let exchange = Exchange::unreadable(snapshot, self.origin.peer, fragment, fresh_id(), clock::now());
+        let exchange = self.unreadable(settings, fragment, &denial);
         Next::Refused { exchange: Box::new(exchange), denial, is_head: fragment.method == b"HEAD" }
+    }
+
+    fn unreadable(&self, settings: &Settings, fragment: Fragment<'_>, denial: &Denial) -> Exchange {
+        let (snapshot, tables) = (Arc::clone(&settings.snapshot), Arc::clone(&self.shared().tables));
+        Exchange::unreadable(snapshot, tables, self.origin.peer, fragment, denial, fresh_id(), clock::now())
     }
 
     /// Answers a connection for which there is no place.
     async fn turn_away(&mut self, mut caller: CallerStream) {
         let settings = self.shared().settings.load_full();
-        let snapshot = Arc::clone(&settings.snapshot);
-        let exchange = Exchange::unreadable(snapshot, self.origin.peer, Fragment::default(), fresh_id(), clock::now());
         let denial = Denial::new(DenyCode::TooManyConnections).retry_after(Duration::from_secs(1));
+        let exchange = self.unreadable(&settings, Fragment::default(), &denial);
         self.refuse(&mut caller, exchange, denial, false, None).await;
         // No lingering: a connection over the cap must not cost more than its refusal.
     }
@@ -281,7 +300,7 @@ impl Connection<'_> {
         is_head: bool,
         keep: Option<()>,
     ) -> bool {
-        let problem = Problem::new(&denial, exchange.request_id());
+        let problem = Problem::new(&denial, exchange.request_id(), exchange.rate_limit());
         let bytes = problem.to_http1(&http_date(clock::now().wall), is_head, keep.is_some());
         let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
         let write = async {

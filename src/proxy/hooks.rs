@@ -10,9 +10,9 @@ use super::upstream::{Connection, Upstream};
 use crate::clock;
 use crate::config::Settings;
 use crate::denial::{Denial, DenyCode};
-use crate::exchange::{ChunkVerdict, ForwardPlan, Outcome, Resend, Target};
+use crate::exchange::{ChunkVerdict, ForwardPlan, Observe, Outcome, Resend, Target};
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderName, HeaderValue};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
@@ -64,6 +64,8 @@ pub struct Carriage {
     denial: Option<Denial>,
     /// The status of 8sens's final answer.
     status: Option<u16>,
+    /// What the exchange keeps back of the answer; it bounds the amount.
+    held: BytesMut,
 }
 
 /// The proxy application that Pingora runs.
@@ -154,9 +156,12 @@ impl ProxyHttp for Hooks {
         #[cfg(unix)] _fd: std::os::unix::io::RawFd,
         #[cfg(windows)] _sock: std::os::windows::io::RawSocket,
         _digest: Option<&pingora_core::protocols::Digest>,
-        _ctx: &mut Carriage,
+        ctx: &mut Carriage,
     ) -> Result<()> {
         self.upstream.connected(reused);
+        if let Some(exchange) = ctx.handoff()?.ticket.exchange() {
+            exchange.upstream_connected();
+        }
         Ok(())
     }
 
@@ -239,8 +244,15 @@ impl ProxyHttp for Hooks {
         let chunk = body.as_deref().unwrap_or_default();
         let Some(exchange) = ctx.handoff()?.ticket.exchange() else { return Ok(None) };
         match exchange.response_chunk(chunk, end_of_stream, clock::now()) {
-            ChunkVerdict::Release => Ok(None),
+            ChunkVerdict::Release => {
+                if !ctx.held.is_empty() {
+                    ctx.held.extend_from_slice(body.as_deref().unwrap_or_default());
+                    *body = Some(std::mem::take(&mut ctx.held).freeze());
+                }
+                Ok(None)
+            }
             ChunkVerdict::Hold => {
+                ctx.held.extend_from_slice(chunk);
                 *body = None;
                 Ok(None)
             }
@@ -273,7 +285,7 @@ impl ProxyHttp for Hooks {
         let begun = session.response_written().is_some_and(|head| !head.status.is_informational());
         let (Some(denial), false) = (denial, begun) else { return closed };
         let Some(exchange) = ctx.handoff.as_mut().and_then(|handoff| handoff.ticket.exchange()) else { return closed };
-        let problem = Problem::new(&denial, exchange.request_id());
+        let problem = Problem::new(&denial, exchange.request_id(), exchange.rate_limit());
         let status = problem.status;
         ctx.denial = Some(denial);
         session.set_keepalive(None);
@@ -332,6 +344,12 @@ fn edit_request(request: &mut RequestHeader, plan: &ForwardPlan, settings: &Sett
     if let Target::Rewritten(target) = &plan.target {
         request.set_raw_path(target)?;
     }
+    if plan.observe == Observe::Login {
+        // The answer has to be read here: whole and as it is.
+        for name in [header::ACCEPT_ENCODING, header::RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
+            request.remove_header(&name);
+        }
+    }
     let upstream = &settings.upstream;
     let host = if upstream.host.contains(':') {
         format!("[{}]:{}", upstream.host, upstream.port)
@@ -367,6 +385,10 @@ fn edit_response(response: &mut ResponseHeader, plan: &ForwardPlan) -> Result<()
     }
     if !plan.fields.pass_cookies {
         response.remove_header(&header::SET_COOKIE);
+    }
+    if let Some(rate_limit) = &plan.fields.rate_limit {
+        response.insert_header("RateLimit-Policy", &rate_limit.policy)?;
+        response.insert_header("RateLimit", &rate_limit.limit)?;
     }
     response.insert_header("X-Request-ID", plan.fields.request_id.as_str())
 }

@@ -4,6 +4,7 @@
 //! copy the same parts into a Pingora response.
 
 use crate::denial::{Denial, DenyCode};
+use crate::exchange::RateLimitFields;
 use crate::request::Method;
 use crate::types::{RequestId, Wall};
 use bytes::Bytes;
@@ -33,7 +34,7 @@ struct Document<'a> {
 impl Problem {
     /// The refusal that a denial is answered with.
     #[must_use]
-    pub fn new(denial: &Denial, request_id: &RequestId) -> Self {
+    pub fn new(denial: &Denial, request_id: &RequestId, rate_limit: Option<&RateLimitFields>) -> Self {
         let code = denial.code;
         let document = Document {
             r#type: format!("urn:sensgate:problem:{}", code.as_str()),
@@ -56,6 +57,10 @@ impl Problem {
         }
         if let Some(wait) = denial.retry_after {
             fields.push(("Retry-After", whole_seconds(wait).to_string()));
+        }
+        if let Some(rate_limit) = rate_limit {
+            fields.push(("RateLimit-Policy", rate_limit.policy.clone()));
+            fields.push(("RateLimit", rate_limit.limit.clone()));
         }
         // Plain strings and a number always serialise.
         let body = serde_json::to_vec(&document).unwrap_or_default().into();
@@ -105,7 +110,7 @@ mod tests {
 
     #[test]
     fn one_refusal_on_the_wire() {
-        let problem = Problem::new(&Denial::because(DenyCode::UnknownKey, "key expired"), &id());
+        let problem = Problem::new(&Denial::because(DenyCode::UnknownKey, "key expired"), &id(), None);
         let wire = String::from_utf8(problem.to_http1("Mon, 01 Jan 2024 00:00:00 GMT", false, true)).unwrap();
         insta::assert_snapshot!(wire.replace("\r\n", "\n"), @r#"
         HTTP/1.1 401 Unauthorized

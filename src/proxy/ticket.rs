@@ -50,8 +50,10 @@ mod tests {
     use crate::config::{AccessLogTarget, LogLevel, LogSettings};
     use crate::denial::{Denial, DenyCode};
     use crate::head::Fragment;
+    use crate::tables::{NoJournal, Tables};
     use crate::types::RequestId;
     use std::path::Path;
+    use zeroize::Zeroizing;
 
     fn ticket(telemetry: &Arc<Telemetry>) -> Ticket {
         let source = include_str!("../../tests/config/valid/minimal.toml")
@@ -59,8 +61,12 @@ mod tests {
 
         let settings = crate::config::parse(&source, "minimal.toml", Path::new(".")).unwrap().settings;
         let id = RequestId::from_random([7; 16]);
+        let now = clock::now();
+        let tables = Tables::new(&Zeroizing::new([0; 32]), &settings.snapshot, Box::new(NoJournal), now);
+        let denial = Denial::new(DenyCode::MissingKey);
+        let peer = [127, 0, 0, 1].into();
         let exchange =
-            Exchange::unreadable(settings.snapshot, [127, 0, 0, 1].into(), Fragment::default(), id, clock::now());
+            Exchange::unreadable(settings.snapshot, Arc::new(tables), peer, Fragment::default(), &denial, id, now);
         Ticket::new(exchange, Arc::clone(telemetry))
     }
 

@@ -1,11 +1,11 @@
 //! The state directory: what has to survive a restart, on disk.
 //!
-//! It holds a lock, a 32-byte secret that keys the session hashes, and an append log of session records. All of it is 0600 in a 0700
+//! It holds a lock, a 32-byte secret that keys the session hashes, an append log of session records ([`SessionLog`]), and the control socket. All of it is 0600 in a 0700
 //! directory, and one gate at a time may use it. The files hold hashes, never tokens.
 
-mod journal;
+mod session_log;
 
-pub use journal::FileJournal;
+pub use session_log::SessionLog;
 
 use crate::platform;
 use std::fs::{self, File, TryLockError};
@@ -55,7 +55,16 @@ impl StateDirectory {
     }
 
     /// The secret, made on first use. A file of another length was damaged: a new secret replaces it, and old hashes no longer match.
-    pub fn secret(&self) -> io::Result<Zeroizing<[u8; 32]>> {
+    pub fn secret(&self) -> Result<Zeroizing<[u8; 32]>, StateError> {
+        self.read_secret().map_err(|error| self.failed(error))
+    }
+
+    /// An error that names the directory.
+    fn failed(&self, error: io::Error) -> StateError {
+        StateError::Io(self.path.clone(), error)
+    }
+
+    fn read_secret(&self) -> io::Result<Zeroizing<[u8; 32]>> {
         let path = self.path.join(SECRET);
         let mut secret = Zeroizing::new([0; 32]);
         match fs::read(&path).map(Zeroizing::new) {
@@ -94,11 +103,10 @@ impl StateDirectory {
         Ok(aside)
     }
 
-    /// Replaces the log as a whole: after a power cut it is the old one or the new one.
-    pub fn replace_log(&self, bytes: &[u8]) -> io::Result<FileJournal> {
+    /// Replaces the log as a whole: after a power cut it is the old one or the new one. Returns the end to append to.
+    pub fn replace_log(&self, bytes: &[u8]) -> io::Result<File> {
         self.replace(LOG, bytes)?;
-        let file = File::options().append(true).open(self.path.join(LOG))?;
-        Ok(FileJournal::new(file, bytes.len() as u64))
+        File::options().append(true).open(self.path.join(LOG))
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -146,9 +154,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let directory = StateDirectory::open(folder.path()).unwrap();
         assert_eq!(directory.read_log().unwrap(), b"");
-        let journal = directory.replace_log(b"head ").unwrap();
-        journal.append(b"record").unwrap();
-        assert_eq!((directory.read_log().unwrap(), journal.len()), (b"head record".to_vec(), 11));
+        directory.replace_log(b"head ").unwrap().write_all(b"record").unwrap();
+        assert_eq!(directory.read_log().unwrap(), b"head record");
         directory.replace_log(b"compact").unwrap();
         assert_eq!(directory.read_log().unwrap(), b"compact");
         let aside = directory.set_log_aside(17).unwrap();

@@ -53,6 +53,16 @@ families! {
         "Requests whose client address a trusted proxy stated in a way that could not be read.";
     ACCESS_LOG_LINES_DROPPED = Counter "sensgate_access_log_lines_dropped_total" []
         "Access log lines lost because the queue was full or the target could not be written.";
+    SESSIONS = Gauge "sensgate_sessions" []
+        "Places on tokens of 8sens that are known: one for each owner of each token, some of them expired.";
+    WOULD_REFUSE = Counter "sensgate_would_refuse_total" ["consumer", "code", "issued"]
+        "Forwarded requests that would have been refused, were the rule not in shadow or sessions not just observed.";
+    ALARMS = Counter "sensgate_alarms_total" ["alarm"]
+        "Things that an admin has to look at, by kind.";
+    STATE_WRITE_FAILURES = Counter "sensgate_state_write_failures_total" []
+        "Session records that could not be written down: those sessions do not survive a restart.";
+    LIMITER_OVERFLOW = Counter "sensgate_limiter_overflow_total" []
+        "Charges of address budgets that had to share a bucket because all of them were in use.";
     PANICS = Counter "sensgate_panics_total" []
         "Tasks of the gate that ended in a panic.";
     KEY_EXPIRY = Gauge "sensgate_key_expiry_timestamp_seconds" ["consumer", "key_id"]

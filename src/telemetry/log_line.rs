@@ -35,6 +35,15 @@ pub fn encode(record: &Record, line: &mut Vec<u8>) {
         line.extend_from_slice(b",\"reason\":");
         text(line, record.reason);
     }
+    if let Some(would) = record.would_refuse {
+        display(line, format_args!(",\"would_refuse\":\"{}\"", would.code.as_str()));
+        if let Some(issued) = would.issued {
+            display(line, format_args!(",\"issued\":\"{}\"", issued.as_str()));
+        }
+    }
+    if let Some(alarm) = record.alarm {
+        display(line, format_args!(",\"alarm\":\"{}\"", alarm.as_str()));
+    }
     display(line, format_args!(",\"bytes_in\":{},\"bytes_out\":{}", record.bytes.received, record.bytes.sent));
     line.extend_from_slice(b",\"duration_ms\":");
     milliseconds(line, record.total);

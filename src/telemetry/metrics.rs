@@ -1,7 +1,8 @@
 //! The metrics of one gate, around its own registry.
 
 use crate::clock;
-use crate::exchange::Record;
+use crate::exchange::{Alarm, Record};
+use crate::session::unfamiliar::Issued;
 use crate::telemetry::catalogue::{self, Family};
 use crate::telemetry::connection_outcome::ConnectionOutcome;
 use crate::telemetry::gauge_guard::{InFlight, OpenConnection};
@@ -41,6 +42,11 @@ pub struct Metrics {
     upstream_connections: [IntCounter; 2],
     client_ip_unreadable: IntCounter,
     access_log_lines_dropped: IntCounter,
+    sessions: IntGauge,
+    would_refuse: IntCounterVec,
+    alarms: IntCounterVec,
+    state_write_failures: IntCounter,
+    limiter_overflow: IntCounter,
     panics: IntCounter,
     key_expiries: KeyExpiries,
 }
@@ -71,6 +77,11 @@ impl Metrics {
             upstream_connections: upstream_connections(&registry)?,
             client_ip_unreadable: IntCounter::with_opts(opts(catalogue::CLIENT_IP_UNREADABLE))?,
             access_log_lines_dropped: IntCounter::with_opts(opts(catalogue::ACCESS_LOG_LINES_DROPPED))?,
+            sessions: IntGauge::with_opts(opts(catalogue::SESSIONS))?,
+            would_refuse: IntCounterVec::new(opts(catalogue::WOULD_REFUSE), catalogue::WOULD_REFUSE.labels)?,
+            alarms: IntCounterVec::new(opts(catalogue::ALARMS), catalogue::ALARMS.labels)?,
+            state_write_failures: IntCounter::with_opts(opts(catalogue::STATE_WRITE_FAILURES))?,
+            limiter_overflow: IntCounter::with_opts(opts(catalogue::LIMITER_OVERFLOW))?,
             panics: IntCounter::with_opts(opts(catalogue::PANICS))?,
             key_expiries: KeyExpiries::new()?,
             registry,
@@ -79,11 +90,14 @@ impl Metrics {
         for outcome in ConnectionOutcome::ALL {
             metrics.connections.with_label_values(&[outcome.as_str()]);
         }
+        for alarm in Alarm::ALL {
+            metrics.alarms.with_label_values(&[alarm.as_str()]);
+        }
         Ok(metrics)
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let collectors: [Box<dyn Collector>; 12] = [
+        let collectors: [Box<dyn Collector>; 17] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.upstream_duration.clone()),
@@ -94,6 +108,11 @@ impl Metrics {
             Box::new(self.upstream_up.clone()),
             Box::new(self.client_ip_unreadable.clone()),
             Box::new(self.access_log_lines_dropped.clone()),
+            Box::new(self.sessions.clone()),
+            Box::new(self.would_refuse.clone()),
+            Box::new(self.alarms.clone()),
+            Box::new(self.state_write_failures.clone()),
+            Box::new(self.limiter_overflow.clone()),
             Box::new(self.panics.clone()),
             Box::new(self.key_expiries.clone()),
         ];
@@ -116,6 +135,33 @@ impl Metrics {
         if record.client_ip_unreadable {
             self.client_ip_unreadable.inc();
         }
+        self.observe_notices(record, consumer);
+    }
+
+    /// Counts what would have been refused and what an admin has to look at.
+    fn observe_notices(&self, record: &Record, consumer: &str) {
+        if let Some(would) = record.would_refuse {
+            let issued = would.issued.map_or(NONE, Issued::as_str);
+            self.would_refuse.with_label_values(&[consumer, would.code.as_str(), issued]).inc();
+        }
+        if let Some(alarm) = record.alarm {
+            self.alarms.with_label_values(&[alarm.as_str()]).inc();
+        }
+    }
+
+    /// States how many places on tokens are known.
+    pub fn sessions(&self, places: usize) {
+        self.sessions.set(i64::try_from(places).unwrap_or(i64::MAX));
+    }
+
+    /// States how many charges had to share a bucket so far.
+    pub fn limiter_overflowed(&self, total: u64) {
+        self.limiter_overflow.inc_by(total.saturating_sub(self.limiter_overflow.get()));
+    }
+
+    /// Counts a session record that was lost.
+    pub fn state_write_failed(&self) {
+        self.state_write_failures.inc();
     }
 
     /// Counts a request as in flight until the guard is dropped.

@@ -15,22 +15,29 @@ pub mod log_line;
 pub mod metrics;
 pub mod panics;
 pub(crate) mod throttle;
+mod would_refuse;
 
 pub use access_log::AccessLog;
 pub use connection_outcome::ConnectionOutcome;
 pub use gauge_guard::{InFlight, OpenConnection};
 pub use metrics::Metrics;
+pub use would_refuse::{WouldRefuseCount, WouldRefuseLedger};
 
 use crate::config::LogSettings;
-use crate::exchange::Record;
+use crate::exchange::{Alarm, Record};
+use parking_lot::Mutex;
 use std::io;
 use std::time::Duration;
+use throttle::Throttle;
 
 /// Metrics and access log of one gate.
 #[derive(Debug)]
 pub struct Telemetry {
     pub metrics: Metrics,
+    pub would_refuse: WouldRefuseLedger,
     access_log: AccessLog,
+    alarms: Mutex<[Throttle; Alarm::ALL.len()]>,
+    state_failures: Mutex<Throttle>,
 }
 
 impl Telemetry {
@@ -41,13 +48,41 @@ impl Telemetry {
     pub fn start(settings: &LogSettings) -> io::Result<Self> {
         let metrics = Metrics::new();
         let access_log = AccessLog::start(&settings.access, settings.queue, metrics.access_log_lines_dropped())?;
-        Ok(Self { metrics, access_log })
+        Ok(Self {
+            metrics,
+            would_refuse: WouldRefuseLedger::default(),
+            access_log,
+            alarms: Mutex::default(),
+            state_failures: Mutex::default(),
+        })
     }
 
     /// Writes one ended request down. Called exactly once per record; never waits.
     pub fn record(&self, record: &Record) {
         self.metrics.observe(record);
+        self.would_refuse.take_down(record);
         self.access_log.log(record);
+        if let Some(alarm) = record.alarm {
+            self.raise(alarm, record);
+        }
+    }
+
+    /// Writes an alarm into the application log, each kind at most once a minute; the metric counts them all.
+    fn raise(&self, alarm: Alarm, record: &Record) {
+        let place = Alarm::ALL.iter().position(|known| *known == alarm).unwrap_or_default();
+        if self.alarms.lock()[place].lets_through(crate::clock::now().mono) {
+            let consumer = record.consumer.as_deref().unwrap_or("-");
+            let request_id = record.request_id.as_str();
+            tracing::warn!(alarm = alarm.as_str(), consumer, request_id, "alarm");
+        }
+    }
+
+    /// Counts a session record that could not be written, and says so at most once a minute.
+    pub fn state_write_failed(&self, error: &io::Error) {
+        self.metrics.state_write_failed();
+        if self.state_failures.lock().lets_through(crate::clock::now().mono) {
+            tracing::error!(%error, "the session log cannot be written; sessions will not survive a restart");
+        }
     }
 
     /// Reopens the access log at the next line, for a file that was renamed.
@@ -84,6 +119,8 @@ pub(crate) mod fixture {
             status: Some(200),
             code: EndCode::Ok,
             reason: "",
+            would_refuse: None,
+            alarm: None,
             bytes: Bytes { received: 0, sent: 512 },
             total: Duration::from_micros(12_345),
             upstream: Some(Duration::from_micros(11_900)),

@@ -56,6 +56,8 @@ impl Config {
                         self.upstream
                     ));
                 }
+                // Most tests are not about sessions.
+                "session" if !self.has("session", "mode") => text.push_str("mode = \"observe\"\n"),
                 "log" if !self.has("log", "access") => text.push_str("access = \"access.log\"\n"),
                 "admin" => text.push_str("address = \"127.0.0.1:0\"\n"),
                 "server" if !self.has("server", "drain_timeout") => text.push_str("drain_timeout = \"10s\"\n"),

@@ -4,12 +4,21 @@ use crate::client_ip::TrustedProxies;
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
-use crate::config::{address, value};
+use crate::config::{address, shape, value};
 use crate::request::{FieldRole, FieldTable, TokenPlace};
 use crate::route::{RouteError, RouteRule};
-use crate::snapshot::SessionRules;
+use crate::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
+use crate::snapshot::{SessionMode, SessionRules};
 use crate::text;
 use ipnet::IpNet;
+use std::time::Duration;
+use toml::de::DeValue;
+
+/// How much earlier than 8sens the gate gives a token up, unless that is more than a tenth of the idle time.
+const DEFAULT_MARGIN: Duration = Duration::from_secs(30);
+
+/// How 8sens says that a token expired, as far as anyone knows.
+const EXPIRED: ExpiredPattern = ExpiredPattern { status: 401, body_contains: None };
 
 const DEFAULT_HEADER: &str = "x-forwarded-for";
 const DEFAULT_LOGIN_ROUTE: &str = "POST /v1/login/user";
@@ -21,8 +30,12 @@ const KEY_ALIASES: [(&str, &str); 2] = [("api-key", "api-key"), ("x-api-key", "x
 const ADDRESS_FIELDS: [&str; 6] =
     ["x-forwarded-for", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip"];
 
-pub(super) fn session(section: &Section<'_>) -> SessionRules {
+pub(super) fn session(section: &Section<'_>, idle_timeout: Duration) -> SessionRules {
+    let defaults = SessionLimits::default();
     SessionRules {
+        mode: section.or("mode", SessionMode::Guard, |field| {
+            field.choice(&[("observe", SessionMode::Observe), ("guard", SessionMode::Guard)])
+        }),
         token_from: section.or("token_from", TokenPlace::ALL.to_vec(), token_places),
         login_routes: section.or(
             "login_routes",
@@ -33,8 +46,52 @@ pub(super) fn session(section: &Section<'_>) -> SessionRules {
                 Some(rules)
             },
         ),
+        public: section.or("public", Vec::new(), routes),
+        expired_when: section.or("expired_when", ExpiredWhen::new(vec![EXPIRED]), |field| {
+            Some(ExpiredWhen::new(field.list()?.iter().filter_map(expired_when).collect()))
+        }),
+        limits: SessionLimits {
+            idle_timeout,
+            margin: section.or("margin", DEFAULT_MARGIN.min(idle_timeout / 10), |field| margin(field, idle_timeout)),
+            linger: idle_timeout.max(defaults.linger),
+            per_consumer: section.or("per_consumer", defaults.per_consumer, |field| field.integer(1..=1_000_000)),
+            total: section.or("total", defaults.total, |field| field.integer(1..=10_000_000)),
+        },
         pass_cookies: section.or("cookies", false, |field| field.choice(&[("drop", false), ("pass", true)])),
     }
+}
+
+/// How much earlier than 8sens the gate gives a token up.
+fn margin(field: &Field<'_>, idle_timeout: Duration) -> Option<Duration> {
+    let margin = field.duration(Duration::ZERO..=Duration::from_secs(86_400))?;
+    if margin <= idle_timeout / 10 {
+        return Some(margin);
+    }
+    let (most, idle) = (value::show_duration(idle_timeout / 10), value::show_duration(idle_timeout));
+    field.error(
+        Complaint::new(
+            Rule::MarginTooLong,
+            text! { en: "`margin` takes too much of `idle_timeout`", fr: "`margin` prend trop sur `idle_timeout`" },
+            text! { en: "more than a tenth of {idle}", fr: "plus d'un dixième de {idle}" },
+        )
+        .hint(text! { en: "write \"{most}\" or less", fr: "écrivez \"{most}\" ou moins" }),
+    );
+    None
+}
+
+fn expired_when(field: &Field<'_>) -> Option<ExpiredPattern> {
+    let DeValue::Table(table) = field.value else {
+        field.wrong_type(
+            &text! { en: "a table", fr: "une table" },
+            Some(text! { en: "write {{ status = 401 }}", fr: "écrivez {{ status = 401 }}" }),
+        );
+        return None;
+    };
+    let section = Section::open(&shape::EXPIRED_WHEN, table, Some(field.span.clone()), field.problems);
+    let status = section.required("status", "status = 401").and_then(|field| field.integer(200..=599));
+    let body_contains =
+        section.get("body_contains").and_then(|field| field.string().map(|text| text.as_bytes().into()));
+    Some(ExpiredPattern { status: status?, body_contains })
 }
 
 fn token_places(field: &Field<'_>) -> Option<Vec<TokenPlace>> {
@@ -81,7 +138,7 @@ pub(super) fn routes(field: &Field<'_>) -> Option<Vec<RouteRule>> {
     Some(field.list()?.iter().filter_map(route).collect())
 }
 
-fn route(field: &Field<'_>) -> Option<RouteRule> {
+pub(super) fn route(field: &Field<'_>) -> Option<RouteRule> {
     let text = field.string()?;
     let error = match RouteRule::parse(text) {
         Ok(rule) => return Some(rule),

@@ -1,6 +1,7 @@
 //! `[[consumer]]`: who calls, and by which keys.
 
-use super::client::routes;
+use super::client::{route, routes};
+use super::limits;
 use super::upstream::Upstream;
 use crate::clock;
 use crate::config::diagnostic::{Complaint, Problems, Rule};
@@ -8,6 +9,9 @@ use crate::config::field::Field;
 use crate::config::reader::Section;
 use crate::config::{address, shape, value};
 use crate::consumer::{Consumer, Credential, KeyDigest, digest};
+use crate::limit::Quota;
+use crate::route::RouteRule;
+use crate::snapshot::Enforce;
 use crate::text;
 use crate::types::Wall;
 use ipnet::IpNet;
@@ -31,15 +35,18 @@ struct Book<'a> {
     /// Digest → `consumer/credential` and its place.
     digests: HashMap<KeyDigest, (String, Range<usize>)>,
     weak: Vec<KeyDigest>,
+    /// For consumers that say nothing of their own.
+    enforce: Enforce,
     problems: &'a Problems,
 }
 
-pub(super) fn read(root: &Section<'_>, upstream: &Upstream, problems: &Problems) -> Vec<Consumer> {
+pub(super) fn read(root: &Section<'_>, upstream: &Upstream, enforce: Enforce, problems: &Problems) -> Vec<Consumer> {
     let mut book = Book {
         upstream_digest: upstream.api_key.as_ref().map(|key| digest(key.expose_secret().as_bytes())),
         now: clock::now().wall,
         digests: HashMap::new(),
         weak: KNOWN_WEAK.iter().map(|key| digest(key.as_bytes())).collect(),
+        enforce,
         problems,
     };
     let mut names = HashMap::new();
@@ -81,7 +88,28 @@ fn consumer(
         routes(&field)
     });
     let deny = section.or("deny", Vec::new(), routes);
-    Some(Consumer { name: name?.into(), credentials, allow_from, allow, deny })
+    let rate_limit = section.get("rate_limit").and_then(|field| field.quota());
+    let route_limits =
+        section.or("route_limits", Vec::new(), |field| Some(field.list()?.iter().filter_map(route_limit).collect()));
+    let enforce = section.or("enforce", book.enforce, limits::enforce);
+    let name = name?.into();
+    Some(Consumer { name, credentials, allow_from, allow, deny, rate_limit, route_limits, enforce })
+}
+
+/// A quota for the routes of one rule.
+fn route_limit(field: &Field<'_>) -> Option<(RouteRule, Quota)> {
+    const EXAMPLE: &str = "{ route = \"POST /v1/devis*\", rate_limit = \"2/s\" }";
+    let DeValue::Table(table) = field.value else {
+        field.wrong_type(
+            &text! { en: "a table", fr: "une table" },
+            Some(text! { en: "write {EXAMPLE}", fr: "écrivez {EXAMPLE}" }),
+        );
+        return None;
+    };
+    let section = Section::open(&shape::ROUTE_LIMIT, table, Some(field.span.clone()), field.problems);
+    let rule = section.required("route", "route = \"POST /v1/devis*\"").and_then(|field| route(&field));
+    let quota = section.required("rate_limit", "rate_limit = \"2/s\"").and_then(|field| field.quota());
+    Some((rule?, quota?))
 }
 
 /// A name that no other one in `names` has.

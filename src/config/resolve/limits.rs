@@ -2,11 +2,14 @@
 
 use super::{TIMEOUT, secs};
 use crate::config::diagnostic::{Complaint, Rule};
+use crate::config::field::Field;
 use crate::config::reader::Section;
 use crate::config::settings::ConnectionSettings;
 use crate::config::value::show_size;
 use crate::head::{HeadLimits, MAX_FIELDS};
-use crate::snapshot::SizeLimits;
+use crate::limit::Quota;
+use crate::limit::quota::Period;
+use crate::snapshot::{BudgetRules, Enforce, SizeLimits};
 use crate::text;
 
 const KIB: u64 = 1 << 10;
@@ -37,6 +40,30 @@ pub(super) fn read(section: &Section<'_>) -> (SizeLimits, ConnectionSettings) {
         max_requests: section.or("requests_per_connection", 1000, |field| field.integer(1..=1_000_000)),
     };
     (sizes, connections)
+}
+
+/// What abuse may use. The defaults leave room for a busy shop behind one address: its good requests are not charged at all.
+pub(super) fn budgets(section: &Section<'_>) -> BudgetRules {
+    let quota = |name, count, period| {
+        section.get(name).and_then(|field| field.quota()).unwrap_or_else(|| default_quota(count, period))
+    };
+    BudgetRules {
+        address: quota("address_budget", 200, Period::Second),
+        failed_credentials: quota("failed_credentials", 10, Period::Minute),
+        failed_tokens: quota("failed_tokens", 60, Period::Minute),
+        enforce: section.or("enforce", Enforce::On, enforce),
+        rate_limit_on_answers: section
+            .or("rate_limit_headers", true, |field| field.choice(&[("answers", true), ("refusals", false)])),
+    }
+}
+
+#[expect(clippy::expect_used, reason = "constants of this file, all in range; loading any configuration runs it")]
+fn default_quota(count: u32, period: Period) -> Quota {
+    Quota::new(count, period, None).expect("a default quota is in range")
+}
+
+pub(super) fn enforce(field: &Field<'_>) -> Option<Enforce> {
+    field.choice(&[("on", Enforce::On), ("shadow", Enforce::Shadow), ("off", Enforce::Off)])
 }
 
 /// The target is a part of the head. Points at the key that is in the file; the other one may be at its default.

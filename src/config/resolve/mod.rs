@@ -17,7 +17,7 @@ use crate::request::FieldTable;
 use crate::snapshot::Snapshot;
 use crate::text;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -37,17 +37,20 @@ pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> 
     root.expect_table("listener", &shape::LISTENER, "address = \"127.0.0.1:8443\"");
 
     let upstream = upstream::read(&root.table("upstream", &shape::UPSTREAM), base);
-    let session = client::session(&root.table("session", &shape::SESSION));
+    let session = client::session(&root.table("session", &shape::SESSION), upstream.idle_timeout);
     let client_ip = client::client_ip(&root.table("client_ip", &shape::CLIENT_IP));
     let aliases = client::key_aliases(&root.table("credentials", &shape::CREDENTIALS));
-    let (limits, connections) = limits::read(&root.table("limits", &shape::LIMITS));
+    let limits_section = root.table("limits", &shape::LIMITS);
+    let (limits, connections) = limits::read(&limits_section);
+    let budgets = limits::budgets(&limits_section);
     let log = log(&root.table("log", &shape::LOG), base);
     let server = server(&root.table("server", &shape::SERVER));
+    let state_directory = state_directory(&root.table("state", &shape::STATE), base);
 
     let mut addresses = access::Addresses::new(&upstream);
     let listeners = access::listeners(&root, &client_ip, &mut addresses, problems);
     let admin = access::admin(&root.table("admin", &shape::ADMIN), base, &mut addresses);
-    let consumers = consumer::read(&root, &upstream, problems);
+    let consumers = consumer::read(&root, &upstream, budgets.enforce, problems);
 
     Some(Settings {
         snapshot: Arc::new(Snapshot {
@@ -55,6 +58,7 @@ pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> 
             fields: FieldTable::new(aliases, &client_ip.header),
             trusted_proxies: client_ip.trusted_proxies,
             session,
+            budgets,
             limits,
             policies: PolicySet::ALL,
         }),
@@ -64,6 +68,7 @@ pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> 
         log,
         admin,
         server,
+        state_directory,
     })
 }
 
@@ -119,6 +124,14 @@ fn access_log(field: &Field<'_>, base: &Path) -> Option<AccessLogTarget> {
             None
         }
     }
+}
+
+/// `$STATE_DIRECTORY`, as systemd sets it, else `state` beside the file.
+fn state_directory(section: &Section<'_>, base: &Path) -> PathBuf {
+    let written = section.get("directory").and_then(|field| field.string().map(|text| base.join(text)));
+    #[expect(clippy::disallowed_methods, reason = "systemd says where state belongs in the environment")]
+    let given = || std::env::var("STATE_DIRECTORY").ok().filter(|path| !path.is_empty()).map(PathBuf::from);
+    written.or_else(given).unwrap_or_else(|| base.join("state"))
 }
 
 fn server(section: &Section<'_>) -> ServerSettings {

@@ -8,17 +8,23 @@ use crate::config::settings::UpstreamSettings;
 use crate::config::{address, secret};
 use crate::text;
 use secrecy::{ExposeSecret, SecretString};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::Path;
+use std::time::Duration;
 
 /// 22 characters of 64 possible ones are 132 bits.
 const STRONG_KEY: usize = 22;
+
+/// What the REST screen of 8sens may be set to, within reason.
+const IDLE_TIMEOUT: RangeInclusive<Duration> = secs(1)..=secs(7 * 86_400);
 
 /// `[upstream]`, with the places that other tables speak of.
 pub(super) struct Upstream {
     pub settings: Option<UpstreamSettings>,
     pub address: Option<(String, u16, Range<usize>)>,
     pub api_key: Option<SecretString>,
+    /// After how long without use 8sens forgets a token.
+    pub idle_timeout: Duration,
 }
 
 pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
@@ -29,6 +35,7 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
         .required("api_key", "api_key = { file = \"8sens-api-key\" }")
         .and_then(|field| secret::read(&field, base).inspect(|key| weigh(&field, key)));
     let timeout = |name, default| section.or(name, default, |field| field.duration(TIMEOUT));
+    let idle_timeout = section.or("idle_timeout", secs(900), |field| field.duration(IDLE_TIMEOUT));
     let connect_timeout = timeout("connect_timeout", secs(2));
     let read_timeout = timeout("read_timeout", secs(60));
     let write_timeout = timeout("write_timeout", secs(30));
@@ -44,7 +51,7 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
         keepalive_timeout,
         pool_size,
     });
-    Upstream { settings, address, api_key }
+    Upstream { settings, address, api_key, idle_timeout }
 }
 
 fn weigh(field: &Field<'_>, key: &SecretString) {

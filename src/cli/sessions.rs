@@ -1,0 +1,124 @@
+//! `sessions`: what the gate knows of tokens, and how to end them.
+
+use super::control_client::{Answer, GateArgs, ask};
+use super::{Exit, Format};
+use crate::admin::control::{Ended, Session};
+use crate::text;
+use crate::text::Lang;
+use hyper::{Method, StatusCode};
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct SessionsArgs {
+    #[command(subcommand)]
+    pub command: SessionsCommand,
+}
+
+#[derive(clap::Subcommand, Clone, Debug)]
+pub enum SessionsCommand {
+    List(ListArgs),
+    End(EndArgs),
+    Clear(ClearArgs),
+}
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct ListArgs {
+    #[command(flatten)]
+    pub gate: GateArgs,
+    #[arg(long, value_name = "HASH")]
+    pub after: Option<String>,
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub limit: usize,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(clap::Args, Clone, Debug)]
+#[group(id = "which", required = true, multiple = false, args = ["hash", "consumer"])]
+pub struct EndArgs {
+    #[command(flatten)]
+    pub gate: GateArgs,
+    #[arg(value_name = "HASH")]
+    pub hash: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    pub consumer: Option<String>,
+}
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct ClearArgs {
+    #[command(flatten)]
+    pub gate: GateArgs,
+}
+
+/// Runs a `sessions` command.
+#[must_use]
+pub fn run(args: &SessionsArgs, lang: Lang) -> Exit {
+    match &args.command {
+        SessionsCommand::List(args) => list(args, lang),
+        SessionsCommand::End(args) => end(args, lang),
+        SessionsCommand::Clear(args) => ended(ask(&args.gate, Method::DELETE, "/sessions", lang), lang),
+    }
+}
+
+fn list(args: &ListArgs, lang: Lang) -> Exit {
+    let after = args.after.as_deref().map(|after| format!("&after={after}")).unwrap_or_default();
+    let sessions: Vec<Session> =
+        match ask(&args.gate, Method::GET, &format!("/sessions?limit={}{after}", args.limit), lang) {
+            Answer::Is(sessions) => sessions,
+            Answer::Status(status) => return refused(status, lang),
+            Answer::Failed(exit) => return exit,
+        };
+    match args.format {
+        Format::Json => super::data(&serde_json::to_string(&sessions).unwrap_or_default()),
+        Format::Text => {
+            for session in &sessions {
+                for owner in &session.owners {
+                    let left = owner.idle_left_seconds;
+                    super::data(&format!("{}  {}/{}  {left}s", session.hash, owner.consumer, owner.key_id));
+                }
+            }
+            let count = sessions.len();
+            super::talk(&text! { en: "{count} live sessions shown", fr: "{count} sessions vivantes affichées" }, lang);
+        }
+    }
+    Exit::Ok
+}
+
+fn end(args: &EndArgs, lang: Lang) -> Exit {
+    let path = match (&args.hash, &args.consumer) {
+        (Some(hash), _) => format!("/sessions/{hash}"),
+        (None, Some(consumer)) => format!("/consumers/{consumer}/sessions"),
+        (None, None) => return Exit::Usage,
+    };
+    ended(ask(&args.gate, Method::DELETE, &path, lang), lang)
+}
+
+fn ended(answer: Answer<Ended>, lang: Lang) -> Exit {
+    match answer {
+        Answer::Is(Ended { ended }) => {
+            super::talk(&text! { en: "{ended} ended", fr: "{ended} terminée(s)" }, lang);
+            Exit::Ok
+        }
+        Answer::Status(status) => refused(status, lang),
+        Answer::Failed(exit) => exit,
+    }
+}
+
+fn refused(status: StatusCode, lang: Lang) -> Exit {
+    let text = match status {
+        StatusCode::NOT_FOUND => text! {
+            en: "error: there is no such session or consumer",
+            fr: "erreur : il n'existe ni session ni consommateur de ce nom",
+        },
+        StatusCode::CONFLICT => text! {
+            en: "error: more than one session begins like this; give more digits",
+            fr: "erreur : plusieurs sessions commencent ainsi ; donnez plus de chiffres",
+        },
+        StatusCode::BAD_REQUEST => text! {
+            en: "error: a session is named by at least six hexadecimal digits of its hash",
+            fr: "erreur : une session se désigne par au moins six chiffres hexadécimaux de son empreinte",
+        },
+        status => text! { en: "error: the gate answered {status}", fr: "erreur : la porte a répondu {status}" },
+    };
+    super::talk(&text, lang);
+    Exit::Failure
+}

@@ -1,0 +1,60 @@
+//! Session: the token of a request has to be a live one of its own consumer.
+//!
+//! A login needs none, and brings none along: whatever token its caller still sends is removed. A public route needs none, but one that is
+//! shown has to be good.
+
+use super::Caller;
+use super::token;
+use crate::denial::{Denial, DenyCode};
+use crate::request::RequestView;
+use crate::session::unfamiliar::Issued;
+use crate::session::{CallerId, SessionHash, Standing};
+use crate::snapshot::SessionRules;
+use crate::tables::Tables;
+use crate::types::Mono;
+
+/// A live session that a request uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionUse {
+    pub hash: SessionHash,
+    pub caller: CallerId,
+}
+
+/// A token that is not good enough, and where it seems to come from when it was never handed out here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unfit {
+    pub(super) denial: Denial,
+    pub(super) issued: Option<Issued>,
+}
+
+/// The session of a request; `None` when it needs none and shows none.
+pub(super) fn check(
+    rules: &SessionRules,
+    tables: &Tables,
+    caller: Caller<'_>,
+    request: &RequestView<'_>,
+    now: Mono,
+) -> Result<Option<SessionUse>, Unfit> {
+    let unfit = |code, reason| Err(Unfit { denial: Denial::because(code, reason), issued: None });
+    let Some(token) = token::presented(request) else {
+        return if rules.is_public(request.method, request.path()) {
+            Ok(None)
+        } else {
+            unfit(DenyCode::SessionMissing, "no token")
+        };
+    };
+    let hash = tables.sessions.hash(&token);
+    let Some(id) = tables.sessions.caller(&caller.consumer.name, &caller.credential.id) else {
+        // Only while a reload takes this very consumer away.
+        return unfit(DenyCode::SessionUnknown, "the consumer is leaving");
+    };
+    match tables.sessions.check(&hash, id, now, &rules.limits) {
+        Standing::Live => Ok(Some(SessionUse { hash, caller: id })),
+        Standing::Expired => unfit(DenyCode::SessionExpired, "idle for too long"),
+        Standing::NotYours => unfit(DenyCode::SessionNotYours, "issued to another consumer"),
+        Standing::Unknown => {
+            let denial = Denial::because(DenyCode::SessionUnknown, "never handed out here");
+            Err(Unfit { denial, issued: Some(tables.unfamiliar.seen(hash, now)) })
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! The session table: who may use which token, and until when.
+//!
+//! # Whose use counts
+//!
+//! Each owner has a deadline of its own: `idle_timeout − margin` after **its own** last answered use. 8sens's clock may well slide with
+//! the use of any owner of a shared token. But nobody knows whether a token that two consumers were handed is one session or two behind
+//! that port. The own last use is never later than what 8sens saw, whichever it is, so it never prolongs. The price is a login too many.
+//!
+//! # Locks
+//!
+//! In this order, each held for the work of one call and never across anything that waits:
+//!
+//! 1. the idle queue of one consumer, never two at once;
+//! 2. one shard of the map;
+//! 3. the names of the callers, innermost.
+//!
+//! Whoever adds a place holds the queue of its consumer, so every place has an item in that queue. Places may be removed under the
+//! shard alone; their items are dropped when somebody meets them. The count of all places and that of each consumer are raised before a
+//! place is taken and lowered after it was given up.
+
+use super::callers::{CallerId, Callers, ConsumerId, Departed, Loss, Member};
+use super::hash::{PassThrough, SessionHash, TokenHasher};
+use super::idle_queue::{IdleQueue, Item};
+use super::limits::SessionLimits;
+use super::owners::{Owner, Owners};
+use super::restore::Restored;
+use super::tick::Tick;
+use crate::types::Mono;
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use parking_lot::Mutex;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use zeroize::Zeroizing;
+
+/// What came of a login answer.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Learned {
+    /// The token was not known.
+    New { evicted: Evicted },
+    /// The caller owned it already, live or expired.
+    Renewed,
+    /// Others hold places on it: 8sens handed one token to several consumers. Worth an alarm.
+    Shared {
+        /// All owners with the caller, live or expired.
+        owners: usize,
+        evicted: Evicted,
+    },
+    /// Refused: the table is full and the caller's consumer has no place to give.
+    Full,
+    /// Refused: the consumer or its credential left the configuration while the login was under way.
+    Gone,
+}
+
+/// Who lost a place to a new one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evicted {
+    /// Live sessions of the same consumer, given up because a cap was reached; expired ones are not told.
+    pub longest_idle: Vec<SessionHash>,
+    /// The consumer that was the longest idle of four owners of the same token.
+    pub displaced: Option<Arc<str>>,
+}
+
+/// How a token stands with the consumer that shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Live,
+    /// The consumer owns it, but its idle time is over.
+    Expired,
+    /// Known, but of others. Worth an alarm.
+    NotYours,
+    Unknown,
+}
+
+/// Most places of one consumer that one login gives up after a cap was lowered. Later logins go on with it.
+const MOST_GIVEN_UP: usize = 16;
+/// Shards of the map. Enough for some tens of threads, and an empty table stays small.
+const SHARDS: usize = 64;
+
+/// All sessions. Shared by all threads; every call is synchronous and short.
+pub struct SessionTable {
+    pub(super) map: DashMap<SessionHash, Owners, PassThrough>,
+    pub(super) callers: Callers,
+    /// Places in all.
+    pub(super) total: AtomicUsize,
+    /// The consumer at which the last sweep ended.
+    pub(super) swept: Mutex<Option<ConsumerId>>,
+    hasher: TokenHasher,
+}
+
+impl SessionTable {
+    /// An empty table that admits nobody. `secret` keys the hashes; hashes of an earlier process are only good under the same one.
+    #[must_use]
+    pub fn new(secret: &Zeroizing<[u8; 32]>) -> Self {
+        Self {
+            map: DashMap::with_hasher_and_shard_amount(PassThrough::default(), SHARDS),
+            callers: Callers::default(),
+            total: AtomicUsize::new(0),
+            swept: Mutex::new(None),
+            hasher: TokenHasher::new(secret),
+        }
+    }
+
+    /// What a token is known by. An exchange keeps this and not the token.
+    #[must_use]
+    pub fn hash(&self, token: &[u8]) -> SessionHash {
+        self.hasher.hash(token)
+    }
+
+    /// The caller behind a consumer's name and a credential's id; `None` when the configuration in force does not name them.
+    ///
+    /// An exchange asks once, at its beginning. What it gets is good until the name leaves, and never for another consumer.
+    #[must_use]
+    pub fn caller(&self, consumer: &str, credential: &str) -> Option<CallerId> {
+        self.callers.find(consumer, credential)
+    }
+
+    /// Admits exactly these consumers with these credentials, before a new configuration comes into force.
+    ///
+    /// The sessions of consumers that left end, and so do those that were learned under a credential that left. Names that stay keep
+    /// theirs. A name that comes back later inherits nothing. Work grows with the sessions of those that lost something.
+    pub fn set_consumers<'n, C>(&self, consumers: impl IntoIterator<Item = (&'n str, C)>) -> Vec<Departed>
+    where
+        C: IntoIterator<Item = &'n str>,
+    {
+        let losses = self.callers.set(consumers);
+        let departed = losses.into_iter().map(|loss| match loss {
+            Loss::Consumer(member) => {
+                let sessions = self.clear_member(&member, |_| true);
+                Departed { consumer: Arc::clone(&member.name), credential: None, sessions }
+            }
+            Loss::Credential(member, caller, id) => {
+                let sessions = self.clear_member(&member, |owner| owner.caller == caller);
+                Departed { consumer: Arc::clone(&member.name), credential: Some(id), sessions }
+            }
+        });
+        departed.collect()
+    }
+
+    /// Takes one consumer out with all its sessions. Returns how many places it had; 0 as well when it is not known.
+    pub fn forget_consumer(&self, consumer: &str) -> usize {
+        self.callers.forget(consumer).map_or(0, |member| self.clear_member(&member, |_| true))
+    }
+
+    /// How the token stands with the caller's consumer. Allocates nothing and changes nothing.
+    #[must_use]
+    pub fn check(&self, hash: &SessionHash, caller: CallerId, now: Mono, limits: &SessionLimits) -> Standing {
+        let Some(owners) = self.map.get(hash) else { return Standing::Unknown };
+        match owners.get(caller.consumer()) {
+            None => Standing::NotYours,
+            Some(owner) if owner.last_use.elapsed(now) < limits.live() => Standing::Live,
+            Some(_) => Standing::Expired,
+        }
+    }
+
+    /// Makes the caller an owner of the token that 8sens's login answer handed to it. Nothing else makes owners.
+    ///
+    /// `now` is when the login was sent. At a cap, expired places go first, then the longest idle ones of the same consumer; nobody
+    /// else's are ever taken. The fifth owner of a token takes the place of the longest idle of the four.
+    pub fn learn(&self, hash: SessionHash, caller: CallerId, now: Mono, limits: &SessionLimits) -> Learned {
+        self.place(NewPlace { hash, caller, last_use: Tick::at(now) }, now, limits)
+    }
+
+    /// Slides the caller's own deadline: 8sens answered, and not with an expiry, the request that was sent at `sent_at`. True when it
+    /// moved.
+    ///
+    /// Never backwards, so answers may arrive in any order. A request sent when 8sens may already have forgotten the token proves
+    /// nothing, whatever the answer looked like, and moves nothing.
+    pub fn touch(&self, hash: &SessionHash, caller: CallerId, sent_at: Mono, limits: &SessionLimits) -> bool {
+        let Some(mut owners) = self.map.get_mut(hash) else { return false };
+        let Some(owner) = owners.get_mut(caller.consumer()) else { return false };
+        let sent = Tick::at(sent_at);
+        let slides = sent > owner.last_use && owner.last_use.elapsed(sent_at) < limits.idle_timeout;
+        if slides {
+            owner.last_use = sent;
+        }
+        slides
+    }
+
+    /// Ends a session for all its owners. Returns how many it had.
+    pub fn end(&self, hash: &SessionHash) -> usize {
+        let Some((_, owners)) = self.map.remove(hash) else { return 0 };
+        for owner in owners.iter() {
+            self.release(owner.caller.consumer());
+        }
+        owners.len()
+    }
+
+    /// Ends the sessions of one consumer; on a shared token only its place. Returns how many there were.
+    pub fn end_consumer(&self, consumer: &str) -> usize {
+        self.callers.named(consumer).map_or(0, |member| self.clear_member(&member, |_| true))
+    }
+
+    /// Ends all sessions. Returns how many places there were.
+    pub fn clear(&self) -> usize {
+        self.callers.all().iter().map(|member| self.clear_member(member, |_| true)).sum()
+    }
+
+    /// Takes up what an earlier process wrote down, under the caps. Returns how many places were restored.
+    pub fn load(&self, restored: &Restored, now: Mono, limits: &SessionLimits) -> usize {
+        let placed = restored.places.iter().filter(|place| {
+            let caller = self.caller(&place.consumer, &place.credential);
+            caller.is_some_and(|caller| {
+                let new = NewPlace { hash: place.hash, caller, last_use: place.last_use };
+                matches!(self.place(new, now, limits), Learned::New { .. } | Learned::Shared { .. })
+            })
+        });
+        placed.count()
+    }
+
+    /// Places in all: the sessions, each counted once per owner, with those expired that are not swept yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Places of one consumer.
+    #[must_use]
+    pub fn consumer_len(&self, consumer: &str) -> usize {
+        self.callers.named(consumer).map_or(0, |member| member.places.load(Ordering::Relaxed))
+    }
+
+    fn place(&self, new: NewPlace, now: Mono, limits: &SessionLimits) -> Learned {
+        let Some(member) = self.callers.member(new.caller.consumer()) else { return Learned::Gone };
+        if let Some(learned) = self.try_place(&member, new, now, limits, Room::Free) {
+            return learned;
+        }
+        // Other consumers' queues are locked here, so the own one is not.
+        self.sweep_expired(now, limits);
+        self.try_place(&member, new, now, limits, Room::FreeOrOwn).unwrap_or(Learned::Full)
+    }
+
+    /// `None` when there is no room of the kind asked for.
+    fn try_place(
+        &self,
+        member: &Member,
+        new: NewPlace,
+        now: Mono,
+        limits: &SessionLimits,
+        room: Room,
+    ) -> Option<Learned> {
+        let mut queue = member.queue.lock();
+        // Asked under the lock of the queue: whoever leaves is taken out of the names first and out of the queue after.
+        if !self.callers.admits(new.caller) {
+            return Some(Learned::Gone);
+        }
+        if self.renew(&new) {
+            return Some(Learned::Renewed);
+        }
+        if limits.per_consumer == 0 {
+            return Some(Learned::Full);
+        }
+        let mut given_up = Vec::new();
+        while member.places.load(Ordering::Relaxed) >= limits.per_consumer && given_up.len() < MOST_GIVEN_UP {
+            let Some(item) = self.give_up_longest_idle(member, &mut queue) else { break };
+            given_up.push(item);
+        }
+        if given_up.is_empty() && !self.reserve(limits.total) {
+            match room {
+                Room::Free => return None,
+                Room::FreeOrOwn => given_up.push(self.give_up_longest_idle(member, &mut queue)?),
+            }
+        }
+        // One of the places given up is taken by the new one.
+        self.total.fetch_sub(given_up.len().saturating_sub(1), Ordering::Relaxed);
+        let longest_idle =
+            given_up.iter().filter(|item| item.queued.elapsed(now) < limits.live()).map(|item| item.hash).collect();
+        Some(self.insert(member, &mut queue, new, longest_idle))
+    }
+
+    /// True when the caller's consumer owns the token already; its last use is then the new one.
+    fn renew(&self, new: &NewPlace) -> bool {
+        let Some(mut owners) = self.map.get_mut(&new.hash) else { return false };
+        let Some(owner) = owners.get_mut(new.caller.consumer()) else { return false };
+        owner.last_use = owner.last_use.max(new.last_use);
+        owner.caller = new.caller;
+        true
+    }
+
+    /// Puts a new place in; the caller of this function has counted it in the total.
+    fn insert(&self, member: &Member, queue: &mut IdleQueue, new: NewPlace, longest_idle: Vec<SessionHash>) -> Learned {
+        let places = member.places.fetch_add(1, Ordering::Relaxed) + 1;
+        queue.push(Item { queued: new.last_use, hash: new.hash });
+        let owner = Owner { caller: new.caller, last_use: new.last_use, queued: new.last_use };
+        let (owners, displaced) = match self.map.entry(new.hash) {
+            Entry::Vacant(entry) => {
+                entry.insert(Owners::one(owner));
+                (1, None)
+            }
+            Entry::Occupied(mut entry) => {
+                let displaced = entry.get_mut().add(owner);
+                (entry.get().len(), displaced)
+            }
+        };
+        if queue.is_littered(places) {
+            queue.retain(|item| self.is_current(&item, member.id));
+        }
+        let displaced = displaced.and_then(|owner| self.release(owner.caller.consumer()));
+        let evicted = Evicted { longest_idle, displaced };
+        if owners == 1 { Learned::New { evicted } } else { Learned::Shared { owners, evicted } }
+    }
+
+    /// True when the item still stands for a place.
+    pub(super) fn is_current(&self, item: &Item, consumer: ConsumerId) -> bool {
+        self.map
+            .get(&item.hash)
+            .is_some_and(|owners| owners.get(consumer).is_some_and(|owner| owner.queued == item.queued))
+    }
+
+    /// Counts one place in, if the cap allows.
+    fn reserve(&self, cap: usize) -> bool {
+        let raised = |total| (total < cap).then_some(total + 1);
+        self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raised).is_ok()
+    }
+
+    /// Counts out a place that was removed from the map. Returns the name of its consumer, unless that left.
+    fn release(&self, consumer: ConsumerId) -> Option<Arc<str>> {
+        self.total.fetch_sub(1, Ordering::Relaxed);
+        let member = self.callers.member(consumer)?;
+        member.places.fetch_sub(1, Ordering::Relaxed);
+        Some(Arc::clone(&member.name))
+    }
+}
+
+impl fmt::Debug for SessionTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionTable").field("places", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// A place to be taken.
+#[derive(Clone, Copy)]
+struct NewPlace {
+    hash: SessionHash,
+    caller: CallerId,
+    last_use: Tick,
+}
+
+/// Where room may come from when the total cap is reached.
+#[derive(Clone, Copy)]
+enum Room {
+    Free,
+    /// Also from the consumer's own longest idle place.
+    FreeOrOwn,
+}
