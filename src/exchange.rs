@@ -529,7 +529,7 @@ impl Exchange {
         let ending = self.tables.expiries().expired(session.hash, session.caller.consumer(), now.mono);
         match ending {
             Ending::End => {
-                self.tables.end(&session.hash, now.wall);
+                self.tables.end(&session.hash, now);
             }
             Ending::Keep(crate::session::expiry::Alarm::LoginsRefused) => self.alarm = Some(Alarm::LoginsRefused),
             Ending::Keep(_) => self.alarm = Some(Alarm::MassExpiry),
@@ -602,7 +602,7 @@ impl Exchange {
         self.tables.expiries().login_accepted();
         let hash = self.tables.sessions.hash(token.expose_secret().as_bytes());
         let Some(caller) = self.tables.sessions.caller(&consumer, &credential) else { return };
-        let at = now.wall;
+        let at = now;
         match self.tables.sessions.learn(hash, caller, sent, &self.snapshot.session.limits) {
             Learned::Full => self.alarm = Some(Alarm::SessionsFull),
             Learned::Gone => {}

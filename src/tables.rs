@@ -9,7 +9,7 @@ use crate::session::log_record::Record;
 use crate::session::unfamiliar::UnfamiliarTokens;
 use crate::session::{CallerId, EndedByHash, HashPrefix, SessionHash, SessionTable};
 use crate::snapshot::Snapshot;
-use crate::types::{Mono, Now, Wall};
+use crate::types::{Mono, Now};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt;
@@ -58,7 +58,7 @@ impl Tables {
             (consumer.name.as_ref(), enabled.map(|credential| credential.id.as_ref()))
         });
         for departed in self.sessions.set_consumers(consumers) {
-            let at = now.wall;
+            let at = now;
             let consumer = departed.consumer;
             self.journal.append(&match departed.credential {
                 Some(credential) => Record::RevokeCredential { at, consumer, credential },
@@ -91,12 +91,12 @@ impl Tables {
     pub fn flush_touches(&self, now: Now) {
         let touched = std::mem::take(&mut *self.touched.lock());
         for ((hash, _), (consumer, sent_at)) in touched {
-            self.journal.append(&Record::Touch { at: now.wall, idle: now.mono.since(sent_at), hash, consumer });
+            self.journal.append(&Record::Touch { at: now, idle: now.mono.since(sent_at), hash, consumer });
         }
     }
 
     /// Ends one session for all its owners.
-    pub fn end(&self, hash: &SessionHash, at: Wall) -> usize {
+    pub fn end(&self, hash: &SessionHash, at: Now) -> usize {
         let owners = self.sessions.end(hash);
         if owners > 0 {
             self.journal.append(&Record::End { at, hash: *hash });
@@ -105,7 +105,7 @@ impl Tables {
     }
 
     /// Ends the one session whose hash begins like this.
-    pub fn end_by_hash(&self, prefix: &HashPrefix, at: Wall) -> EndedByHash {
+    pub fn end_by_hash(&self, prefix: &HashPrefix, at: Now) -> EndedByHash {
         let ended = self.sessions.end_by_hash(prefix);
         if let EndedByHash::Ended { hash, .. } = ended {
             self.journal.append(&Record::End { at, hash });
@@ -114,14 +114,14 @@ impl Tables {
     }
 
     /// Ends the sessions of one consumer.
-    pub fn end_consumer(&self, consumer: &str, at: Wall) -> usize {
+    pub fn end_consumer(&self, consumer: &str, at: Now) -> usize {
         let ended = self.sessions.end_consumer(consumer);
         self.journal.append(&Record::RevokeConsumer { at, consumer: consumer.into() });
         ended
     }
 
     /// Ends every session.
-    pub fn clear(&self, at: Wall) -> usize {
+    pub fn clear(&self, at: Now) -> usize {
         let ended = self.sessions.clear();
         self.journal.append(&Record::Clear { at });
         ended

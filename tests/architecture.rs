@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 
 /// Modules that decide on plain data: no I/O, no clock, no framework, no configuration file.
 const CORE: [&str; 16] = [
+    "api_key",
     "chunked",
     "client_ip",
     "consumer",
     "denial",
     "exchange",
     "head",
+    "limit",
     "path",
     "policy",
     "request",

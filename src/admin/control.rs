@@ -129,7 +129,7 @@ fn shown(session: &ListedSession) -> Session {
 
 async fn end(State(shared): State<Arc<Shared>>, Path(digits): Path<String>) -> Response {
     let Some(prefix) = HashPrefix::parse(&digits) else { return StatusCode::BAD_REQUEST.into_response() };
-    let ended = shared.tables.end_by_hash(&prefix, clock::now().wall);
+    let ended = shared.tables.end_by_hash(&prefix, clock::now());
     match ended {
         EndedByHash::Ended { owners, .. } => Json(Ended { ended: owners }).into_response(),
         EndedByHash::Ambiguous => StatusCode::CONFLICT.into_response(),
@@ -142,11 +142,11 @@ async fn end_consumer(State(shared): State<Arc<Shared>>, Path(name): Path<String
     if !known {
         return StatusCode::NOT_FOUND.into_response();
     }
-    Json(Ended { ended: shared.tables.end_consumer(&name, clock::now().wall) }).into_response()
+    Json(Ended { ended: shared.tables.end_consumer(&name, clock::now()) }).into_response()
 }
 
 async fn clear(State(shared): State<Arc<Shared>>) -> Json<Ended> {
-    Json(Ended { ended: shared.tables.clear(clock::now().wall) })
+    Json(Ended { ended: shared.tables.clear(clock::now()) })
 }
 
 async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {

@@ -48,8 +48,15 @@ mod tests {
             route_limits: vec![],
             enforce: crate::snapshot::Enforce::On,
         };
-        let session =
-            SessionRules { token_from: vec![], login_routes: rules(&["POST /v1/login/user"]), pass_cookies: false };
+        let session = SessionRules {
+            token_from: vec![],
+            login_routes: rules(&["POST /v1/login/user"]),
+            public: vec![],
+            mode: crate::snapshot::SessionMode::Guard,
+            limits: crate::session::SessionLimits::default(),
+            expired_when: crate::session::ExpiredWhen::default(),
+            pass_cookies: false,
+        };
         let view = RequestView::new(
             method.as_bytes(),
             target.as_bytes(),

@@ -21,7 +21,7 @@ impl SessionTable {
     pub fn sweep(&self, now: Mono, budget: usize, limits: &SessionLimits) -> usize {
         let swept = self.sweep_idle(now, budget, limits.live().saturating_add(limits.linger));
         // Memory goes back after a flood, and only then.
-        if self.map.capacity() > 4 * self.map.len() + 65_536 {
+        if self.map.capacity() > 4 * self.map.len() + 16_384 {
             self.map.shrink_to_fit();
         }
         swept

@@ -105,9 +105,8 @@ impl Alarm {
 pub struct ExpiryGuard {
     /// The latest login that was refused, unless one was accepted since.
     login_refused: Option<Mono>,
-    /// The last expiries of different sessions, in a ring.
+    /// The last expiries of different sessions, in no order.
     recent: [Option<Expiry>; Self::MANY],
-    next: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -153,16 +152,15 @@ impl ExpiryGuard {
         }
     }
 
-    /// A session that meets the answer again counts once, with its last time.
+    /// A session that meets the answer again counts once, with its last time. What makes room is the oldest: were it still young enough
+    /// to count, so would all the others.
     fn remember(&mut self, expiry: Expiry) {
-        let same =
-            |known: &&mut Option<Expiry>| known.is_some_and(|k| k.hash == expiry.hash && k.consumer == expiry.consumer);
-        if let Some(known) = self.recent.iter_mut().find(same) {
-            *known = Some(expiry);
-            return;
+        let is_same = |known: &Expiry| known.hash == expiry.hash && known.consumer == expiry.consumer;
+        let same = self.recent.iter().position(|known| known.as_ref().is_some_and(is_same));
+        let oldest = || (0..Self::MANY).min_by_key(|n| self.recent[*n].map(|known| known.at));
+        if let Some(n) = same.or_else(oldest) {
+            self.recent[n] = Some(expiry);
         }
-        self.recent[self.next] = Some(expiry);
-        self.next = (self.next + 1) % Self::MANY;
     }
 }
 

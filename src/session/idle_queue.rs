@@ -46,6 +46,11 @@ impl IdleQueue {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// Places that ended early leave their items behind. True when these outnumber the living: then [`IdleQueue::retain`] is due.
     pub(super) fn is_littered(&self, places: usize) -> bool {
         self.heap.len() > 2 * places + SLACK

@@ -96,7 +96,7 @@ impl SessionTable {
             for owner in entry.value().iter() {
                 if let Some(listed) = self.listed(owner, now.mono, limits) {
                     each(Record::Learn {
-                        at: now.wall,
+                        at: now,
                         idle: owner.last_use.elapsed(now.mono),
                         hash: *entry.key(),
                         consumer: listed.consumer,
@@ -112,5 +112,82 @@ impl SessionTable {
         let idle_left = limits.live().checked_sub(owner.last_use.elapsed(now)).filter(|left| !left.is_zero())?;
         let (consumer, credential) = self.callers.describe(owner.caller)?;
         Some(ListedOwner { consumer, credential, idle_left })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zeroize::Zeroizing;
+
+    const LIMITS: SessionLimits = SessionLimits {
+        idle_timeout: Duration::from_secs(900),
+        margin: Duration::from_secs(30),
+        linger: Duration::ZERO,
+        per_consumer: 5_000,
+        total: 5_000,
+    };
+
+    fn table(tokens: u32) -> SessionTable {
+        let table = SessionTable::new(&Zeroizing::new([7; 32]));
+        table.set_consumers(["a", "b"].map(|name| (name, ["k"])));
+        let caller = table.caller("a", "k").unwrap();
+        for token in 0..tokens {
+            let _ = table.learn(table.hash(&token.to_le_bytes()), caller, Mono(0), &LIMITS);
+        }
+        table
+    }
+
+    #[test]
+    fn pages_hold_every_session_once_and_in_order() {
+        let table = table(2_500);
+        let mut seen = Vec::new();
+        loop {
+            let after = seen.last().copied();
+            let page = table.list(after, usize::MAX, Mono(0), &LIMITS);
+            assert!(page.len() <= SessionTable::MAX_PAGE);
+            if page.is_empty() {
+                break;
+            }
+            seen.extend(page.into_iter().map(|session| session.hash));
+        }
+        assert_eq!(seen.len(), 2_500);
+        assert!(seen.is_sorted());
+        assert!(table.list(None, 0, Mono(0), &LIMITS).is_empty());
+    }
+
+    #[test]
+    fn a_session_is_listed_with_its_live_owners() {
+        let table = table(1);
+        let second = |second: u64| Mono(second * 1_000_000_000);
+        let hash = table.hash(&0_u32.to_le_bytes());
+        let _ = table.learn(hash, table.caller("b", "k").unwrap(), second(500), &LIMITS);
+        let owners = |now| -> Vec<(String, u64)> {
+            let sessions = table.list(None, 10, second(now), &LIMITS);
+            let owners = sessions.into_iter().flat_map(|session| session.owners);
+            owners.map(|owner| (owner.consumer.to_string(), owner.idle_left.as_secs())).collect()
+        };
+        assert_eq!(owners(600), [("a".into(), 270), ("b".into(), 770)]);
+        assert_eq!(owners(870), [("b".into(), 500)]);
+        assert_eq!(owners(1_370), []);
+    }
+
+    #[test]
+    fn a_prefix_ends_one_session_or_none() {
+        let table = table(3);
+        let hash = table.hash(&1_u32.to_le_bytes());
+        let prefix = |text: &str| HashPrefix::parse(text).unwrap();
+        assert_eq!(table.end_by_hash(&prefix(&hash.short())), EndedByHash::Ended { hash, owners: 1 });
+        assert_eq!(table.end_by_hash(&prefix(&hash.short())), EndedByHash::NotFound);
+        assert_eq!(table.len(), 2);
+        let caller = table.caller("a", "k").unwrap();
+        for last in [1, 2] {
+            let mut bytes = [0xab; 16];
+            bytes[15] = last;
+            let _ = table.learn(SessionHash::from_bytes(bytes), caller, Mono(0), &LIMITS);
+        }
+        assert_eq!(table.end_by_hash(&prefix("ababab")), EndedByHash::Ambiguous);
+        assert_eq!(table.len(), 4);
+        assert!(matches!(table.end_by_hash(&prefix(&format!("{}01", "ab".repeat(15)))), EndedByHash::Ended { .. }));
     }
 }

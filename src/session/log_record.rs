@@ -9,11 +9,12 @@
 //!
 //! # Times
 //!
-//! `at` is the wall clock when the record was written, so it never falls from one record to the next unless the clock was set back. How
-//! long before that the token was last used is told beside it by the monotonic clock.
+//! Every record carries both clocks as they were when it was made. While the process runs, the monotonic one says how much time passed,
+//! whatever is done to the wall clock; only from the last record to the next start the wall clock has to be believed. So a file holds
+//! the records of one process: the next one begins with a file of its own. Records may stand a little out of order, as threads do.
 
 use super::hash::SessionHash;
-use crate::types::Wall;
+use crate::types::{Mono, Now, Wall};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,25 +39,26 @@ pub struct Header {
 /// Something that happened to sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// A caller became an owner by its login, or was one when the file was compacted. `idle` has milliseconds, rounded up.
-    Learn { at: Wall, idle: Duration, hash: SessionHash, consumer: Arc<str>, credential: Arc<str> },
+    /// A caller became an owner by its login, or was one when the file was begun. Its last use was `idle` before `at`, which is kept in
+    /// milliseconds, rounded up.
+    Learn { at: Now, idle: Duration, hash: SessionHash, consumer: Arc<str>, credential: Arc<str> },
     /// An owner's last use, `idle` before `at`.
-    Touch { at: Wall, idle: Duration, hash: SessionHash, consumer: Arc<str> },
+    Touch { at: Now, idle: Duration, hash: SessionHash, consumer: Arc<str> },
     /// The session ended for all its owners.
-    End { at: Wall, hash: SessionHash },
+    End { at: Now, hash: SessionHash },
     /// One owner lost its place.
-    EndOwner { at: Wall, hash: SessionHash, consumer: Arc<str> },
+    EndOwner { at: Now, hash: SessionHash, consumer: Arc<str> },
     /// All places of a consumer ended, or it left.
-    RevokeConsumer { at: Wall, consumer: Arc<str> },
+    RevokeConsumer { at: Now, consumer: Arc<str> },
     /// All places that were learned under a credential ended, because it left.
-    RevokeCredential { at: Wall, consumer: Arc<str>, credential: Arc<str> },
+    RevokeCredential { at: Now, consumer: Arc<str>, credential: Arc<str> },
     /// All sessions ended.
-    Clear { at: Wall },
+    Clear { at: Now },
 }
 
 impl Record {
     #[must_use]
-    pub const fn at(&self) -> Wall {
+    pub const fn at(&self) -> Now {
         match self {
             Self::Learn { at, .. }
             | Self::Touch { at, .. }
@@ -111,7 +113,8 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), NameTooLong> {
 fn put(record: &Record, out: &mut Vec<u8>) {
     let head = |out: &mut Vec<u8>, kind: u8| {
         out.push(kind);
-        out.extend_from_slice(&record.at().0.to_le_bytes());
+        out.extend_from_slice(&record.at().mono.0.to_le_bytes());
+        out.extend_from_slice(&record.at().wall.0.to_le_bytes());
     };
     match record {
         Record::Learn { idle, hash, consumer, credential, .. } => {
@@ -154,7 +157,7 @@ fn frame(out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(&[0; FRAME]);
     payload(out);
     let payload = &out[start + FRAME..];
-    // Two names of at most MAX_NAME and 43 bytes beside them stay below MAX_PAYLOAD.
+    // Two names of at most MAX_NAME and 41 bytes beside them stay below MAX_PAYLOAD.
     let length = u16::try_from(payload.len()).unwrap_or(u16::MAX);
     let check = crc32fast::hash(payload);
     out[start..start + 2].copy_from_slice(&length.to_le_bytes());
@@ -302,7 +305,8 @@ fn next_frame(bytes: &[u8]) -> Frame<'_> {
 fn read(payload: &[u8]) -> Option<Record> {
     let mut fields = Fields(payload);
     let [kind] = fields.take()?;
-    let at = Wall(i64::from_le_bytes(fields.take()?));
+    let mono = Mono(u64::from_le_bytes(fields.take()?));
+    let at = Now { mono, wall: Wall(i64::from_le_bytes(fields.take()?)) };
     let record = match kind {
         1 => Record::Learn {
             at,
@@ -366,7 +370,7 @@ mod tests {
     }
 
     fn record() -> impl Strategy<Value = Record> {
-        let at = || any::<i64>().prop_map(Wall);
+        let at = || any::<(u64, i64)>().prop_map(|(mono, wall)| Now { mono: Mono(mono), wall: Wall(wall) });
         prop_oneof![
             (at(), idle(), hash(), name(), name()).prop_map(|(at, idle, hash, consumer, credential)| Record::Learn {
                 at,
@@ -416,15 +420,17 @@ mod tests {
     fn a_known_file_stays_the_same() {
         let hash = SessionHash::from_bytes([0xab; 16]);
         let idle = Duration::from_nanos(1_000_001);
-        let learn = Record::Learn { at: Wall(1_000), idle, hash, consumer: "shop".into(), credential: "k1".into() };
-        let (bytes, _) = file("u", &[learn, Record::Clear { at: Wall(-1) }]);
-        // Worked out apart from this code; the file has to be read by later versions.
+        let at = |mono, wall| Now { mono: Mono(mono), wall: Wall(wall) };
+        let learn = Record::Learn { at: at(5, 1_000), idle, hash, consumer: "shop".into(), credential: "k1".into() };
+        let (bytes, _) = file("u", &[learn, Record::Clear { at: at(6, -1) }]);
+        // Worked out apart from this code; later versions have to read it or to refuse it by its version.
         let known: Vec<u8> = [
-            &b"sensgate\x05\x00\xfa\xff\x29\x31\xef\xda\x01\x00\x01\x00u"[..],
-            b"\x27\x00\xd8\xff\x07\xe8\xd1\xca\x01\xe8\x03\0\0\0\0\0\0\x02\0\0\0",
+            &b"sensgate\x05\x00\xfa\xff\x29\x31\xef\xda\x01\0\x01\0u"[..],
+            b"\x2f\x00\xd0\xff\x00\x44\x94\xd3\x01\x05\0\0\0\0\0\0\0",
+            b"\xe8\x03\0\0\0\0\0\0\x02\0\0\0",
             &[0xab; 16],
             b"\x04\0shop\x02\0k1",
-            b"\x09\x00\xf6\xff\x12\x79\x0e\xc6\x07\xff\xff\xff\xff\xff\xff\xff\xff",
+            b"\x11\x00\xee\xff\x67\xe4\x8a\xfe\x07\x06\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff",
         ]
         .concat();
         assert_eq!(bytes, known);
@@ -433,7 +439,7 @@ mod tests {
     #[test]
     fn names_are_bounded() {
         let mut bytes = Vec::new();
-        let at = Wall(0);
+        let at = Now { mono: Mono(0), wall: Wall(0) };
         let long: Arc<str> = "n".repeat(MAX_NAME + 1).into();
         assert_eq!(encode(&Record::RevokeConsumer { at, consumer: long }, &mut bytes), Err(NameTooLong));
         assert!(bytes.is_empty());
@@ -457,7 +463,7 @@ mod tests {
     #[test]
     fn a_kind_that_is_not_known_is_damage() {
         let (mut bytes, ends) = file("", &[]);
-        frame(&mut bytes, |payload| payload.extend_from_slice(&[99; 9]));
+        frame(&mut bytes, |payload| payload.extend_from_slice(&[99; 17]));
         assert_eq!(decode(&bytes).unwrap().1, [Err(Damage { offset: ends[0] })]);
     }
 

@@ -350,3 +350,228 @@ enum Room {
     /// Also from the consumer's own longest idle place.
     FreeOrOwn,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const LIMITS: SessionLimits = SessionLimits {
+        idle_timeout: Duration::from_secs(900),
+        margin: Duration::from_secs(30),
+        linger: Duration::from_secs(900),
+        per_consumer: 3,
+        total: 5,
+    };
+
+    fn table() -> SessionTable {
+        let table = SessionTable::new(&Zeroizing::new([7; 32]));
+        table.set_consumers(["a", "b", "c", "d", "e"].map(|name| (name, ["k1", "k2"])));
+        table
+    }
+
+    fn second(second: u64) -> Mono {
+        Mono(second * 1_000_000_000)
+    }
+
+    impl SessionTable {
+        fn id(&self, consumer: &str) -> CallerId {
+            self.caller(consumer, "k1").unwrap()
+        }
+
+        fn learn_at(&self, token: &str, consumer: &str, at: u64) -> Learned {
+            self.learn(self.hash(token.as_bytes()), self.id(consumer), second(at), &LIMITS)
+        }
+
+        fn check_at(&self, token: &str, consumer: &str, at: u64) -> Standing {
+            self.check(&self.hash(token.as_bytes()), self.id(consumer), second(at), &LIMITS)
+        }
+
+        fn touch_at(&self, token: &str, consumer: &str, at: u64) -> bool {
+            self.touch(&self.hash(token.as_bytes()), self.id(consumer), second(at), &LIMITS)
+        }
+    }
+
+    fn new() -> Learned {
+        Learned::New { evicted: Evicted::default() }
+    }
+
+    #[test]
+    fn a_token_is_its_owners_until_its_idle_time_is_over() {
+        let table = table();
+        assert_eq!(table.check_at("t", "a", 0), Standing::Unknown);
+        assert_eq!(table.learn_at("t", "a", 0), new());
+        assert_eq!(table.check_at("t", "a", 869), Standing::Live);
+        assert_eq!(table.check_at("t", "a", 870), Standing::Expired);
+        assert_eq!(table.check_at("t", "b", 0), Standing::NotYours);
+        assert!(table.touch_at("t", "a", 800));
+        assert_eq!(table.check_at("t", "a", 1_669), Standing::Live);
+        assert_eq!(table.check_at("t", "a", 1_670), Standing::Expired);
+        assert_eq!(table.learn_at("t", "a", 2_000), Learned::Renewed);
+        assert_eq!(table.check_at("t", "a", 2_000), Standing::Live);
+    }
+
+    #[test]
+    fn uses_slide_forwards_only_and_not_from_beyond_the_idle_time() {
+        let table = table();
+        let _ = table.learn_at("t", "a", 100);
+        assert!(table.touch_at("t", "a", 500));
+        assert!(!table.touch_at("t", "a", 300), "an answer that came late");
+        assert!(!table.touch_at("t", "a", 500));
+        assert!(!table.touch_at("t", "b", 600), "not an owner");
+        assert!(!table.touch_at("u", "a", 600));
+        assert_eq!(table.check_at("t", "a", 1_369), Standing::Live);
+        assert!(!table.touch_at("t", "a", 1_400), "8sens may have forgotten it by then");
+        assert_eq!(table.check_at("t", "a", 1_400), Standing::Expired);
+        assert!(table.touch_at("t", "a", 1_399), "sent before 8sens could forget it");
+        assert_eq!(table.check_at("t", "a", 1_400), Standing::Live);
+    }
+
+    #[test]
+    fn a_shared_token_has_owners_with_deadlines_of_their_own() {
+        let table = table();
+        let _ = table.learn_at("t", "a", 0);
+        assert_eq!(table.learn_at("t", "b", 500), Learned::Shared { owners: 2, evicted: Evicted::default() });
+        assert!(table.touch_at("t", "b", 800));
+        assert_eq!(table.check_at("t", "a", 870), Standing::Expired);
+        assert_eq!(table.check_at("t", "b", 870), Standing::Live);
+        assert_eq!(table.end_consumer("b"), 1);
+        assert_eq!(table.check_at("t", "b", 0), Standing::NotYours);
+        assert_eq!(table.check_at("t", "a", 0), Standing::Live);
+        assert_eq!((table.len(), table.consumer_len("a"), table.consumer_len("b")), (1, 1, 0));
+    }
+
+    #[test]
+    fn the_fifth_owner_displaces_the_longest_idle() {
+        let table = table();
+        for (consumer, at) in [("a", 0), ("b", 1), ("c", 2), ("d", 3)] {
+            let _ = table.learn_at("t", consumer, at);
+        }
+        assert!(table.touch_at("t", "a", 10));
+        let evicted = Evicted { displaced: Some("b".into()), ..Evicted::default() };
+        assert_eq!(table.learn_at("t", "e", 11), Learned::Shared { owners: 4, evicted });
+        assert_eq!(table.check_at("t", "b", 11), Standing::NotYours);
+        assert_eq!((table.len(), table.consumer_len("b")), (4, 0));
+        assert_eq!(table.end(&table.hash(b"t")), 4);
+        assert_eq!((table.len(), table.map.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_consumer_at_its_cap_gives_up_its_longest_idle_though_it_was_learned_last() {
+        let table = table();
+        for (token, at) in [("t1", 0), ("t2", 1), ("t3", 2)] {
+            let _ = table.learn_at(token, "a", at);
+        }
+        assert!(table.touch_at("t1", "a", 5));
+        assert!(table.touch_at("t2", "a", 4));
+        let given_up = |token: &[u8]| Learned::New {
+            evicted: Evicted { longest_idle: vec![table.hash(token)], ..Evicted::default() },
+        };
+        assert_eq!(table.learn_at("t4", "a", 6), given_up(b"t3"));
+        assert_eq!(table.learn_at("t5", "a", 7), given_up(b"t2"));
+        assert_eq!(table.learn_at("t6", "a", 1_000), new(), "t1 had expired");
+        assert_eq!((table.len(), table.consumer_len("a")), (3, 3));
+    }
+
+    #[test]
+    fn a_full_table_takes_nothing_from_others() {
+        let table = table();
+        for (token, consumer, at) in [("a1", "a", 0), ("a2", "a", 1), ("a3", "a", 2), ("b1", "b", 3), ("b2", "b", 4)] {
+            assert_eq!(table.learn_at(token, consumer, at), new());
+        }
+        assert_eq!(table.learn_at("c1", "c", 5), Learned::Full);
+        let evicted = Evicted { longest_idle: vec![table.hash(b"b1")], ..Evicted::default() };
+        assert_eq!(table.learn_at("b3", "b", 6), Learned::New { evicted });
+        assert_eq!(table.check_at("a1", "a", 6), Standing::Live);
+        assert_eq!(table.len(), 5);
+        assert_eq!(table.learn_at("c1", "c", 871), new(), "a1 and a2 had expired");
+        assert_eq!((table.len(), table.consumer_len("a")), (4, 1));
+        let none = SessionLimits { per_consumer: 0, ..LIMITS };
+        assert_eq!(table.learn(table.hash(b"x"), table.id("a"), second(871), &none), Learned::Full);
+    }
+
+    #[test]
+    fn a_lowered_cap_is_reached_in_steps() {
+        let table = table();
+        let wide = SessionLimits { per_consumer: 100, total: 100, ..LIMITS };
+        for n in 0..40_u64 {
+            let _ = table.learn(table.hash(&[b'0' + n as u8]), table.id("a"), second(n), &wide);
+        }
+        let lengths: Vec<_> = ["x", "y", "z", "w"].map(|token| (table.learn_at(token, "a", 50), table.len()).1).into();
+        assert_eq!(lengths, [25, 10, 3, 3]);
+    }
+
+    #[test]
+    fn who_leaves_the_configuration_leaves_nothing_to_who_comes_back() {
+        let table = table();
+        let before = table.id("a");
+        let _ = table.learn_at("t1", "a", 0);
+        let under_k2 = table.caller("a", "k2").unwrap();
+        let _ = table.learn(table.hash(b"t2"), under_k2, second(0), &LIMITS);
+        let _ = table.learn_at("t3", "b", 0);
+        let departed = table.set_consumers([("a", vec!["k1"]), ("b", vec!["k1"])]);
+        assert!(departed.contains(&Departed { consumer: "a".into(), credential: Some("k2".into()), sessions: 1 }));
+        assert_eq!(table.check_at("t1", "a", 1), Standing::Live);
+        assert_eq!(table.check_at("t2", "a", 1), Standing::Unknown);
+        assert_eq!(table.learn(table.hash(b"t2"), under_k2, second(1), &LIMITS), Learned::Gone);
+        assert_eq!(table.forget_consumer("a"), 1);
+        assert_eq!(table.caller("a", "k1"), None);
+        table.set_consumers([("a", vec!["k1", "k2"]), ("b", vec!["k1"])]);
+        assert_eq!(table.check_at("t1", "a", 1), Standing::Unknown);
+        assert_eq!(table.learn(table.hash(b"t1"), before, second(1), &LIMITS), Learned::Gone);
+        assert_eq!((table.len(), table.consumer_len("a"), table.consumer_len("b")), (1, 0, 1));
+        assert_eq!(table.clear(), 1);
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn a_login_under_another_credential_keeps_the_session_past_the_first() {
+        let table = table();
+        let _ = table.learn_at("t", "a", 0);
+        assert_eq!(
+            table.learn(table.hash(b"t"), table.caller("a", "k2").unwrap(), second(1), &LIMITS),
+            Learned::Renewed
+        );
+        table.set_consumers([("a", ["k2"])]);
+        let caller = table.caller("a", "k2").unwrap();
+        assert_eq!(table.check(&table.hash(b"t"), caller, second(1), &LIMITS), Standing::Live);
+    }
+
+    #[test]
+    fn a_sweep_takes_what_expired_and_no_more_than_its_budget() {
+        let table = table();
+        for (token, consumer, at) in [("a1", "a", 0), ("a2", "a", 1), ("b1", "b", 0), ("b2", "b", 700)] {
+            let _ = table.learn_at(token, consumer, at);
+        }
+        assert!(table.touch_at("a1", "a", 600));
+        assert_eq!(table.sweep(second(870), 100, &LIMITS), 0, "expired, and remembered");
+        assert_eq!(table.check_at("a2", "a", 1_700), Standing::Expired);
+        let at_once = SessionLimits { linger: Duration::ZERO, ..LIMITS };
+        let swept: Vec<_> = (0..5).map(|_| table.sweep(second(871), 1, &at_once)).collect();
+        assert_eq!(swept.iter().sum::<usize>(), 2, "{swept:?}");
+        assert!(swept.iter().all(|n| *n <= 1));
+        assert_eq!(table.check_at("a1", "a", 871), Standing::Live);
+        assert_eq!(table.check_at("a2", "a", 871), Standing::Unknown);
+        assert_eq!(table.check_at("b2", "b", 871), Standing::Live);
+        assert_eq!(table.sweep(second(10_000), 100, &LIMITS), 2);
+        assert_eq!((table.len(), table.map.len()), (0, 0));
+    }
+
+    #[test]
+    fn logins_and_ends_without_end_leave_no_litter() {
+        let table = table();
+        for n in 0..10_000 {
+            let _ = table.learn_at("t", "a", n / 100);
+            assert_eq!(table.end(&table.hash(b"t")), 1);
+        }
+        assert!(table.callers.named("a").unwrap().queue.lock().len() < 200);
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        let table = table();
+        let _ = table.learn_at("a-token", "a", 0);
+        let shown = format!("{table:?} {:?}", table.list(None, 10, second(0), &LIMITS));
+        assert!(!shown.contains("a-token") && !shown.contains("7, 7"), "{shown}");
+    }
+}
