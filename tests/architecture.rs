@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that decide on plain data: no I/O, no clock, no framework, no configuration file.
-const CORE: [&str; 12] = [
+const CORE: [&str; 13] = [
     "chunked",
     "client_ip",
     "consumer",
@@ -17,6 +17,7 @@ const CORE: [&str; 12] = [
     "policy",
     "request",
     "route",
+    "session",
     "snapshot",
     "types",
 ];
