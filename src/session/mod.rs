@@ -1,5 +1,29 @@
 //! Sessions: which token belongs to whom, and for how long.
 //!
+//! A token is known by a keyed hash ([`SessionHash`]) and never kept. The [`SessionTable`] holds who owns it, an owner only by its own
+//! login answer ([`login_answer`]). [`log_record`], [`log_decoder`] and [`restore`] carry the table across a restart without ever giving a session more time than it had left.
+//!
 //! Nothing here reads a clock, does I/O or waits.
 
+mod admission;
+mod callers;
+mod eviction;
+mod hash;
+mod idle_queue;
+pub mod limits;
+mod listing;
+pub mod log_decoder;
+pub mod log_record;
 pub mod login_answer;
+mod owners;
+pub mod restore;
+mod table;
+mod tick;
+
+pub use admission::{Evicted, Learned};
+pub use callers::{CallerId, ConsumerId, Departed};
+pub use hash::{HashPrefix, SessionHash};
+pub use limits::SessionLimits;
+pub use listing::{EndedByHash, ListedOwner, ListedSession};
+pub use owners::MAX_OWNERS;
+pub use table::{SessionTable, Standing};
