@@ -1,11 +1,12 @@
 //! Sessions: which token belongs to whom, and for how long.
 //!
 //! A token is known by a keyed hash ([`SessionHash`]) and never kept. The [`SessionTable`] holds who owns it, an owner only by its own
-//! login answer ([`login_answer`]). [`expiry`] says which answers of 8sens end a session, and when not to believe them. [`log_record`]
-//! and [`restore`] carry the table across a restart without ever giving a session more time than it had left.
+//! login answer ([`login_answer`]). [`expiry`] says which answers of 8sens end a session, and when not to believe them. [`log_record`],
+//! [`log_decoder`] and [`restore`] carry the table across a restart without ever giving a session more time than it had left.
 //!
 //! Nothing here reads a clock, does I/O or waits.
 
+mod admission;
 mod callers;
 mod eviction;
 pub mod expiry;
@@ -13,6 +14,7 @@ mod hash;
 mod idle_queue;
 pub mod limits;
 mod listing;
+pub mod log_decoder;
 pub mod log_record;
 pub mod login_answer;
 mod owners;
@@ -21,10 +23,11 @@ mod table;
 mod tick;
 pub mod unfamiliar;
 
+pub use admission::{Evicted, Learned};
 pub use callers::{CallerId, ConsumerId, Departed};
 pub use expiry::{ExpiredPattern, ExpiredWhen};
 pub use hash::{HashPrefix, SessionHash};
 pub use limits::SessionLimits;
 pub use listing::{EndedByHash, ListedOwner, ListedSession};
 pub use owners::MAX_OWNERS;
-pub use table::{Evicted, Learned, SessionTable, Standing};
+pub use table::{SessionTable, Standing};

@@ -6,7 +6,8 @@
 
 use super::hash::SessionHash;
 use super::limits::SessionLimits;
-use super::log_record::{Damage, Decoder, Header, HeaderError, Record};
+use super::log_decoder::{Damage, Decoder, HeaderError};
+use super::log_record::{Header, Record};
 use super::owners::MAX_OWNERS;
 use super::tick::{LONGEST_AGE, Tick};
 use crate::types::{Mono, Now};
