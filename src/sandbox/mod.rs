@@ -16,7 +16,7 @@ mod sessions;
 mod settings;
 
 pub use record::Seen;
-pub use settings::{SandboxSettings, SettingsError, User};
+pub use settings::{Base, ExpiredAnswer, SandboxSettings, SettingsError, User, WrongKeyAnswer};
 
 use crate::text;
 use crate::text::Text;
@@ -58,7 +58,7 @@ impl Sandbox {
         clock: impl Fn() -> Mono + Send + Sync + 'static,
     ) -> Result<Self, SettingsError> {
         settings.check()?;
-        let sessions = Mutex::new(Sessions::new(settings.idle_timeout));
+        let sessions = Mutex::new(Sessions::new(&settings));
         let shared = Shared { settings, clock: Box::new(clock), sessions, record: Mutex::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -67,6 +67,11 @@ impl Sandbox {
     #[must_use]
     pub fn record(&self) -> Vec<Seen> {
         self.shared.record.lock().to_vec()
+    }
+
+    /// Drops every token, as a restart of the ERP does.
+    pub fn forget_sessions(&self) {
+        self.shared.sessions.lock().clear();
     }
 }
 

@@ -26,3 +26,8 @@ pub(super) fn router(sandbox: Sandbox) -> Router {
 pub(super) fn error(status: StatusCode, error: &str) -> Response {
     (status, Json(json!({ "error": error }))).into_response()
 }
+
+/// A refusal with a sentence for people, in French as 8sens is: `{"error": "…", "message": "…"}`.
+fn refusal(status: StatusCode, error: &str, message: &str) -> Response {
+    (status, Json(json!({ "error": error, "message": message }))).into_response()
+}
