@@ -1,4 +1,4 @@
-//! The sandbox over TCP: the vendor's own request, the refusals, the idle time, the faults.
+//! The sandbox over TCP: the vendor's own request, the refusals, the idle time, the faults, the way from a quote to an order.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -6,6 +6,8 @@ mod support;
 
 #[path = "sandbox/access.rs"]
 mod access;
+#[path = "sandbox/sales.rs"]
+mod sales;
 
 use sensgate::sandbox::{Sandbox, SandboxSettings};
 use sensgate::types::Mono;
