@@ -1,8 +1,15 @@
-//! The sandbox over TCP: the vendor's own request, the refusals, the idle time, the faults.
+//! The sandbox over TCP: the vendor's own request, the refusals, the idle time, the faults, the way from a quote to an order.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
+
+#[path = "sandbox/access.rs"]
+mod access;
+#[path = "sandbox/sales.rs"]
+mod sales;
 
 use sensgate::sandbox::{Sandbox, SandboxSettings};
 use sensgate::types::Mono;
@@ -55,7 +62,11 @@ impl Running {
     }
 
     async fn token(&self) -> String {
-        let response = self.ask(login(KEY, BODY)).await;
+        self.token_of(BODY).await
+    }
+
+    async fn token_of(&self, body: &str) -> String {
+        let response = self.ask(login(KEY, body)).await;
         response.json()["access_token"].as_str().unwrap().to_owned()
     }
 

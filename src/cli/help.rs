@@ -2,6 +2,7 @@
 
 use crate::text;
 use crate::text::{Lang, Text};
+use clap::builder::Resettable;
 use clap::{Arg, ArgAction, Command};
 
 /// Gives a command tree its texts in one language.
@@ -35,8 +36,13 @@ fn translate(command: Command, path: &str, lang: Lang) -> Command {
                 None => arg,
             }
         });
-    if let Some(text) = about(own) {
-        command = command.about(text.in_lang(lang).to_owned());
+    if let Some(about) = about(own) {
+        let about = about.in_lang(lang);
+        // Without details nothing: clap would show the doc comment of the arguments, in English only.
+        let explained = details(own).map_or(Resettable::Reset, |details| {
+            Resettable::Value(format!("{about}.\n\n{}", details.in_lang(lang)).into())
+        });
+        command = command.about(about.to_owned()).long_about(explained);
     }
     let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for name in names {
@@ -86,6 +92,43 @@ fn about(command: &str) -> Option<Text> {
             text! { en: "Show what a running gate says of itself", fr: "Montrer ce qu'une porte en marche dit d'elle-même" }
         }
         "version" => text! { en: "Print the version", fr: "Afficher la version" },
+        _ => return None,
+    })
+}
+
+/// What `--help` says beyond that.
+fn details(command: &str) -> Option<Text> {
+    Some(match command {
+        "keys new" => text! {
+            en: "The key is shown once. The configuration holds only its SHA-256 digest.",
+            fr: "La clé n'est montrée qu'une fois. La configuration ne contient que son empreinte SHA-256.",
+        },
+        "sandbox" => text! {
+            en: "POST /v1/login/user answers as the vendor documents it. Every other route, every field of its answers and the \
+                 shape of every refusal are OUR ASSUMPTION: the real server may differ.\n\n\
+                 Assumed routes, in JSON, with amounts in integer cents:\n  \
+                 GET /v1/articles, /v1/articles/CODE\n  \
+                 GET, POST /v1/clients and /v1/prospects; GET /v1/clients/ID, /v1/prospects/ID\n  \
+                 GET, POST /v1/devis; GET, PUT /v1/devis/NUMBER\n  \
+                 POST /v1/devis/NUMBER/transformation: the order, once; 409 after that\n  \
+                 GET /v1/commandes, /v1/commandes/NUMBER\n\n\
+                 The settings seats, token_shared, expired_answer and wrong_key_answer settle what nobody knows of the real server.\n\n\
+                 With faults = true a request may carry the header x-sandbox-fault, with one or several of these, separated by \
+                 semicolons: delay=250ms, status=500, hang, close, close-after-head, slow-body=10ms, big-body=5MiB.",
+            fr: "POST /v1/login/user répond comme l'éditeur le documente. Toute autre route, chaque champ de ses réponses et la \
+                 forme de chaque refus sont UNE SUPPOSITION DE NOTRE PART : le vrai serveur peut différer.\n\n\
+                 Routes supposées, en JSON, montants en centimes entiers :\n  \
+                 GET /v1/articles, /v1/articles/CODE\n  \
+                 GET, POST /v1/clients et /v1/prospects ; GET /v1/clients/ID, /v1/prospects/ID\n  \
+                 GET, POST /v1/devis ; GET, PUT /v1/devis/NUMÉRO\n  \
+                 POST /v1/devis/NUMÉRO/transformation : la commande, une seule fois ; 409 ensuite\n  \
+                 GET /v1/commandes, /v1/commandes/NUMÉRO\n\n\
+                 Les réglages seats, token_shared, expired_answer et wrong_key_answer fixent ce que l'on ignore du \
+                 vrai serveur.\n\n\
+                 Avec faults = true, une requête peut porter l'en-tête x-sandbox-fault, avec une ou plusieurs de ces pannes, \
+                 séparées par des points-virgules : delay=250ms, status=500, hang, close, close-after-head, slow-body=10ms, \
+                 big-body=5MiB.",
+        },
         _ => return None,
     })
 }
@@ -170,6 +213,43 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         localised(super::super::Cli::command(), Lang::En).debug_assert();
+    }
+
+    /// What `--help` of one command shows.
+    fn long_help(words: &[&str], lang: Lang) -> String {
+        let words = ["sensgate"].iter().chain(words).chain(&["--help"]);
+        let shown = localised(super::super::Cli::command(), lang).try_get_matches_from(words);
+        shown.unwrap_err().to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_sandbox_says_that_every_route_but_the_login_is_assumed() {
+        let english = long_help(&["sandbox"], Lang::En);
+        assert!(
+            english.contains("POST /v1/login/user answers as the vendor documents it. Every other route"),
+            "{english}"
+        );
+        assert!(english.contains("are OUR ASSUMPTION"), "{english}");
+        let french = long_help(&["sandbox"], Lang::Fr);
+        assert!(
+            french.contains("POST /v1/login/user répond comme l'éditeur le documente. Toute autre route"),
+            "{french}"
+        );
+        assert!(french.contains("sont UNE SUPPOSITION DE NOTRE PART"), "{french}");
+        for help in [english, french] {
+            for route in ["articles", "clients", "prospects", "devis", "commandes"] {
+                assert!(help.contains(&format!("/v1/{route}")), "{route}: {help}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_help_falls_back_to_english() {
+        for words in [&["run"][..], &["check"], &["demo"], &["keys"], &["keys", "new"], &["sandbox"], &["version"]] {
+            let (french, english) = (long_help(words, Lang::Fr), long_help(words, Lang::En));
+            let start = |help: &str| help.split(['.', ':']).next().unwrap_or_default().to_owned();
+            assert_ne!(start(&french), start(&english), "{words:?}");
+        }
     }
 
     #[test]

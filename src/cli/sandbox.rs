@@ -9,12 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::net::TcpListener;
 
-/// Run a stand-in for the 8sens REST server, for trials and tests.
-///
-/// POST /v1/login/user answers as the vendor documents it. Every other route, and the shape of every refusal, is our assumption.
-///
-/// With `faults = true` in the file a request may carry the header x-sandbox-fault, with one or several of these, separated by `;`:
-/// delay=250ms, status=500, hang, close, close-after-head, slow-body=10ms, big-body=5MiB.
+/// The arguments of `sandbox`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct SandboxArgs {
     /// The settings of the 8sens REST screen, as TOML; see config/sandbox.example.toml

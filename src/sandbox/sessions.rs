@@ -1,51 +1,93 @@
 //! The tokens that the sandbox handed out, each with a sliding idle time.
 
+use super::settings::SandboxSettings;
 use crate::types::Mono;
 use std::collections::HashMap;
 use std::time::Duration;
 
 /// Most tokens kept. Past that, dead ones go first, then the one unused for longest.
-const MAX_TOKENS: usize = 10_000;
+pub(super) const MAX_TOKENS: usize = 10_000;
 
 /// Tokens by their text.
 pub(super) struct Sessions {
     idle_timeout: Duration,
-    last_use: HashMap<String, Mono>,
+    /// Most live tokens; 0 is no limit of its own.
+    seats: usize,
+    shared: bool,
+    tokens: HashMap<String, Session>,
+}
+
+struct Session {
+    /// Id of the user that logged in.
+    user: u32,
+    last_use: Mono,
 }
 
 impl Sessions {
-    pub(super) fn new(idle_timeout: Duration) -> Self {
-        Self { idle_timeout, last_use: HashMap::new() }
+    pub(super) fn new(settings: &SandboxSettings) -> Self {
+        Self {
+            idle_timeout: settings.idle_timeout,
+            seats: settings.seats,
+            shared: settings.token_shared,
+            tokens: HashMap::new(),
+        }
     }
 
-    /// Makes a token from 16 random bytes: 32 hexadecimal digits.
-    pub(super) fn open(&mut self, random: [u8; 16], now: Mono) -> String {
-        if self.last_use.len() >= MAX_TOKENS {
-            self.make_room(now);
+    /// Gives a user a token: the live one it has, where tokens are shared, or one made from 16 random bytes, 32 hexadecimal digits.
+    /// `None` when every seat is taken.
+    pub(super) fn open(&mut self, user: u32, random: [u8; 16], now: Mono) -> Option<String> {
+        if self.shared
+            && let Some(token) = self.renew(user, now)
+        {
+            return Some(token);
+        }
+        if self.tokens.len() >= MAX_TOKENS || (self.seats > 0 && self.tokens.len() >= self.seats) {
+            self.drop_dead(now);
+        }
+        if self.seats > 0 && self.tokens.len() >= self.seats {
+            return None;
+        }
+        if self.tokens.len() >= MAX_TOKENS {
+            self.drop_longest_idle();
         }
         let token = format!("{:032x}", u128::from_be_bytes(random));
-        self.last_use.insert(token.clone(), now);
-        token
+        self.tokens.insert(token.clone(), Session { user, last_use: now });
+        Some(token)
     }
 
     /// True when the token is live; its idle time then starts anew.
     pub(super) fn touch(&mut self, token: &str, now: Mono) -> bool {
-        let Some(last_use) = self.last_use.get_mut(token) else { return false };
-        if now.since(*last_use) >= self.idle_timeout {
-            self.last_use.remove(token);
+        let Some(session) = self.tokens.get_mut(token) else { return false };
+        if now.since(session.last_use) >= self.idle_timeout {
+            self.tokens.remove(token);
             return false;
         }
-        *last_use = now;
+        session.last_use = now;
         true
     }
 
-    fn make_room(&mut self, now: Mono) {
+    /// Drops every token.
+    pub(super) fn clear(&mut self) {
+        self.tokens.clear();
+    }
+
+    /// The live token of a user, whose idle time starts anew.
+    fn renew(&mut self, user: u32, now: Mono) -> Option<String> {
         let idle_timeout = self.idle_timeout;
-        self.last_use.retain(|_, last_use| now.since(*last_use) < idle_timeout);
-        if self.last_use.len() >= MAX_TOKENS {
-            let oldest = self.last_use.iter().min_by_key(|(_, last_use)| **last_use).map(|(token, _)| token.clone());
-            oldest.map(|token| self.last_use.remove(&token));
-        }
+        let live = |session: &Session| session.user == user && now.since(session.last_use) < idle_timeout;
+        let (token, session) = self.tokens.iter_mut().find(|(_, session)| live(session))?;
+        session.last_use = now;
+        Some(token.clone())
+    }
+
+    fn drop_dead(&mut self, now: Mono) {
+        let idle_timeout = self.idle_timeout;
+        self.tokens.retain(|_, session| now.since(session.last_use) < idle_timeout);
+    }
+
+    fn drop_longest_idle(&mut self) {
+        let oldest = self.tokens.iter().min_by_key(|(_, session)| session.last_use).map(|(token, _)| token.clone());
+        oldest.map(|token| self.tokens.remove(&token));
     }
 }
 
@@ -57,10 +99,18 @@ mod tests {
         Mono(seconds * 1_000_000_000)
     }
 
+    fn random(n: u64) -> [u8; 16] {
+        u128::from(n).to_be_bytes()
+    }
+
+    fn sessions(seats: usize, token_shared: bool) -> Sessions {
+        Sessions::new(&SandboxSettings { seats, token_shared, ..SandboxSettings::example() })
+    }
+
     #[test]
     fn idle_time_slides_with_each_use() {
-        let mut sessions = Sessions::new(Duration::from_secs(900));
-        let token = sessions.open([7; 16], at(0));
+        let mut sessions = sessions(0, false);
+        let token = sessions.open(7, random(7), at(0)).unwrap();
         assert!(sessions.touch(&token, at(899)));
         assert!(sessions.touch(&token, at(1_798)));
         assert!(!sessions.touch(&token, at(2_698)));
@@ -70,20 +120,46 @@ mod tests {
 
     #[test]
     fn tokens_are_bounded_and_the_longest_idle_goes_first() {
-        let mut sessions = Sessions::new(Duration::from_secs(900));
-        let token = |n: u64| u128::from(n).to_be_bytes();
-        let first = sessions.open(token(0), at(0));
-        let second = sessions.open(token(1), at(1));
+        let mut sessions = sessions(0, false);
+        let first = sessions.open(7, random(0), at(0)).unwrap();
+        let second = sessions.open(7, random(1), at(1)).unwrap();
         for n in 2..MAX_TOKENS as u64 {
-            sessions.open(token(n), at(2));
+            sessions.open(7, random(n), at(2)).unwrap();
         }
         assert!(sessions.touch(&first, at(3)));
-        sessions.open(token(MAX_TOKENS as u64), at(3));
-        assert_eq!(sessions.last_use.len(), MAX_TOKENS);
+        sessions.open(7, random(MAX_TOKENS as u64), at(3)).unwrap();
+        assert_eq!(sessions.tokens.len(), MAX_TOKENS);
         assert!(sessions.touch(&first, at(4)));
         assert!(!sessions.touch(&second, at(4)));
 
-        sessions.open(token(MAX_TOKENS as u64 + 1), at(902));
-        assert!(sessions.last_use.len() < 5, "the dead ones went: {}", sessions.last_use.len());
+        sessions.open(7, random(MAX_TOKENS as u64 + 1), at(902)).unwrap();
+        assert!(sessions.tokens.len() < 5, "the dead ones went: {}", sessions.tokens.len());
+    }
+
+    #[test]
+    fn a_seat_is_free_again_once_its_token_is_dead() {
+        let mut sessions = sessions(2, false);
+        let first = sessions.open(7, random(1), at(0)).unwrap();
+        sessions.open(7, random(2), at(10)).unwrap();
+        assert_eq!(sessions.open(7, random(3), at(899)), None);
+        assert!(sessions.touch(&first, at(899)));
+        assert!(sessions.open(7, random(4), at(910)).is_some(), "the second one is dead");
+        assert_eq!(sessions.open(7, random(5), at(910)), None);
+        sessions.clear();
+        assert!(sessions.open(7, random(6), at(910)).is_some());
+        assert!(!sessions.touch(&first, at(910)));
+    }
+
+    #[test]
+    fn a_shared_token_is_one_per_user_and_takes_one_seat() {
+        let mut sessions = sessions(2, true);
+        let token = sessions.open(7, random(1), at(0)).unwrap();
+        assert_eq!(sessions.open(7, random(2), at(800)).as_ref(), Some(&token));
+        assert!(sessions.touch(&token, at(1_600)), "the login put the idle time off");
+        let other = sessions.open(6, random(3), at(1_600)).unwrap();
+        assert_ne!(other, token);
+        assert_eq!(sessions.open(6, random(4), at(1_600)).as_ref(), Some(&other));
+        assert_eq!(sessions.open(8, random(5), at(1_600)), None);
+        assert_ne!(sessions.open(7, random(6), at(2_500)).as_ref(), Some(&token), "dead tokens are not given again");
     }
 }

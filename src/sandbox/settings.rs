@@ -1,11 +1,12 @@
 //! The settings of the 8sens REST screen, read from a TOML file.
 
+use super::sessions::MAX_TOKENS;
 use crate::text;
 use crate::text::Text;
 use jiff::SignedDuration;
 use secrecy::SecretString;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -41,11 +42,56 @@ pub struct SandboxSettings {
     pub numero_licence: Option<String>,
     #[serde(default, deserialize_with = "optional_secret")]
     pub code_acces: Option<SecretString>,
+    /// Most live sessions at a time, at most 10,000; 0 is no limit.
+    #[serde(default)]
+    pub seats: usize,
+    /// True: a user that logs in again is given its live token once more. False: each login gives a new token.
+    #[serde(default)]
+    pub token_shared: bool,
+    #[serde(default)]
+    pub expired_answer: ExpiredAnswer,
+    #[serde(default)]
+    pub wrong_key_answer: WrongKeyAnswer,
     /// Whether a request may ask for a [fault](super::fault).
     #[serde(default)]
     pub faults: bool,
     #[serde(rename = "user")]
     pub users: Vec<User>,
+}
+
+/// The answer to an expired, unknown or missing token. The body is `{"error": "invalid_token"}` in each case.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+pub enum ExpiredAnswer {
+    #[default]
+    #[serde(rename = "401")]
+    Unauthorized,
+    #[serde(rename = "403")]
+    Forbidden,
+    /// Status 200, with the error in the body only.
+    #[serde(rename = "200-error")]
+    OkWithError,
+    /// Microsoft's "Login Time-out".
+    #[serde(rename = "440")]
+    LoginTimeout,
+}
+
+/// The answer to a wrong, missing or repeated API key. The body is `{"error": "invalid_api_key"}` in each case.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+pub enum WrongKeyAnswer {
+    #[default]
+    #[serde(rename = "401")]
+    Unauthorized,
+    /// Status 200, with the error in the body only.
+    #[serde(rename = "200-error")]
+    OkWithError,
+}
+
+/// What the licence opens.
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Base {
+    Test,
+    Production,
 }
 
 /// One user of the base.
@@ -102,6 +148,13 @@ impl SandboxSettings {
         Self::from_toml(include_str!("../../config/sandbox.example.toml")).expect("the example file is valid")
     }
 
+    /// Production with both a licence number and an access code, a test base otherwise.
+    #[must_use]
+    pub fn base(&self) -> Base {
+        let licence = self.numero_licence.as_ref().is_some_and(|number| !number.is_empty());
+        if licence && self.code_acces.is_some() { Base::Production } else { Base::Test }
+    }
+
     /// Checks what one value alone does not show.
     ///
     /// # Errors
@@ -121,6 +174,13 @@ impl SandboxSettings {
                 fr: "idle_timeout doit être supérieur à zéro et d'au plus 31 jours",
             };
             return Some(Problem { key: "idle_timeout", nth: 0, message });
+        }
+        if self.seats > MAX_TOKENS {
+            let message = text! {
+                en: "seats must be at most {MAX_TOKENS}; 0 is no limit",
+                fr: "seats doit être d'au plus {MAX_TOKENS} ; 0 pour aucune limite",
+            };
+            return Some(Problem { key: "seats", nth: 0, message });
         }
         let (mut ids, mut names) = (HashSet::new(), HashSet::new());
         if let Some(nth) = self.users.iter().position(|user| !ids.insert(user.id) || !names.insert(&user.name)) {
@@ -206,7 +266,10 @@ mod tests {
         assert_eq!(settings.api_key.expose_secret(), "ZghY887665YhGH");
         assert_eq!(settings.idle_timeout, Duration::from_secs(900));
         assert_eq!((settings.racine_client, settings.racine_prospect), (129, 127));
-        assert!(!settings.faults);
+        assert!(!settings.faults && !settings.token_shared);
+        assert_eq!((settings.seats, settings.base()), (0, Base::Test));
+        assert_eq!(settings.expired_answer, ExpiredAnswer::Unauthorized);
+        assert_eq!(settings.wrong_key_answer, WrongKeyAnswer::Unauthorized);
         assert!(settings.users.iter().all(|user| user.rest_right));
     }
 
@@ -231,10 +294,54 @@ mod tests {
             ("\"900s\"", "\"0s\"", "more than zero"),
             ("user_id = 6", "user_id = 9", "no user has the id 9"),
             ("\"ZghY887665YhGH\"", "887665", "expected a string"),
+            ("# seats = 0 ", "seats = 10001 #", "at most 10000"),
+            ("# seats = 0 ", "seats = -1 #", "invalid value"),
+            (
+                "# expired_answer = \"401\"",
+                "expired_answer = \"402\"",
+                "expected one of `401`, `403`, `200-error`, `440`",
+            ),
+            ("# wrong_key_answer = \"401\"", "wrong_key_answer = \"403\"", "expected `401` or `200-error`"),
             ("port = 8082", "port = ", ""),
         ] {
             let message = refused(from, to);
             assert!(message.contains(expected), "{to}: {message}");
+        }
+    }
+
+    #[test]
+    fn every_setting_with_a_default_stands_in_the_example() {
+        let mut text = EXAMPLE.to_owned();
+        for (shown, set) in [
+            ("# numero_licence = \"…\"", "numero_licence = \"L-1\""),
+            ("# code_acces = \"…\"", "code_acces = \"A-1\""),
+            ("# bind = \"127.0.0.1\"", "bind = \"::1\""),
+            ("# faults = false", "faults = true"),
+            ("# seats = 0", "seats = 2"),
+            ("# token_shared = false", "token_shared = true"),
+            ("# expired_answer = \"401\"", "expired_answer = \"440\""),
+            ("# wrong_key_answer = \"401\"", "wrong_key_answer = \"200-error\""),
+        ] {
+            assert!(text.contains(shown), "{shown}");
+            text = text.replacen(shown, set, 1);
+        }
+        let settings = SandboxSettings::from_toml(&text).unwrap();
+        assert!(settings.faults && settings.token_shared && settings.bind.is_ipv6());
+        assert_eq!((settings.seats, settings.base()), (2, Base::Production));
+        assert_eq!(settings.expired_answer, ExpiredAnswer::LoginTimeout);
+        assert_eq!(settings.wrong_key_answer, WrongKeyAnswer::OkWithError);
+    }
+
+    #[test]
+    fn a_production_base_takes_both_licence_and_code() {
+        let base = |licence: Option<&str>, code: Option<&str>| {
+            let mut settings = SandboxSettings::example();
+            (settings.numero_licence, settings.code_acces) = (licence.map(str::to_owned), code.map(SecretString::from));
+            settings.base()
+        };
+        assert_eq!(base(Some("L-1"), Some("A-1")), Base::Production);
+        for (licence, code) in [(None, None), (Some("L-1"), None), (None, Some("A-1")), (Some(""), Some("A-1"))] {
+            assert_eq!(base(licence, code), Base::Test, "{licence:?} {code:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a request must carry: the key, and on every route but login a live token.
 
-use super::super::Sandbox;
+use super::super::settings::{ExpiredAnswer, WrongKeyAnswer};
+use super::super::{Sandbox, SandboxSettings};
 use super::error;
 use axum::extract::{FromRequestParts, Query};
 use axum::response::Response;
@@ -20,7 +21,7 @@ impl FromRequestParts<Sandbox> for Keyed {
         let expected = sandbox.shared.settings.api_key.expose_secret();
         match (keys.next(), keys.next()) {
             (Some(key), None) if key.as_bytes() == expected.as_bytes() => Ok(Self),
-            _ => Err(error(StatusCode::UNAUTHORIZED, "invalid_api_key")),
+            _ => Err(wrong_key(&sandbox.shared.settings)),
         }
     }
 }
@@ -39,8 +40,27 @@ impl FromRequestParts<Sandbox> for Live {
         let now = (sandbox.shared.clock)();
         let live =
             token(&parts.headers, &parts.uri).is_some_and(|token| sandbox.shared.sessions.lock().touch(&token, now));
-        if live { Ok(Self) } else { Err(error(StatusCode::UNAUTHORIZED, "invalid_token")) }
+        if live { Ok(Self) } else { Err(dead_token(&sandbox.shared.settings)) }
     }
+}
+
+fn wrong_key(settings: &SandboxSettings) -> Response {
+    let status = match settings.wrong_key_answer {
+        WrongKeyAnswer::Unauthorized => StatusCode::UNAUTHORIZED,
+        WrongKeyAnswer::OkWithError => StatusCode::OK,
+    };
+    error(status, "invalid_api_key")
+}
+
+#[expect(clippy::expect_used, reason = "any number from 100 to 999 is a status")]
+fn dead_token(settings: &SandboxSettings) -> Response {
+    let status = match settings.expired_answer {
+        ExpiredAnswer::Unauthorized => StatusCode::UNAUTHORIZED,
+        ExpiredAnswer::Forbidden => StatusCode::FORBIDDEN,
+        ExpiredAnswer::OkWithError => StatusCode::OK,
+        ExpiredAnswer::LoginTimeout => StatusCode::from_u16(440).expect("440 is a status"),
+    };
+    error(status, "invalid_token")
 }
 
 fn token(headers: &HeaderMap, uri: &Uri) -> Option<String> {

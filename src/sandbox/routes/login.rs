@@ -1,11 +1,12 @@
 //! `POST /v1/login/user`: the one route the vendor documents.
 //!
 //! Our assumptions: a refused login is 401 with a JSON error; a user without the right is refused like a wrong password; the two roots
-//! are integers; each login gives a new token; `g8CliCode` is the licence number of the settings, `SANDBOX` without one.
+//! are integers; each login gives a new token unless `token_shared` is set; a login past the `seats` is 403; `g8CliCode` is the licence
+//! number of the settings, `SANDBOX` without one.
 
 use super::super::Sandbox;
 use super::access::Keyed;
-use super::error;
+use super::{error, refusal};
 use axum::Json;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
@@ -42,19 +43,19 @@ pub(super) async fn login(
         Err(rejection) => return error(rejection.status(), "invalid_form"),
     };
     let settings = &sandbox.shared.settings;
-    let may_log_in = settings
+    let user = settings
         .users
         .iter()
-        .any(|user| user.rest_right && user.name == form.login && user.password.expose_secret() == form.password);
-    if !may_log_in {
-        return error(StatusCode::UNAUTHORIZED, "invalid_login");
-    }
+        .find(|user| user.rest_right && user.name == form.login && user.password.expose_secret() == form.password);
+    let Some(user) = user else { return error(StatusCode::UNAUTHORIZED, "invalid_login") };
     let mut random = [0; 16];
     if getrandom::fill(&mut random).is_err() {
         return error(StatusCode::INTERNAL_SERVER_ERROR, "no_random_bytes");
     }
     let now = (sandbox.shared.clock)();
-    let access_token = sandbox.shared.sessions.lock().open(random, now);
+    let Some(access_token) = sandbox.shared.sessions.lock().open(user.id, random, now) else {
+        return refusal(StatusCode::FORBIDDEN, "no_seat", "plus de siège");
+    };
     let answer = LoggedIn {
         access_token,
         racine_client: settings.racine_client,
