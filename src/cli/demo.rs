@@ -8,7 +8,7 @@ use crate::platform;
 use crate::policy::PolicySet;
 use crate::text;
 use crate::text::Lang;
-use world::World;
+use world::{Staging, World};
 
 #[derive(clap::Args, Debug)]
 pub struct DemoArgs {
@@ -26,18 +26,19 @@ pub fn run(args: &DemoArgs, lang: Lang) -> Exit {
 /// for all of them.
 #[must_use]
 pub fn once(policies: PolicySet, lang: Lang) -> Exit {
-    let world = match World::start(policies) {
+    let world = match World::start(policies, Staging::VISIT) {
         Ok(world) => world,
         Err(error) => return no_world(&error, lang),
     };
-    let failures = visit::play(&world, lang);
-    let exit = if failures == 0 { Exit::Ok } else { Exit::Failure };
-    world.stop();
-    exit
+    match visit::play(world, lang) {
+        Ok(0) => Exit::Ok,
+        Ok(_) => Exit::Failure,
+        Err(error) => no_world(&error, lang),
+    }
 }
 
 fn serve(lang: Lang) -> Exit {
-    let world = match World::start(PolicySet::ALL) {
+    let world = match World::start(PolicySet::ALL, Staging::LIVE) {
         Ok(world) => world,
         Err(error) => return no_world(&error, lang),
     };

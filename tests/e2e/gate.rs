@@ -137,6 +137,15 @@ impl Gate {
         gate
     }
 
+    /// Starts again in the same folder, after the process has ended.
+    pub fn restart(self, config: &Config) -> Self {
+        // The folder has to outlive the drop of the old gate.
+        let mut old = self;
+        let folder = std::mem::replace(&mut old.folder, tempfile::tempdir().unwrap());
+        drop(old);
+        Self::start_in(folder, config, |command| command)
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.addresses[0]
     }

@@ -11,3 +11,4 @@ mod gate;
 mod lifecycle;
 mod refusals;
 mod secrets;
+mod sessions;

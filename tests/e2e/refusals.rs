@@ -59,6 +59,7 @@ async fn each_code_is_produced_by_a_real_request() {
         .and("[[listener]]\naddress = \"127.0.0.1:0\"\nplaintext = \"behind_proxy\"\n");
     let gate = Gate::start(&config);
     let mut seen = BTreeMap::new();
+    let begun = std::time::Instant::now();
     for (code, request) in provocations() {
         seen.insert(code.as_str(), gate.exchange(request).await);
     }
@@ -66,6 +67,31 @@ async fn each_code_is_produced_by_a_real_request() {
     seen.insert(DenyCode::InsecureTransport.as_str(), insecure);
     let lonely = Gate::start(&Config::new(closed_port()));
     seen.insert(DenyCode::UpstreamUnreachable.as_str(), lonely.exchange(get("/v1/articles")).await);
+    let other = "sgk_guarded_Hy6Tg5Rf4Ed3Ws2Qa1";
+    let rules = crate::gate::consumer("limite", other, "rate_limit = \"1/h\"\n");
+    let login = Action::AnswerWith { status: 200, headers: vec![], body: b"{\"access_token\":\"t-1\"}".to_vec() };
+    let strict = Witness::start(Behaviour::always(login)).await;
+    let guarded = Config::new(strict.addr())
+        .with("session", "mode = \"guard\"")
+        .with("upstream", "idle_timeout = \"1s\"")
+        .and(&rules);
+    let guarded = Gate::start(&guarded);
+    let with_token = |key: &str, token: &str| with_key(key, &format!("access_token: {token}\r\n"));
+    assert_eq!(guarded.exchange("POST /v1/login/user HTTP/1.1\r\nHost: a\r\napi_key: KEY\r\n\r\n".replace("KEY", KEY)).await.status, 200);
+    seen.insert(DenyCode::SessionMissing.as_str(), guarded.exchange(with_key(KEY, "")).await);
+    seen.insert(DenyCode::SessionUnknown.as_str(), guarded.exchange(with_token(KEY, "nobody-s")).await);
+    seen.insert(DenyCode::SessionNotYours.as_str(), guarded.exchange(with_token(other, "t-1")).await);
+    assert_eq!(guarded.exchange("POST /v1/login/user HTTP/1.1\r\nHost: a\r\napi_key: KEY\r\n\r\n".replace("KEY", other)).await.status, 200);
+    seen.insert(DenyCode::RateLimited.as_str(), guarded.exchange(with_token(other, "t-1")).await);
+    let expired = crate::gate::wait_until(|| {
+        let answer = tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(guarded.exchange(format!("GET /v1/a?{} HTTP/1.1\r\nHost: a\r\n\r\n", "x")))
+        });
+        assert_eq!(answer.status, 401);
+        (begun.elapsed() > std::time::Duration::from_secs(2)).then_some(())
+    });
+    assert!(expired.is_some());
+    seen.insert(DenyCode::SessionExpired.as_str(), guarded.exchange(with_token(KEY, "t-1")).await);
     let narrow = Gate::start(&Config::new(witness.addr()).with("limits", "connections = 1"));
     let mut first = narrow.connect().await;
     assert_eq!(first.exchange(get("/v1/articles")).await.unwrap().status, 200);
@@ -80,7 +106,7 @@ async fn each_code_is_produced_by_a_real_request() {
         assert_eq!(response.json()["code"], code.as_str());
         insta::assert_snapshot!(code.as_str(), stable(response));
     }
-    let codes: Vec<String> = [&gate, &lonely, &narrow]
+    let codes: Vec<String> = [&gate, &lonely, &narrow, &guarded]
         .iter()
         .flat_map(|gate| {
             gate.wait_for_record(|record| record["code"] != "ok");

@@ -16,11 +16,31 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// Ports that are tried first, so that the commands to paste stay the same; any free one otherwise.
-const GATE_PORT: u16 = 8080;
-const ADMIN_PORT: u16 = 9180;
+/// What a demonstration is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Staging {
+    /// Ports that are tried first, so that the commands to paste stay the same; any free one otherwise.
+    pub(super) gate_port: u16,
+    pub(super) admin_port: u16,
+    /// After how long without use the sandbox, and so the gate, forgets a token.
+    pub(super) idle_timeout: Duration,
+}
+
+impl Staging {
+    /// For a person who pastes commands.
+    pub(super) const LIVE: Self = Self { gate_port: 8080, admin_port: 9180, idle_timeout: Duration::from_secs(900) };
+    /// For the visit that plays by itself, several at once if need be.
+    pub(super) const VISIT: Self = Self { gate_port: 0, admin_port: 0, idle_timeout: Duration::from_secs(5) };
+}
+
+/// Requests that `comparateur` may send at once.
+pub(super) const BURST: usize = 5;
+
+/// Wrong keys that one address may show before it is asked to wait.
+pub(super) const FAILED_KEYS: usize = 3;
 
 /// A running demonstration.
 pub(super) struct World {
@@ -29,54 +49,53 @@ pub(super) struct World {
     pub(super) behind_proxy: SocketAddr,
     pub(super) admin: SocketAddr,
     pub(super) sandbox: Sandbox,
-    keys: [SecretString; 3],
-    commands: mpsc::Sender<Command>,
+    keys: [SecretString; 4],
+    policies: PolicySet,
+    running: RunningGate,
     sandbox_stop: oneshot::Sender<()>,
-    threads: Vec<JoinHandle<()>>,
-    _folder: tempfile::TempDir,
+    sandbox_thread: JoinHandle<()>,
+    folder: tempfile::TempDir,
+}
+
+/// The gate on its thread.
+struct RunningGate {
+    commands: mpsc::Sender<Command>,
+    thread: JoinHandle<()>,
+}
+
+impl RunningGate {
+    /// Drains the gate and waits for its end.
+    fn stop(self) {
+        // A gate that has ended already needs no telling.
+        let _ = self.commands.blocking_send(Command::Drain);
+        let _ = self.thread.join();
+    }
 }
 
 impl World {
     /// Starts everything on loopback. The error is for people.
-    pub(super) fn start(policies: PolicySet) -> Result<Self, String> {
+    pub(super) fn start(policies: PolicySet, staging: Staging) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let settings = SandboxSettings::example();
+        let settings = SandboxSettings { idle_timeout: staging.idle_timeout, ..SandboxSettings::example() };
         let upstream_key = settings.api_key.clone();
         let sandbox = Sandbox::new(settings).map_err(|error| error.message.in_lang(Lang::En).to_owned())?;
         let (upstream, sandbox_stop, sandbox_thread) = serve_sandbox(&sandbox).map_err(|error| error.to_string())?;
-        let keys = [fresh_key("k1")?, fresh_key("k1")?, fresh_key("k1")?];
-        let path = folder.path().join("sensgate.toml");
-        let text = configuration(upstream, &keys);
-        write_private(&folder.path().join("8sens-api-key"), upstream_key.expose_secret())
-            .map_err(|error| error.to_string())?;
-        write_private(&path, &text).map_err(|error| error.to_string())?;
-        let loaded = config::load(&path).map_err(|report| report.render(Lang::En, false))?;
-        let mut settings = loaded.settings;
-        settings.snapshot = Arc::new(Snapshot { policies, ..Snapshot::clone(&settings.snapshot) });
-        let gate = BoundGate::bind(settings, Some(path)).map_err(|error| format!("{error:?}"))?;
-        let (addresses, admin) = (gate.addresses(), gate.admin_address());
-        let (&[gate_address, behind_proxy], Some(admin)) = (&addresses[..], admin) else {
-            return Err("a listener is missing".to_owned());
+        let keys = [fresh_key("k1")?, fresh_key("k1")?, fresh_key("k1")?, fresh_key("k1")?];
+        let write = |name: &str, text: &str| {
+            write_private(&folder.path().join(name), text).map_err(|error| error.to_string())
         };
-        let (commands, receiver) = mpsc::channel(1);
-        let gate_thread = std::thread::spawn(move || {
-            if let Err(error) = gate.run(receiver) {
-                tracing::error!(?error, "the gate of the demo ended");
-            }
-        });
-        let threads = vec![gate_thread, sandbox_thread];
-        let world = Self {
-            gate: gate_address,
-            behind_proxy,
-            admin,
-            sandbox,
-            keys,
-            commands,
-            sandbox_stop,
-            threads,
-            _folder: folder,
-        };
-        Ok(world)
+        write("8sens-api-key", upstream_key.expose_secret())?;
+        write(CONFIG, &configuration(upstream, &keys, staging))?;
+        let (running, [gate, behind_proxy, admin]) = start_gate(folder.path(), policies)?;
+        Ok(Self { gate, behind_proxy, admin, sandbox, keys, policies, running, sandbox_stop, sandbox_thread, folder })
+    }
+
+    /// Ends the gate and starts it again on the same state; its addresses may change.
+    pub(super) fn restart_gate(self) -> Result<Self, String> {
+        let Self { running, policies, folder, .. } = self;
+        running.stop();
+        let (running, [gate, behind_proxy, admin]) = start_gate(folder.path(), policies)?;
+        Ok(Self { gate, behind_proxy, admin, running, folder, ..self })
     }
 
     /// `boutique-paris`: may do everything.
@@ -94,17 +113,41 @@ impl World {
         self.keys[2].expose_secret()
     }
 
+    /// `comparateur`: may send [`BURST`] requests and then one an hour.
+    pub(super) fn comparer_key(&self) -> &str {
+        self.keys[3].expose_secret()
+    }
+
     /// Drains the gate, then ends the sandbox.
     pub(super) fn stop(self) {
-        let Self { commands, sandbox_stop, threads, .. } = self;
-        // A gate or sandbox that has ended already needs no telling.
-        let _ = commands.blocking_send(Command::Drain);
-        drop(commands);
-        let mut threads = threads.into_iter();
-        threads.next().map(JoinHandle::join);
-        let _ = sandbox_stop.send(());
-        threads.next().map(JoinHandle::join);
+        self.running.stop();
+        // A sandbox that has ended already needs no telling.
+        let _ = self.sandbox_stop.send(());
+        let _ = self.sandbox_thread.join();
     }
+}
+
+/// The name of the configuration file in the folder of the demonstration.
+const CONFIG: &str = "sensgate.toml";
+
+/// Starts the gate of a folder. Returns its two traffic addresses and the admin one.
+fn start_gate(folder: &Path, policies: PolicySet) -> Result<(RunningGate, [SocketAddr; 3]), String> {
+    let path = folder.join(CONFIG);
+    let loaded = config::load(&path).map_err(|report| report.render(Lang::En, false))?;
+    let mut settings = loaded.settings;
+    settings.snapshot = Arc::new(Snapshot { policies, ..Snapshot::clone(&settings.snapshot) });
+    let gate = BoundGate::bind(settings, Some(path)).map_err(|error| format!("{error:?}"))?;
+    let (addresses, admin) = (gate.addresses(), gate.admin_address());
+    let (&[address, behind_proxy], Some(admin)) = (&addresses[..], admin) else {
+        return Err("a listener is missing".to_owned());
+    };
+    let (commands, receiver) = mpsc::channel(1);
+    let thread = std::thread::spawn(move || {
+        if let Err(error) = gate.run(receiver) {
+            tracing::error!(?error, "the gate of the demo ended");
+        }
+    });
+    Ok((RunningGate { commands, thread }, [address, behind_proxy, admin]))
 }
 
 fn serve_sandbox(sandbox: &Sandbox) -> io::Result<(SocketAddr, oneshot::Sender<()>, JoinHandle<()>)> {
@@ -138,17 +181,19 @@ fn fresh_key(id: &str) -> Result<SecretString, String> {
 }
 
 /// The configuration of the demonstration, as an admin would write it.
-fn configuration(upstream: SocketAddr, keys: &[SecretString; 3]) -> String {
+fn configuration(upstream: SocketAddr, keys: &[SecretString; 4], staging: Staging) -> String {
     let sha256 = |key: &SecretString| {
         digest(key.expose_secret().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     };
-    let (shop, partner, depot) = (sha256(&keys[0]), sha256(&keys[1]), sha256(&keys[2]));
-    let (gate, admin) = (free_port(GATE_PORT), free_port(ADMIN_PORT));
+    let [shop, partner, depot, comparer] = keys.each_ref().map(sha256);
+    let (burst, failed_keys, idle) = (BURST, FAILED_KEYS, staging.idle_timeout.as_secs());
+    let (gate, admin) = (free_port(staging.gate_port), free_port(staging.admin_port));
     format!(
         r#"
 [upstream]
 address = "{upstream}"
 api_key = {{ file = "8sens-api-key" }}
+idle_timeout = "{idle}s"
 
 [[listener]]
 address = "127.0.0.1:{gate}"
@@ -159,6 +204,9 @@ plaintext = "behind_proxy"
 
 [client_ip]
 trusted_proxies = ["127.0.0.1/32"]
+
+[limits]
+failed_credentials = "{failed_keys}/h"
 
 [log]
 access = "access.log"
@@ -183,6 +231,11 @@ allow = ["POST /v1/login/user"]
 name = "depot-lille"
 keys = [ {{ id = "k1", sha256 = "{depot}", expires = 2099-12-31 }} ]
 allow_from = ["203.0.113.0/24"]
+
+[[consumer]]
+name = "comparateur"
+keys = [ {{ id = "k1", sha256 = "{comparer}", expires = 2099-12-31 }} ]
+rate_limit = "1/h, burst {burst}"
 "#
     )
 }
