@@ -9,7 +9,7 @@
 //! # Layout
 //!
 //! The core decides on plain data and does no I/O: [`types`], [`denial`], [`path`], [`route`], [`request`], [`head`], [`client_ip`],
-//! [`consumer`], [`api_key`], [`snapshot`], [`policy`], [`exchange`]. The edges are thin: [`clock`], [`proxy`], [`telemetry`], [`admin`],
+//! [`consumer`], [`api_key`], [`limit`], [`snapshot`], [`policy`], [`exchange`]. The edges are thin: [`clock`], [`proxy`], [`telemetry`], [`admin`],
 //! [`sandbox`], [`platform`]. [`config`] turns the TOML file into a snapshot, [`server`] puts everything together, [`cli`] is what an
 //! admin types, [`text`] is what an admin reads. `tests/architecture.rs` holds who may name whom.
 
@@ -25,6 +25,7 @@ pub mod control;
 pub mod denial;
 pub mod exchange;
 pub mod head;
+pub mod limit;
 pub mod path;
 pub mod platform;
 pub mod policy;

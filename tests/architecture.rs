@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that decide on plain data: no I/O, no clock, no framework, no configuration file.
-const CORE: [&str; 12] = [
+const CORE: [&str; 13] = [
     "chunked",
     "client_ip",
     "consumer",
     "denial",
     "exchange",
     "head",
+    "limit",
     "path",
     "policy",
     "request",
