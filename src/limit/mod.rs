@@ -4,11 +4,17 @@
 //!
 //! - [`quota`]: how much, as written in the configuration;
 //! - [`gcra`]: the algorithm, one pure step on one number;
+//! - [`bucket`]: one bucket of a configured name, and what is reserved in it;
+//! - [`reservation`]: quota taken from several buckets at once, kept or given back exactly once;
 
+pub mod bucket;
 pub mod gcra;
 pub mod quota;
+pub mod reservation;
 #[cfg(test)]
 mod window;
 
+pub use bucket::Bucket;
 pub use gcra::{Remaining, Wait};
 pub use quota::{Quota, QuotaError};
+pub use reservation::{Claim, Reservation, Shortfall};
