@@ -8,11 +8,17 @@
 //! - [`reservation`]: quota taken from several buckets at once, kept or given back exactly once;
 //! - [`keyed`]: buckets of callers that no configuration names, in memory that never grows;
 //! - [`address`]: a budget per client address;
+//! - [`named`]: buckets and budgets by consumer name;
+//! - [`limiter`]: all of it, as it outlives a configuration;
+//! - [`headers`]: what a caller is told.
 
 pub mod address;
 pub mod bucket;
 pub mod gcra;
+pub mod headers;
 pub mod keyed;
+pub mod limiter;
+pub mod named;
 pub mod quota;
 pub mod reservation;
 #[cfg(test)]
@@ -21,5 +27,6 @@ mod window;
 pub use address::AddressBudget;
 pub use bucket::Bucket;
 pub use gcra::{Remaining, Wait};
+pub use limiter::{Budgets, Limiter};
 pub use quota::{Quota, QuotaError};
 pub use reservation::{Claim, Reservation, Shortfall};
