@@ -351,7 +351,8 @@ mod tests {
         });
         let kept = kept.into_inner().unwrap();
         assert!(kept.len() > 500 && given_back.load(Ordering::Relaxed) > 500);
-        assert_eq!((bucket.0.lock().open, bucket.0.lock().held), (0, 0));
+        let ledger = *bucket.0.lock();
+        assert_eq!((ledger.open, ledger.held), (0, 0));
         assert_within(&quota, kept);
     }
 }

@@ -251,8 +251,30 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_is_not_reused_one_nanosecond_before_it_is_paid_off() {
+        let buckets = KeyedBuckets::new(quota("1/s"), 0);
+        (0..100_000).for_each(|key| _ = buckets.charge(key, Mono(0)));
+        let soon = Err(Wait(Duration::from_nanos(1)));
+        assert!((100_000..110_000).all(|key| buckets.charge(key, Mono(SECOND - 1)) == soon));
+        assert_eq!(buckets.charge(100_000, Mono(SECOND)), Ok(()));
+    }
+
+    #[test]
+    fn a_thread_that_read_the_clock_earlier_finds_nothing_forgotten() {
+        let buckets = KeyedBuckets::new(quota("1/s"), 0);
+        buckets.charge(0, Mono(0)).unwrap();
+        let place = || buckets.entry(0, Mono(SECOND)).place;
+        let mut others = 1..;
+        while matches!(place(), Place::Own { .. }) {
+            buckets.charge(others.next().unwrap(), Mono(SECOND)).unwrap();
+        }
+        assert!(matches!(place(), Place::Free { .. }));
+        assert_eq!(buckets.charge(0, Mono(SECOND - 1)), Err(Wait(Duration::from_nanos(1))));
+    }
+
+    #[test]
     fn what_is_paid_off_makes_room() {
-        let buckets = KeyedBuckets::new(quota("1/h"), 0);
+        let buckets = KeyedBuckets::new(quota("1/h"), 4096);
         let capacity = buckets.capacity() as u128;
         for round in 0..50 {
             let now = Mono(u64::try_from(round).unwrap() * 3600 * SECOND);
@@ -263,12 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn nearly_every_slot_is_used_before_anything_overflows() {
+    fn half_full_is_far_from_overflowing_and_nearly_full_rarely_does() {
         let buckets = KeyedBuckets::new(quota("1/h"), 65_536);
-        for key in 0..52_000 {
-            assert_eq!(buckets.charge(key, Mono(0)), Ok(()));
-        }
+        let fill = |keys: std::ops::Range<u128>| keys.for_each(|key| _ = buckets.charge(key, Mono(0)));
+        fill(0..38_000);
         assert_eq!(buckets.overflowed(), 0);
+        fill(38_000..55_000);
+        assert!(buckets.overflowed() < 550, "{}", buckets.overflowed());
     }
 
     #[test]
@@ -307,7 +330,7 @@ mod tests {
     #[test]
     fn the_bound_holds_per_key_under_concurrency_while_slots_are_reused() {
         let quota = quota("10000/s, burst 2");
-        let (buckets, clock) = (KeyedBuckets::new(quota, 0), AtomicU64::new(0));
+        let (buckets, clock) = (KeyedBuckets::new(quota, 4096), AtomicU64::new(0));
         let admitted = Recorder::new(HashMap::<u128, Vec<u64>>::new());
         std::thread::scope(|scope| {
             for thread in 0..4_u64 {
