@@ -282,6 +282,8 @@ const fn status_class(status: Option<u16>) -> &'static str {
 mod tests {
     use super::*;
     use crate::denial::DenyCode;
+    use crate::policy::WouldRefuse;
+    use crate::denial::DenyCode;
     use crate::exchange::EndCode;
     use crate::telemetry::catalogue::Kind;
     use crate::telemetry::fixture;
@@ -302,6 +304,8 @@ mod tests {
     fn used() -> Metrics {
         let metrics = Metrics::new();
         metrics.observe(&fixture::answered());
+        let would_refuse = Some(WouldRefuse { code: DenyCode::SessionUnknown, issued: Some(Issued::Elsewhere) });
+        metrics.observe(&Record { would_refuse, ..fixture::answered() });
         metrics.upstream_up(true);
         metrics.set_key_expiries([("shop", "k1", Wall(1_000))]);
         metrics

@@ -130,7 +130,11 @@ async fn a_place_is_given_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn good_and_bad_keys_alternate_on_one_connection() {
     let witness = Witness::start(Behaviour::answer()).await;
-    let gate = Gate::start(&Config::new(witness.addr()).with("limits", "requests_per_connection = 100000").with("limits", "failed_credentials = \"1000/s\""));
+    let gate = Gate::start(
+        &Config::new(witness.addr())
+            .with("limits", "requests_per_connection = 100000")
+            .with("limits", "failed_credentials = \"1000/s\""),
+    );
     let mut client: RawClient = gate.connect().await;
     for i in 0..500 {
         let (key, status) = if i % 2 == 0 { (KEY, 200) } else { ("nobody", 401) };

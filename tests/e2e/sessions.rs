@@ -1,6 +1,6 @@
 //! Sessions through the real gate: whose token it is, for how long, and what survives.
 
-use crate::gate::{Config, DEADLINE, DEPOT_KEY, Gate, KEY, consumer, wait_until};
+use crate::gate::{Config, DEPOT_KEY, Gate, KEY, consumer, wait_until};
 use crate::support::witness::{Action, Behaviour, SeenRequest, Witness};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -96,7 +96,8 @@ async fn a_token_counts_wherever_it_travels() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_token_never_reaches_8sens() {
     let witness = Witness::start(eight_sens()).await;
-    let gate = Gate::start(&config(&witness).with("upstream", "idle_timeout = \"1s\"").with("session", "margin = \"100ms\""));
+    let gate =
+        Gate::start(&config(&witness).with("upstream", "idle_timeout = \"1s\"").with("session", "margin = \"100ms\""));
     let token = log_in(&gate, KEY).await;
     // Used every now and then it lives on, past its first second.
     let begun = std::time::Instant::now();
@@ -126,7 +127,10 @@ async fn a_login_answer_is_released_byte_for_byte_and_asked_for_uncompressed() {
     .await;
     let gate = Gate::start(&config(&witness));
     let answer = gate.exchange(login(KEY)).await;
-    assert_eq!((answer.status, answer.body, answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("x-own"))), (200, body, true));
+    assert_eq!(
+        (answer.status, answer.body, answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("x-own"))),
+        (200, body, true)
+    );
     assert_eq!(witness.requests()[0].values("accept-encoding"), Vec::<String>::new());
     assert_eq!(outcome(&gate, with_token(KEY, "/v1/a", "42")).await.0, 200);
 }
@@ -230,8 +234,12 @@ async fn observing_forwards_counts_and_offers_the_switch() {
     let record = gate.wait_for_record(|record| record["path"] == "/v1/a");
     assert_eq!((&record["would_refuse"], &record["issued"]), (&"session_unknown".into(), &"before_start".into()));
     let early = run(&gate, &["status", "--would-refuse"]);
-    assert!(early.contains("session_unknown (issued before the gate started): 1") && early.contains("not yet"), "{early}");
-    let offered = wait_until(|| Some(run(&gate, &["status", "--would-refuse"])).filter(|text| text.contains("mode = \"guard\"")));
+    assert!(
+        early.contains("session_unknown (issued before the gate started): 1") && early.contains("not yet"),
+        "{early}"
+    );
+    let offered =
+        wait_until(|| Some(run(&gate, &["status", "--would-refuse"])).filter(|text| text.contains("mode = \"guard\"")));
     assert!(offered.is_some());
     // The switch, under the eyes of a caller that did log in.
     let token = log_in(&gate, KEY).await;
@@ -249,10 +257,14 @@ async fn sessions_are_listed_and_ended_by_command() {
     let gate = Gate::start(&config(&witness));
     let (first, second) = (log_in(&gate, KEY).await, log_in(&gate, KEY).await);
     let listed: serde_json::Value = serde_json::from_str(&sessions(&gate, &["list", "--format", "json"])).unwrap();
-    let hashes: Vec<&str> = listed.as_array().unwrap().iter().map(|session| session["hash"].as_str().unwrap()).collect();
+    let hashes: Vec<&str> =
+        listed.as_array().unwrap().iter().map(|session| session["hash"].as_str().unwrap()).collect();
     assert_eq!((hashes.len(), &listed[0]["owners"][0]["consumer"]), (2, &"boutique-paris".into()));
     sessions(&gate, &["end", &hashes[0][..12]]);
-    let outcomes = [outcome(&gate, with_token(KEY, "/v1/a", &first)).await.0, outcome(&gate, with_token(KEY, "/v1/a", &second)).await.0];
+    let outcomes = [
+        outcome(&gate, with_token(KEY, "/v1/a", &first)).await.0,
+        outcome(&gate, with_token(KEY, "/v1/a", &second)).await.0,
+    ];
     assert!(outcomes == [200, 401] || outcomes == [401, 200], "{outcomes:?}");
     sessions(&gate, &["clear"]);
     assert_eq!(sessions(&gate, &["list", "--format", "json"]).trim(), "[]");
@@ -265,7 +277,11 @@ async fn sessions_are_listed_and_ended_by_command() {
 #[tokio::test(flavor = "multi_thread")]
 async fn quotas_are_exact_told_and_given_back() {
     let witness = Witness::start(Behaviour::answer()).await;
-    let limited = consumer("limite", OTHER_KEY, "rate_limit = \"1/h, burst 3\"\nroute_limits = [ { route = \"GET /v1/dear*\", rate_limit = \"1/h\" } ]\nallow = [\"GET /v1/*\"]\n");
+    let limited = consumer(
+        "limite",
+        OTHER_KEY,
+        "rate_limit = \"1/h, burst 3\"\nroute_limits = [ { route = \"GET /v1/dear*\", rate_limit = \"1/h\" } ]\nallow = [\"GET /v1/*\"]\n",
+    );
     let gate = Gate::start(&Config::new(witness.addr()).and(&limited));
     let get = |path: &str| crate::gate::get(path).replace(KEY, OTHER_KEY);
     let first = gate.exchange(get("/v1/a")).await;
@@ -312,7 +328,11 @@ async fn quotas_survive_a_reload() {
 #[tokio::test(flavor = "multi_thread")]
 async fn shadow_refuses_nobody_and_says_whom_it_would() {
     let witness = Witness::start(Behaviour::answer()).await;
-    let config = Config::new(witness.addr()).with("limits", "enforce = \"shadow\"").and(&consumer("limite", OTHER_KEY, "rate_limit = \"1/h\"\ndeny = [\"* /v1/hidden*\"]\n"));
+    let config = Config::new(witness.addr()).with("limits", "enforce = \"shadow\"").and(&consumer(
+        "limite",
+        OTHER_KEY,
+        "rate_limit = \"1/h\"\ndeny = [\"* /v1/hidden*\"]\n",
+    ));
     let gate = Gate::start(&config);
     let get = |path: &str| crate::gate::get(path).replace(KEY, OTHER_KEY);
     assert_eq!(gate.exchange(get("/v1/hidden")).await.status, 200);

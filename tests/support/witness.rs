@@ -84,6 +84,11 @@ impl Behaviour {
         Self { act: Arc::new(act), pace: None }
     }
 
+    /// What this behaviour does about a request, for behaviours that build on others.
+    pub fn act(&self, request: &SeenRequest) -> Action {
+        (self.act)(request)
+    }
+
     /// The same for every request.
     pub fn always(action: Action) -> Self {
         Self::by(move |_| action.clone())

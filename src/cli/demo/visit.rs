@@ -57,9 +57,14 @@ struct Visit {
 
 /// Plays everything. Returns how many steps were not answered as expected; the error is for people.
 pub(super) fn play(world: World, lang: Lang) -> Result<usize, String> {
-    let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(10))).build();
+    let agent =
+        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(10))).build();
     let mut visit = Visit { agent: agent.into(), lang, failures: 0, forwarded: 0 };
-    let token = visit.log_in(&world, world.shop_key(), &text! { en: "the shop logs in with its own key", fr: "la boutique se connecte avec sa propre clé" });
+    let token = visit.log_in(
+        &world,
+        world.shop_key(),
+        &text! { en: "the shop logs in with its own key", fr: "la boutique se connecte avec sa propre clé" },
+    );
     visit.check_out(&world, &token);
     visit.meet_refusals(&world, &token);
     visit.burst(&world);
@@ -81,7 +86,11 @@ impl Visit {
         let seen = self.step(what, request, "200");
         let fields = ["access_token", "paramRacineCliID", "paramRacinePecID", "g8CliCode"];
         let got = fields.iter().filter(|field| !seen.body[**field].is_null()).count();
-        self.tell(&text! { en: "the login's answer has its four fields", fr: "la réponse au login a ses quatre champs" }, "4", &got.to_string());
+        self.tell(
+            &text! { en: "the login's answer has its four fields", fr: "la réponse au login a ses quatre champs" },
+            "4",
+            &got.to_string(),
+        );
         seen.body["access_token"].as_str().unwrap_or("none").to_owned()
     }
 
@@ -110,19 +119,31 @@ impl Visit {
         no_key.fields.retain(|(name, _)| *name != "api_key");
         self.step(&text! { en: "no key", fr: "pas de clé" }, no_key, "401 missing_key");
         self.step(&text! { en: "a wrong key", fr: "une mauvaise clé" }, articles("wrong"), "401 unknown_key");
-        self.step(&text! { en: "two keys", fr: "deux clés" }, articles(shop).with("api_key", shop), "400 ambiguous_key");
+        self.step(
+            &text! { en: "two keys", fr: "deux clés" },
+            articles(shop).with("api_key", shop),
+            "400 ambiguous_key",
+        );
         self.step(
             &text! { en: "a key in the URL", fr: "une clé dans l'URL" },
             get(world, "/v1/articles?api_key=x", shop, Some(token)),
             "400 key_in_url",
         );
-        self.step(&text! { en: "two tokens", fr: "deux jetons" }, articles(shop).with("token", token), "400 ambiguous_token");
+        self.step(
+            &text! { en: "two tokens", fr: "deux jetons" },
+            articles(shop).with("token", token),
+            "400 ambiguous_token",
+        );
         self.step(
             &text! { en: "a path with two spellings", fr: "un chemin à deux écritures" },
             get(world, "/v1//articles", shop, Some(token)),
             "400 malformed_request",
         );
-        self.step(&text! { en: "no token", fr: "pas de jeton" }, get(world, ARTICLES, shop, None), "401 session_missing");
+        self.step(
+            &text! { en: "no token", fr: "pas de jeton" },
+            get(world, ARTICLES, shop, None),
+            "401 session_missing",
+        );
         self.step(
             &text! { en: "a token that was never handed out", fr: "un jeton jamais délivré" },
             get(world, ARTICLES, shop, Some("0123456789")),
@@ -161,8 +182,16 @@ impl Visit {
         for _ in 1..FAILED_KEYS {
             self.send(articles("wrong"));
         }
-        self.step(&text! { en: "one wrong key too many", fr: "une mauvaise clé de trop" }, articles("wrong"), "429 rate_limited");
-        self.step(&text! { en: "a right key passes all the same", fr: "une bonne clé passe quand même" }, articles(shop), "200");
+        self.step(
+            &text! { en: "one wrong key too many", fr: "une mauvaise clé de trop" },
+            articles("wrong"),
+            "429 rate_limited",
+        );
+        self.step(
+            &text! { en: "a right key passes all the same", fr: "une bonne clé passe quand même" },
+            articles(shop),
+            "200",
+        );
     }
 
     /// One consumer past its quota.
@@ -185,7 +214,8 @@ impl Visit {
         while Instant::now() < end {
             std::thread::park_timeout(end.saturating_duration_since(Instant::now()));
         }
-        let what = text! { en: "the token after a pause that was too long", fr: "le jeton après une pause trop longue" };
+        let what =
+            text! { en: "the token after a pause that was too long", fr: "le jeton après une pause trop longue" };
         self.step(&what, get(world, ARTICLES, world.shop_key(), Some(token)), "401 session_expired");
     }
 

@@ -81,9 +81,8 @@ impl World {
         let sandbox = Sandbox::new(settings).map_err(|error| error.message.in_lang(Lang::En).to_owned())?;
         let (upstream, sandbox_stop, sandbox_thread) = serve_sandbox(&sandbox).map_err(|error| error.to_string())?;
         let keys = [fresh_key("k1")?, fresh_key("k1")?, fresh_key("k1")?, fresh_key("k1")?];
-        let write = |name: &str, text: &str| {
-            write_private(&folder.path().join(name), text).map_err(|error| error.to_string())
-        };
+        let write =
+            |name: &str, text: &str| write_private(&folder.path().join(name), text).map_err(|error| error.to_string());
         write("8sens-api-key", upstream_key.expose_secret())?;
         write(CONFIG, &configuration(upstream, &keys, staging))?;
         let (running, [gate, behind_proxy, admin]) = start_gate(folder.path(), policies)?;
