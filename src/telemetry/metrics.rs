@@ -282,9 +282,8 @@ const fn status_class(status: Option<u16>) -> &'static str {
 mod tests {
     use super::*;
     use crate::denial::DenyCode;
-    use crate::policy::WouldRefuse;
-    use crate::denial::DenyCode;
     use crate::exchange::EndCode;
+    use crate::policy::WouldRefuse;
     use crate::telemetry::catalogue::Kind;
     use crate::telemetry::fixture;
     use crate::types::RequestId;
@@ -356,7 +355,7 @@ mod tests {
             });
         }
         assert_eq!(scrape(&metrics).lines().count(), before);
-        assert_eq!(value(&metrics, "sensgate_overhead_duration_seconds_count"), Some(10_001.0));
+        assert_eq!(value(&metrics, "sensgate_overhead_duration_seconds_count"), Some(10_002.0));
     }
 
     #[test]
