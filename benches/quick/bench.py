@@ -203,7 +203,7 @@ def print_quality(loads, seconds):
     every = [load for rounds in loads.values() for load in rounds]
     bad = sum(load.stolen >= STOLEN for load in every)
     print(f"{len(every)} rounds in all, medians; the whole run took {seconds:.0f} s.")
-    print(f"Stolen CPU: {max(load.stolen for load in every):.1f} % at most; {bad} rounds kept with {STOLEN} % or more.")
+    print(f"Stolen CPU: {max(load.stolen for load in every):.1f} % at most; rounds kept with {STOLEN} % or more: {bad}.")
     print(f"Other programs on the two cores: {measure.median(load.others for load in every):.1f} % of their time, "
           f"{max(load.others for load in every):.1f} % at most.")
     for name, rounds in loads.items():
