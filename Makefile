@@ -5,13 +5,13 @@ CARGO ?= cargo
 # What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package.
 NEEDS := cmake:cmake curl:curl
 
-.PHONY: help deps demo test check fmt
+.PHONY: help deps demo test check fmt bench bench-quick
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 deps: ## Install what a fresh Debian lacks (as root), or say what to install
-	@missing=""; for need in $(NEEDS); do command -v "$${need%%:*}" >/dev/null 2>&1 || missing="$$missing $${need##*:}"; done; \
+	@PATH="$$PATH:/usr/sbin"; missing=""; for need in $(NEEDS); do command -v "$${need%%:*}" >/dev/null 2>&1 || missing="$$missing $${need##*:}"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
@@ -37,3 +37,12 @@ check: deps ## Format, lints and documentation
 
 fmt: ## Format the code
 	$(CARGO) fmt
+
+bench: deps ## Micro-benchmarks of the core (criterion)
+	$(CARGO) bench --bench core
+
+# Not a test: figures are for people to read, and nothing fails because a machine was slow.
+bench-quick: NEEDS += nginx:nginx haproxy:haproxy wrk:wrk valgrind:valgrind python3:python3
+bench-quick: deps ## The gate against nginx, HAProxy and a bare pingora-proxy, in under 3 minutes once built
+	$(CARGO) build --release --bin sensgate --example bare_proxy
+	python3 -B benches/quick/bench.py
