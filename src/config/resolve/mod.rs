@@ -4,6 +4,7 @@ mod access;
 mod client;
 mod consumer;
 mod limits;
+mod session;
 mod state;
 mod upstream;
 
@@ -38,7 +39,7 @@ pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> 
     root.expect_table("listener", &shape::LISTENER, "address = \"127.0.0.1:8443\"");
 
     let upstream = upstream::read(&root.table("upstream", &shape::UPSTREAM), base);
-    let session = client::session(&root.table("session", &shape::SESSION), &upstream);
+    let session = session::read(&root.table("session", &shape::SESSION), &upstream);
     let client_ip = client::client_ip(&root.table("client_ip", &shape::CLIENT_IP));
     let aliases = client::key_aliases(&root.table("credentials", &shape::CREDENTIALS));
     let limits_section = root.table("limits", &shape::LIMITS);

@@ -10,9 +10,7 @@ use std::path::{Path, PathBuf};
 /// What stands in the file, else where systemd says that state belongs, else `state` beside the file.
 pub(super) fn directory(section: &Section<'_>, base: &Path) -> PathBuf {
     let written = section.get("directory").and_then(|field| written(&field, base));
-    #[expect(clippy::disallowed_methods, reason = "systemd says where state belongs in the environment")]
-    let given = || std::env::var_os("STATE_DIRECTORY");
-    written.unwrap_or_else(|| unwritten(given(), base))
+    written.unwrap_or_else(|| unwritten(std::env::var_os("STATE_DIRECTORY"), base))
 }
 
 fn written(field: &Field<'_>, base: &Path) -> Option<PathBuf> {
