@@ -6,16 +6,20 @@ use proptest::prelude::*;
 use sensgate::cli::Exit;
 use sensgate::cli::Format;
 use sensgate::cli::check::{self, CheckArgs};
-use sensgate::config::shape::{Form, Presence, TABLES, TableSpec};
+use sensgate::config::shape::{EXPIRED_WHEN, Form, Presence, ROUTE_LIMIT, TABLES, TableSpec};
 use sensgate::config::{AccessLogTarget, Loaded, Report, Rule, Settings, load, parse};
+use sensgate::limit::Quota;
 use sensgate::request::Transport;
+use sensgate::session::SessionLimits;
+use sensgate::snapshot::{BudgetRules, Enforce, SessionMode};
 use sensgate::text::Lang;
 use sensgate::types::Wall;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
-use toml_edit::{DocumentMut, Item, TableLike};
+use toml_edit::{DocumentMut, Item, TableLike, Value};
 
 const EXAMPLE: &str = include_str!("../config/sensgate.example.toml");
 
@@ -80,22 +84,25 @@ fn snapshot(name: &str, shown: &str) {
     settings.bind(|| insta::assert_snapshot!(name, shown));
 }
 
-/// The settings in a form that can be compared: the index of credentials has no order of its own.
+/// The settings in a form that can be compared: the index of credentials has no order of its own. Where no state directory is
+/// written, it depends on the environment, which is the same for all that one process compares.
 fn dump(settings: &Settings) -> String {
     let consumers: Vec<_> = settings.snapshot.consumers.iter().collect();
     let snapshot = &settings.snapshot;
     format!(
-        "{consumers:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}",
+        "{consumers:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}",
         snapshot.fields,
         snapshot.trusted_proxies,
         snapshot.session,
+        snapshot.budgets,
         snapshot.limits,
         settings.upstream,
         settings.listeners,
         settings.connections,
         settings.log,
         settings.admin,
-        settings.server
+        settings.server,
+        settings.state_directory
     )
 }
 
@@ -126,6 +133,11 @@ fn places<'d>(document: &'d mut DocumentMut, table: &TableSpec) -> Vec<&'d mut d
             .flat_map(|item| -> Vec<&mut dyn TableLike> {
                 match item {
                     Item::ArrayOfTables(tables) => tables.iter_mut().map(|table| table as &mut dyn TableLike).collect(),
+                    Item::Value(Value::Array(elements)) => elements
+                        .iter_mut()
+                        .filter_map(Value::as_inline_table_mut)
+                        .map(|table| table as &mut dyn TableLike)
+                        .collect(),
                     item => item.as_table_like_mut().into_iter().collect(),
                 }
             })
@@ -157,7 +169,7 @@ fn leaving_out_a_key_with_a_default_changes_nothing() {
             compared += 1;
         }
     }
-    assert!(compared > 30, "{compared}");
+    assert!(compared > 45, "{compared}");
 }
 
 #[test]
@@ -180,7 +192,9 @@ fn every_key_is_read() {
     for table in TABLES.iter().filter(|table| table.path != "secret") {
         for key in table.keys {
             let mut document: DocumentMut = EXAMPLE.parse().unwrap();
-            for place in places(&mut document, table) {
+            let places = places(&mut document, table);
+            assert!(!places.is_empty(), "{} is not in the example", table.path);
+            for place in places {
                 place.insert(key.name, toml_edit::value(1.5));
             }
             assert!(load_example(&document.to_string(), &secrets).is_err(), "{}.{} = 1.5", table.path, key.name);
@@ -194,9 +208,35 @@ fn every_key_is_read() {
     }
 }
 
+/// The line of the example that shows an element of such a list, and its neighbour with what is rarely written.
+fn inline_tables(path: &str) -> Option<String> {
+    let (table, key) = path.rsplit_once('.')?;
+    let section = [format!("\n[{table}]\n"), format!("\n[[{table}]]\n")];
+    let section = section.iter().find_map(|head| EXAMPLE.split_once(head))?.1;
+    let mut lines = section.lines().skip_while(|line| !line.starts_with(&format!("{key} = [")));
+    Some(lines.by_ref().take(2).collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn every_key_of_a_list_of_inline_tables_stands_in_the_example() {
+    for table in [&EXPIRED_WHEN, &ROUTE_LIMIT] {
+        let lines = inline_tables(table.path).unwrap_or_else(|| panic!("{} is not in the example", table.path));
+        let (_, comment) = lines.split_once('#').unwrap();
+        let says_required = comment.lines().next().unwrap().contains("required");
+        for key in table.keys {
+            let name = key.name;
+            let written = [format!("{{ {name} = "), format!(", {name} = ")].iter().any(|text| lines.contains(text));
+            assert!(written, "{}.{name}", table.path);
+            let marked = says_required && comment.contains(&format!("`{name}`"));
+            assert_eq!(marked, key.presence == Presence::Required, "{}.{name}: {comment}", table.path);
+        }
+    }
+}
+
 #[test]
 fn every_key_stands_in_the_example() {
-    for table in TABLES {
+    let lists_of_inline_tables = [EXPIRED_WHEN.path, ROUTE_LIMIT.path];
+    for table in TABLES.iter().filter(|table| !lists_of_inline_tables.contains(&table.path)) {
         // The lines of the table; keys without a value to show stand there as a comment.
         let mut lines: Vec<&str> = Vec::new();
         let mut inside = table.form == Form::Root;
@@ -231,7 +271,7 @@ fn every_key_stands_in_the_example() {
 fn invalid_files_say_why() {
     let secrets = secrets();
     let files = corpus("invalid");
-    assert!(files.len() >= 45, "{}", files.len());
+    assert!(files.len() >= 80, "{}", files.len());
     let mut seen = BTreeSet::new();
     for path in files {
         let name = file_name(&path);
@@ -280,12 +320,49 @@ fn values_arrive_where_they_belong() {
     let transports: Vec<_> = settings.listeners.iter().map(|listener| listener.transport).collect();
     assert_eq!(transports, [Transport::Trusted, Transport::Lan, Transport::BehindProxy]);
     assert_eq!(settings.log.access, AccessLogTarget::File(secrets.path().join("logs/access.log")));
+    let session = &settings.snapshot.session;
+    assert_eq!(session.mode, SessionMode::Observe);
+    assert!(session.is_public(b"GET", b"/v1/version") && !session.is_public(b"GET", b"/v1/articles"));
+    let hour = Duration::from_secs(3600);
+    let limits = SessionLimits { idle_timeout: hour, margin: hour / 10, linger: hour, per_consumer: 500, total: 1_000 };
+    assert_eq!(session.limits, limits);
+    assert!(session.expired_when.matches(403, b"") && !session.expired_when.matches(401, b""));
+    assert!(session.expired_when.matches(200, "jeton expiré".as_bytes()) && !session.expired_when.matches(200, b"ok"));
+    let quota = |text| Quota::parse(text).unwrap();
+    let budgets = BudgetRules {
+        address: quota("300/min, burst 50"),
+        failed_credentials: quota("5/h"),
+        failed_tokens: quota("1/d"),
+        enforce: Enforce::Shadow,
+        rate_limit_on_answers: false,
+    };
+    assert_eq!(settings.snapshot.budgets, budgets);
+    assert_eq!(settings.state_directory, secrets.path().join("sessions"));
     let consumers: Vec<_> = settings.snapshot.consumers.iter().collect();
+    assert_eq!(consumers[0].rate_limit, Some(quota("20/s, burst 40")));
+    let [devis, all] = &consumers[0].route_limits[..] else { panic!("{:?}", consumers[0].route_limits) };
+    assert!(devis.0.matches(b"POST", b"/v1/devis/3") && devis.1 == quota("2/s"));
+    assert!(all.0.matches(b"GET", b"/v1/articles") && all.1 == quota("600/min"));
+    assert_eq!((consumers[0].enforce, consumers[1].enforce), (Enforce::On, Enforce::Shadow));
+    assert_eq!((consumers[1].rate_limit, consumers[1].route_limits.len()), (None, 0));
     // Valid through 2099-06-30: the first instant of July is too late.
     assert_eq!(consumers[0].credentials[0].expires, Some(Wall(4_086_547_200_000)));
     assert!(!consumers[0].credentials[1].enabled);
     assert_eq!(consumers[1].credentials[0].digest, sensgate::consumer::digest(env!("CARGO_PKG_NAME").as_bytes()));
     assert!(!dump(&settings).contains("0123456789abcdef0123456789abcdef"), "secrets are redacted");
+}
+
+/// A short idle time must not make the default margin a mistake.
+#[test]
+fn the_default_margin_follows_a_short_idle_time() {
+    let secrets = secrets();
+    for (idle, margin) in [("30s", 3), ("300s", 30), ("7d", 30)] {
+        let source = EXAMPLE
+            .replace("idle_timeout = \"900s\"", &format!("idle_timeout = \"{idle}\""))
+            .replace("\nmargin = \"30s\"", "\n#");
+        let settings = load_example(&source, &secrets).unwrap().settings;
+        assert_eq!(settings.snapshot.session.limits.margin, Duration::from_secs(margin), "{idle}");
+    }
 }
 
 #[test]
@@ -313,10 +390,13 @@ fn check_ends_as_the_gate_would() {
         path
     };
     let clean = file("clean.toml", include_str!("config/valid/admin-off.toml"));
+    let moving = file("moving.toml", include_str!("config/valid/observe.toml"));
     let warnings = file("warnings.toml", include_str!("config/valid/minimal.toml"));
     let invalid = file("invalid.toml", include_str!("config/invalid/several.toml"));
     for (config, strict, exit) in [
         (&clean, true, Exit::Ok),
+        // To observe is a step, not a mistake.
+        (&moving, true, Exit::Ok),
         (&warnings, false, Exit::Ok),
         (&warnings, true, Exit::Config),
         (&invalid, false, Exit::Config),

@@ -73,6 +73,7 @@ rules! {
     KeyNeverExpires = "key_never_expires",
     KeyExpired = "key_expired",
     SharedUpstreamKey = "shared_upstream_key",
+    LimitsOff = "limits_off",
     NoConsumer = "no_consumer",
 }
 

@@ -180,19 +180,23 @@ impl<'a> Field<'a> {
         None
     }
 
-    /// The elements of a list.
     pub fn list(&self) -> Option<Vec<Self>> {
+        self.list_or(None)
+    }
+
+    /// The elements of a list; `hint` helps who wrote something else.
+    pub fn list_or(&self, hint: Option<Text>) -> Option<Vec<Self>> {
         if let DeValue::Array(array) = self.value {
             return Some(array.iter().map(|element| self.element(element)).collect());
         }
-        let hint = match self.value {
+        let usual = match self.value {
             DeValue::String(text) => {
                 let shown = value::quoted(text);
                 Some(text! { en: "write [\"{shown}\"]", fr: "écrivez [\"{shown}\"]" })
             }
             _ => None,
         };
-        self.wrong_type(&text! { en: "a list", fr: "une liste" }, hint);
+        self.wrong_type(&text! { en: "a list", fr: "une liste" }, hint.or(usual));
         None
     }
 

@@ -155,7 +155,7 @@ impl<'a> Section<'a> {
                 Rule::NotShadowable,
                 text! {
                     en: "what `{head}` says cannot be shadowed or switched off",
-                    fr: "ce que dit `{head}` ne peut être ni observé ni désactivé"
+                    fr: "ce que dit `{head}` ne peut être ni mis en observation ni désactivé"
                 },
                 text! { en: "always in force", fr: "toujours en vigueur" },
             )

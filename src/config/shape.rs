@@ -127,6 +127,8 @@ pub static UPSTREAM: TableSpec = TableSpec {
         ("timeout", "read_timeout"),
         ("url", "address"),
         ("host", "address"),
+        ("ttl", "idle_timeout"),
+        ("session_timeout", "idle_timeout"),
     ],
     later: &["tls"],
 };
@@ -145,7 +147,13 @@ pub static SESSION: TableSpec = TableSpec {
         default("total"),
         default("cookies"),
     ],
-    renamed: &[("login_route", "login_routes"), ("tokens_from", "token_from")],
+    renamed: &[
+        ("login_route", "login_routes"),
+        ("tokens_from", "token_from"),
+        ("public_routes", "public"),
+        ("expired", "expired_when"),
+        ("max_sessions", "total"),
+    ],
     later: &[],
 };
 
@@ -193,6 +201,7 @@ pub static LIMITS: TableSpec = TableSpec {
         ("url_bytes", "uri_bytes"),
         ("max_body", "body_bytes"),
         ("max_connections", "connections"),
+        ("failed_keys", "failed_credentials"),
     ],
     later: &[],
 };
@@ -228,13 +237,19 @@ pub static CONSUMER: TableSpec = TableSpec {
         required("name"),
         required("keys"),
         optional("rate_limit"),
-        default("route_limits"),
+        optional("route_limits"),
         optional("enforce"),
         optional("allow_from"),
         optional("allow"),
         default("deny"),
     ],
-    renamed: &[("key", "keys"), ("allowed_from", "allow_from"), ("routes", "allow")],
+    renamed: &[
+        ("key", "keys"),
+        ("allowed_from", "allow_from"),
+        ("routes", "allow"),
+        ("rate", "rate_limit"),
+        ("quota", "rate_limit"),
+    ],
     later: &[],
 };
 
@@ -266,7 +281,7 @@ pub static EXPIRED_WHEN: TableSpec = TableSpec {
     path: "session.expired_when",
     form: Form::Inline,
     keys: &[required("status"), optional("body_contains")],
-    renamed: &[("code", "status"), ("body", "body_contains")],
+    renamed: &[("code", "status"), ("body", "body_contains"), ("contains", "body_contains")],
     later: &[],
 };
 
@@ -274,7 +289,13 @@ pub static ROUTE_LIMIT: TableSpec = TableSpec {
     path: "consumer.route_limits",
     form: Form::Inline,
     keys: &[required("route"), required("rate_limit")],
-    renamed: &[("rule", "route"), ("limit", "rate_limit")],
+    renamed: &[
+        ("rule", "route"),
+        ("path", "route"),
+        ("limit", "rate_limit"),
+        ("rate", "rate_limit"),
+        ("quota", "rate_limit"),
+    ],
     later: &[],
 };
 

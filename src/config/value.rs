@@ -99,8 +99,15 @@ pub(super) fn quota(text: &str) -> Parsed<Quota> {
     Quota::parse(text).map_err(|error| {
         let shown = quoted(text);
         let (count, burst) = (Quota::MAX_COUNT, Quota::MAX_BURST);
+        let meant = meant_quota(text);
+        // A blank or a missing comma, and neither the number nor the unit.
+        let form = error == QuotaError::Count || (text.contains("burst") && !text.contains(','));
+        let error = if form && meant.is_some() { QuotaError::Shape } else { error };
         let label = match error {
-            QuotaError::Shape => text! { en: "expected a count, `/` and a unit", fr: "un nombre, `/` et une unité sont attendus" },
+            QuotaError::Shape => text! {
+                en: "the form is COUNT/UNIT or COUNT/UNIT, burst COUNT",
+                fr: "la forme est NOMBRE/UNITÉ ou NOMBRE/UNITÉ, burst NOMBRE"
+            },
             QuotaError::Count => text! { en: "the count is not a whole number", fr: "le nombre n'est pas entier" },
             QuotaError::CountOutOfRange => {
                 text! { en: "the count must be between 1 and {count}", fr: "le nombre doit être compris entre 1 et {count}" }
@@ -119,11 +126,37 @@ pub(super) fn quota(text: &str) -> Parsed<Quota> {
             text! { en: "\"{shown}\" is not a rate", fr: "\"{shown}\" n'est pas un débit" },
             label,
         );
-        complaint.hint(text! {
-            en: "write a rate such as \"20/s\", \"600/min\" or \"20/s, burst 40\"",
-            fr: "écrivez un débit, par exemple \"20/s\", \"600/min\" ou \"20/s, burst 40\""
+        complaint.hint(match meant {
+            Some(meant) => text! { en: "write \"{meant}\"", fr: "écrivez \"{meant}\"" },
+            None if error == QuotaError::RefillTooLong => text! {
+                en: "write a smaller burst or a higher rate",
+                fr: "écrivez une rafale plus petite ou un débit plus élevé"
+            },
+            None => text! {
+                en: "write a rate such as \"20/s\", \"600/min\" or \"20/s, burst 40\"",
+                fr: "écrivez un débit, par exemple \"20/s\", \"600/min\" ou \"20/s, burst 40\""
+            },
         })
     })
+}
+
+/// A quota that was written with other blanks, another word for its unit, or without its comma.
+fn meant_quota(text: &str) -> Option<Quota> {
+    let (rate, burst) = match text.split_once("burst") {
+        Some((rate, burst)) => (rate.trim_end().trim_end_matches(','), Some(burst.trim_matches([' ', '=', ':']))),
+        None => (text, None),
+    };
+    let (count, unit) = rate.split_once('/').unwrap_or((rate, "s"));
+    let unit = match unit.trim().to_lowercase().as_str() {
+        "s" | "sec" | "second" | "seconds" | "seconde" => "s",
+        "m" | "mn" | "min" | "minute" | "minutes" => "min",
+        "h" | "hour" | "hours" | "heure" => "h",
+        "d" | "j" | "day" | "days" | "jour" => "d",
+        _ => return None,
+    };
+    let count = count.trim();
+    Quota::parse(&burst.map_or_else(|| format!("{count}/{unit}"), |burst| format!("{count}/{unit}, burst {burst}")))
+        .ok()
 }
 
 fn split_unit(text: &str) -> (Option<u64>, &str) {
@@ -132,10 +165,11 @@ fn split_unit(text: &str) -> (Option<u64>, &str) {
     (number.parse().ok(), unit.trim_start())
 }
 
-/// A duration as it would be written, in its largest whole unit up to hours.
+/// A duration as it would be written, in its largest whole unit.
 pub(super) fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     match millis {
+        m if m > 0 && m % 86_400_000 == 0 => format!("{}d", m / 86_400_000),
         m if m > 0 && m % 3_600_000 == 0 => format!("{}h", m / 3_600_000),
         m if m > 0 && m % 60_000 == 0 => format!("{}m", m / 60_000),
         m if m % 1_000 == 0 => format!("{}s", m / 1_000),
@@ -248,6 +282,24 @@ mod tests {
     }
 
     #[test]
+    fn quotas_that_were_meant() {
+        for (text, meant) in [
+            ("20", Some("20/s")),
+            ("20/minute", Some("20/min")),
+            ("20 / s", Some("20/s")),
+            ("20/s burst 40", Some("20/s, burst 40")),
+            ("20/j,burst=40", Some("20/d, burst 40")),
+            ("0/s", None),
+            ("20/week", None),
+            ("many/s", None),
+            ("20/s, 40", None),
+        ] {
+            assert!(quota(text).is_err(), "{text}");
+            assert_eq!(meant_quota(text).map(|quota| quota.to_string()).as_deref(), meant, "{text}");
+        }
+    }
+
+    #[test]
     fn names() {
         for good in ["a", "0", "boutique-paris", "k_1", &"a".repeat(63)] {
             assert!(name(good).is_ok(), "{good}");
@@ -285,7 +337,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_a_parser_panic(text in "\\PC{0,20}|[0-9a-fx.:/\\[\\]]{0,20}") {
-            let _ = (duration(&text), size(&text), name(&text), digest(&text), quoted(&text), nearest(&text, ["a", "token"].into_iter()));
+            let _ = (duration(&text), size(&text), quota(&text), name(&text), digest(&text), quoted(&text), nearest(&text, ["a", "token"].into_iter()));
         }
     }
 }

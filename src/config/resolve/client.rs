@@ -1,27 +1,16 @@
-//! `[session]`, `[client_ip]` and `[credentials]`: what is read from a request, and from where.
+//! `[client_ip]` and `[credentials]`: whose word is taken for an address, and how keys are presented. Route rules as well.
 
 use crate::client_ip::TrustedProxies;
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
-use crate::config::{address, shape, value};
-use crate::request::{FieldRole, FieldTable, TokenPlace};
+use crate::config::{address, value};
+use crate::request::{FieldRole, FieldTable};
 use crate::route::{RouteError, RouteRule};
-use crate::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
-use crate::snapshot::{SessionMode, SessionRules};
 use crate::text;
 use ipnet::IpNet;
-use std::time::Duration;
-use toml::de::DeValue;
-
-/// How much earlier than 8sens the gate gives a token up, unless that is more than a tenth of the idle time.
-const DEFAULT_MARGIN: Duration = Duration::from_secs(30);
-
-/// How 8sens says that a token expired, as far as anyone knows.
-const EXPIRED: ExpiredPattern = ExpiredPattern { status: 401, body_contains: None };
 
 const DEFAULT_HEADER: &str = "x-forwarded-for";
-const DEFAULT_LOGIN_ROUTE: &str = "POST /v1/login/user";
 
 /// Spellings of the key's field that may be switched on.
 const KEY_ALIASES: [(&str, &str); 2] = [("api-key", "api-key"), ("x-api-key", "x-api-key")];
@@ -30,91 +19,8 @@ const KEY_ALIASES: [(&str, &str); 2] = [("api-key", "api-key"), ("x-api-key", "x
 const ADDRESS_FIELDS: [&str; 6] =
     ["x-forwarded-for", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip"];
 
-pub(super) fn session(section: &Section<'_>, idle_timeout: Duration) -> SessionRules {
-    let defaults = SessionLimits::default();
-    SessionRules {
-        mode: section.or("mode", SessionMode::Guard, |field| {
-            field.choice(&[("observe", SessionMode::Observe), ("guard", SessionMode::Guard)])
-        }),
-        token_from: section.or("token_from", TokenPlace::ALL.to_vec(), token_places),
-        login_routes: section.or(
-            "login_routes",
-            RouteRule::parse(DEFAULT_LOGIN_ROUTE).into_iter().collect(),
-            |field| {
-                let rules = routes(field)?;
-                warn_of_wide_logins(field);
-                Some(rules)
-            },
-        ),
-        public: section.or("public", Vec::new(), routes),
-        expired_when: section.or("expired_when", ExpiredWhen::new(vec![EXPIRED]), |field| {
-            Some(ExpiredWhen::new(field.list()?.iter().filter_map(expired_when).collect()))
-        }),
-        limits: SessionLimits {
-            idle_timeout,
-            margin: section.or("margin", DEFAULT_MARGIN.min(idle_timeout / 10), |field| margin(field, idle_timeout)),
-            linger: idle_timeout.max(defaults.linger),
-            per_consumer: section.or("per_consumer", defaults.per_consumer, |field| field.integer(1..=1_000_000)),
-            total: section.or("total", defaults.total, |field| field.integer(1..=10_000_000)),
-        },
-        pass_cookies: section.or("cookies", false, |field| field.choice(&[("drop", false), ("pass", true)])),
-    }
-}
-
-/// How much earlier than 8sens the gate gives a token up.
-fn margin(field: &Field<'_>, idle_timeout: Duration) -> Option<Duration> {
-    let margin = field.duration(Duration::ZERO..=Duration::from_secs(86_400))?;
-    if margin <= idle_timeout / 10 {
-        return Some(margin);
-    }
-    let (most, idle) = (value::show_duration(idle_timeout / 10), value::show_duration(idle_timeout));
-    field.error(
-        Complaint::new(
-            Rule::MarginTooLong,
-            text! { en: "`margin` takes too much of `idle_timeout`", fr: "`margin` prend trop sur `idle_timeout`" },
-            text! { en: "more than a tenth of {idle}", fr: "plus d'un dixième de {idle}" },
-        )
-        .hint(text! { en: "write \"{most}\" or less", fr: "écrivez \"{most}\" ou moins" }),
-    );
-    None
-}
-
-fn expired_when(field: &Field<'_>) -> Option<ExpiredPattern> {
-    let DeValue::Table(table) = field.value else {
-        field.wrong_type(
-            &text! { en: "a table", fr: "une table" },
-            Some(text! { en: "write {{ status = 401 }}", fr: "écrivez {{ status = 401 }}" }),
-        );
-        return None;
-    };
-    let section = Section::open(&shape::EXPIRED_WHEN, table, Some(field.span.clone()), field.problems);
-    let status = section.required("status", "status = 401").and_then(|field| field.integer(200..=599));
-    let body_contains =
-        section.get("body_contains").and_then(|field| field.string().map(|text| text.as_bytes().into()));
-    Some(ExpiredPattern { status: status?, body_contains })
-}
-
-fn token_places(field: &Field<'_>) -> Option<Vec<TokenPlace>> {
-    let choices = TokenPlace::ALL.map(|place| (place.as_str(), place));
-    let places = distinct(field, |element| element.choice(&choices))?;
-    if field.list()?.is_empty() {
-        field.error(
-            Complaint::new(
-                Rule::EmptyList,
-                text! { en: "no place is left for a token", fr: "il ne reste aucune place pour un jeton" },
-                text! { en: "every token would be removed", fr: "tout jeton serait supprimé" },
-            )
-            .hint(text! {
-                en: "remove the key: by default every place is read",
-                fr: "supprimez la clé : par défaut, toutes les places sont lues"
-            }),
-        );
-    }
-    Some(places)
-}
-
 /// The values of a list that may hold each only once.
-fn distinct<T: PartialEq>(field: &Field<'_>, read: impl Fn(&Field<'_>) -> Option<T>) -> Option<Vec<T>> {
+pub(super) fn distinct<T: PartialEq>(field: &Field<'_>, read: impl Fn(&Field<'_>) -> Option<T>) -> Option<Vec<T>> {
     let mut values: Vec<T> = Vec::new();
     for element in field.list()? {
         match read(&element) {
@@ -190,25 +96,6 @@ pub(super) fn route(field: &Field<'_>) -> Option<RouteRule> {
     let message = text! { en: "\"{shown}\" is not a route rule", fr: "\"{shown}\" n'est pas une règle de route" };
     field.error(Complaint::new(Rule::InvalidRoute, message, label).hint(hint));
     None
-}
-
-/// Login routes are open to every consumer, whatever its own rules say.
-fn warn_of_wide_logins(field: &Field<'_>) {
-    for element in field.list().unwrap_or_default() {
-        if matches!(element.value, toml::de::DeValue::String(text) if text.contains('*')) {
-            element.warn(
-                Complaint::new(
-                    Rule::WideLoginRoute,
-                    text! { en: "this login route covers more than one route", fr: "cette route de connexion en couvre plusieurs" },
-                    text! { en: "open to every consumer", fr: "ouvertes à tous les consommateurs" },
-                )
-                .hint(text! {
-                    en: "login routes are implied in every `allow`; name each one without `*`",
-                    fr: "les routes de connexion sont implicites dans tout `allow` ; nommez-les une à une, sans `*`"
-                }),
-            );
-        }
-    }
 }
 
 /// `[client_ip]`, compiled.

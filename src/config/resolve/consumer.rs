@@ -89,20 +89,26 @@ fn consumer(
     });
     let deny = section.or("deny", Vec::new(), routes);
     let rate_limit = section.get("rate_limit").and_then(|field| field.quota());
-    let route_limits =
-        section.or("route_limits", Vec::new(), |field| Some(field.list()?.iter().filter_map(route_limit).collect()));
+    let route_limits = section.or("route_limits", Vec::new(), route_limits);
     let enforce = section.or("enforce", book.enforce, limits::enforce);
     let name = name?.into();
     Some(Consumer { name, credentials, allow_from, allow, deny, rate_limit, route_limits, enforce })
 }
 
+/// As a person could write an element of `route_limits`.
+const ROUTE_LIMIT: &str = "{ route = \"POST /v1/devis*\", rate_limit = \"2/s\" }";
+
+fn route_limits(field: &Field<'_>) -> Option<Vec<(RouteRule, Quota)>> {
+    let hint = text! { en: "write [{ROUTE_LIMIT}]", fr: "écrivez [{ROUTE_LIMIT}]" };
+    Some(field.list_or(Some(hint))?.iter().filter_map(route_limit).collect())
+}
+
 /// A quota for the routes of one rule.
 fn route_limit(field: &Field<'_>) -> Option<(RouteRule, Quota)> {
-    const EXAMPLE: &str = "{ route = \"POST /v1/devis*\", rate_limit = \"2/s\" }";
     let DeValue::Table(table) = field.value else {
         field.wrong_type(
             &text! { en: "a table", fr: "une table" },
-            Some(text! { en: "write {EXAMPLE}", fr: "écrivez {EXAMPLE}" }),
+            Some(text! { en: "write {ROUTE_LIMIT}", fr: "écrivez {ROUTE_LIMIT}" }),
         );
         return None;
     };

@@ -62,8 +62,26 @@ fn default_quota(count: u32, period: Period) -> Quota {
     Quota::new(count, period, None).expect("a default quota is in range")
 }
 
+/// Whether quotas, address and route rules refuse. Switched off they may be forgotten, so that is worth a warning.
 pub(super) fn enforce(field: &Field<'_>) -> Option<Enforce> {
-    field.choice(&[("on", Enforce::On), ("shadow", Enforce::Shadow), ("off", Enforce::Off)])
+    let enforce = field.choice(&[("on", Enforce::On), ("shadow", Enforce::Shadow), ("off", Enforce::Off)])?;
+    if enforce == Enforce::Off {
+        field.warn(
+            Complaint::new(
+                Rule::LimitsOff,
+                text! {
+                    en: "quotas, address and route rules are switched off",
+                    fr: "les quotas et les règles d'adresse et de route sont désactivés"
+                },
+                text! { en: "they refuse nothing", fr: "ils ne refusent rien" },
+            )
+            .hint(text! {
+                en: "write \"shadow\" to log and count what they would refuse, or \"on\"",
+                fr: "écrivez \"shadow\" pour journaliser et compter ce qu'ils refuseraient, ou \"on\""
+            }),
+        );
+    }
+    Some(enforce)
 }
 
 /// The target is a part of the head. Points at the key that is in the file; the other one may be at its default.

@@ -4,6 +4,8 @@ mod access;
 mod client;
 mod consumer;
 mod limits;
+mod session;
+mod state;
 mod upstream;
 
 use super::diagnostic::{Complaint, Problems, Rule};
@@ -17,7 +19,7 @@ use crate::request::FieldTable;
 use crate::snapshot::Snapshot;
 use crate::text;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -37,7 +39,7 @@ pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> 
     root.expect_table("listener", &shape::LISTENER, "address = \"127.0.0.1:8443\"");
 
     let upstream = upstream::read(&root.table("upstream", &shape::UPSTREAM), base);
-    let session = client::session(&root.table("session", &shape::SESSION), upstream.idle_timeout);
+    let session = session::read(&root.table("session", &shape::SESSION), &upstream);
     let client_ip = client::client_ip(&root.table("client_ip", &shape::CLIENT_IP));
     let aliases = client::key_aliases(&root.table("credentials", &shape::CREDENTIALS));
     let limits_section = root.table("limits", &shape::LIMITS);
@@ -45,7 +47,7 @@ pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> 
     let budgets = limits::budgets(&limits_section);
     let log = log(&root.table("log", &shape::LOG), base);
     let server = server(&root.table("server", &shape::SERVER));
-    let state_directory = state_directory(&root.table("state", &shape::STATE), base);
+    let state_directory = state::directory(&root.table("state", &shape::STATE), base);
 
     let mut addresses = access::Addresses::new(&upstream);
     let listeners = access::listeners(&root, &client_ip, &mut addresses, problems);
@@ -124,14 +126,6 @@ fn access_log(field: &Field<'_>, base: &Path) -> Option<AccessLogTarget> {
             None
         }
     }
-}
-
-/// `$STATE_DIRECTORY`, as systemd sets it, else `state` beside the file.
-fn state_directory(section: &Section<'_>, base: &Path) -> PathBuf {
-    let written = section.get("directory").and_then(|field| field.string().map(|text| base.join(text)));
-    #[expect(clippy::disallowed_methods, reason = "systemd says where state belongs in the environment")]
-    let given = || std::env::var("STATE_DIRECTORY").ok().filter(|path| !path.is_empty()).map(PathBuf::from);
-    written.or_else(given).unwrap_or_else(|| base.join("state"))
 }
 
 fn server(section: &Section<'_>) -> ServerSettings {

@@ -25,6 +25,8 @@ pub(super) struct Upstream {
     pub api_key: Option<SecretString>,
     /// After how long without use 8sens forgets a token.
     pub idle_timeout: Duration,
+    /// Where the file says so, if it does.
+    pub idle_timeout_span: Option<Range<usize>>,
 }
 
 pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
@@ -51,7 +53,8 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
         keepalive_timeout,
         pool_size,
     });
-    Upstream { settings, address, api_key, idle_timeout }
+    let idle_timeout_span = section.get("idle_timeout").map(|field| field.span);
+    Upstream { settings, address, api_key, idle_timeout, idle_timeout_span }
 }
 
 fn weigh(field: &Field<'_>, key: &SecretString) {

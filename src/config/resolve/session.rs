@@ -1,0 +1,226 @@
+//! `[session]`: how tokens travel, and what a session is held to.
+
+use super::client::{distinct, routes};
+use super::upstream::Upstream;
+use crate::config::diagnostic::{Complaint, Rule};
+use crate::config::field::Field;
+use crate::config::reader::Section;
+use crate::config::{shape, value};
+use crate::request::TokenPlace;
+use crate::route::RouteRule;
+use crate::session::expiry::BODY_PREFIX;
+use crate::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
+use crate::snapshot::{SessionMode, SessionRules};
+use crate::text;
+use std::time::Duration;
+use toml::de::DeValue;
+
+const DEFAULT_LOGIN_ROUTE: &str = "POST /v1/login/user";
+
+/// How much earlier than 8sens the gate gives a token up, unless that is more than a tenth of the idle time.
+const DEFAULT_MARGIN: Duration = Duration::from_secs(30);
+
+/// How 8sens says that a token expired, as far as anyone knows.
+const EXPIRED: ExpiredPattern = ExpiredPattern { status: 401, body_contains: None };
+
+pub(super) fn read(section: &Section<'_>, upstream: &Upstream) -> SessionRules {
+    SessionRules {
+        mode: section.or("mode", SessionMode::Guard, mode),
+        token_from: section.or("token_from", TokenPlace::ALL.to_vec(), token_places),
+        login_routes: section.or(
+            "login_routes",
+            RouteRule::parse(DEFAULT_LOGIN_ROUTE).into_iter().collect(),
+            |field| {
+                let rules = routes(field)?;
+                warn_of_wide_logins(field);
+                Some(rules)
+            },
+        ),
+        public: section.or("public", Vec::new(), routes),
+        expired_when: section.or("expired_when", ExpiredWhen::new(vec![EXPIRED]), |field| {
+            let hint = text! { en: "write [{{ status = 401 }}]", fr: "écrivez [{{ status = 401 }}]" };
+            Some(ExpiredWhen::new(field.list_or(Some(hint))?.iter().filter_map(expired_when).collect()))
+        }),
+        limits: session_limits(section, upstream),
+        pass_cookies: section.or("cookies", false, |field| field.choice(&[("drop", false), ("pass", true)])),
+    }
+}
+
+fn mode(field: &Field<'_>) -> Option<SessionMode> {
+    if field.string()? == "managed" {
+        field.error(
+            Complaint::new(
+                Rule::NotAvailable,
+                text! {
+                    en: "this version does not have the mode \"managed\" yet",
+                    fr: "cette version n'a pas encore le mode \"managed\""
+                },
+                text! { en: "not available yet", fr: "pas encore disponible" },
+            )
+            .hint(text! { en: "write \"guard\" or \"observe\"", fr: "écrivez \"guard\" ou \"observe\"" }),
+        );
+        return None;
+    }
+    field.choice(&[("observe", SessionMode::Observe), ("guard", SessionMode::Guard)])
+}
+
+fn session_limits(section: &Section<'_>, upstream: &Upstream) -> SessionLimits {
+    let defaults = SessionLimits::default();
+    let idle_timeout = upstream.idle_timeout;
+    let per_consumer = section.or("per_consumer", defaults.per_consumer, |field| field.integer(1..=1_000_000));
+    let total = section.or("total", defaults.total, |field| field.integer(1..=10_000_000));
+    consumer_fits_total(section, per_consumer, total);
+    SessionLimits {
+        idle_timeout,
+        margin: section.or("margin", DEFAULT_MARGIN.min(idle_timeout / 10), |field| margin(field, upstream)),
+        linger: idle_timeout.max(defaults.linger),
+        per_consumer,
+        total,
+    }
+}
+
+/// Points at the key that is in the file; the other one may be at its default.
+fn consumer_fits_total(section: &Section<'_>, per_consumer: usize, total: usize) {
+    let Some(field) = section.get("total").or_else(|| section.get("per_consumer")).filter(|_| per_consumer > total)
+    else {
+        return;
+    };
+    field.error(
+        Complaint::new(
+            Rule::OutOfRange,
+            text! { en: "`per_consumer` is larger than `total`", fr: "`per_consumer` est plus grand que `total`" },
+            text! {
+                en: "{per_consumer} for one consumer, {total} in all",
+                fr: "{per_consumer} pour un consommateur, {total} en tout"
+            },
+        )
+        .hint(text! {
+            en: "one consumer could use up the room of all others: raise `total` or lower `per_consumer`",
+            fr: "un seul consommateur pourrait prendre la place de tous les autres : augmentez `total` ou réduisez `per_consumer`"
+        }),
+    );
+}
+
+fn margin(field: &Field<'_>, upstream: &Upstream) -> Option<Duration> {
+    let idle_timeout = upstream.idle_timeout;
+    let margin = field.duration(Duration::ZERO..=Duration::MAX)?;
+    if margin <= idle_timeout / 10 {
+        return Some(margin);
+    }
+    let (most, idle) = (value::show_duration(idle_timeout / 10), value::show_duration(idle_timeout));
+    let complaint = Complaint::new(
+        Rule::MarginTooLong,
+        text! {
+            en: "`session.margin` is more than a tenth of `upstream.idle_timeout`",
+            fr: "`session.margin` dépasse un dixième de `upstream.idle_timeout`"
+        },
+        text! { en: "more than a tenth of {idle}", fr: "plus d'un dixième de {idle}" },
+    );
+    let complaint = complaint.hint(text! {
+        en: "write \"{most}\" or less; 8sens closes sessions that were unused for {idle}",
+        fr: "écrivez \"{most}\" ou moins ; 8sens ferme les sessions restées inutilisées pendant {idle}"
+    });
+    field.error(match &upstream.idle_timeout_span {
+        Some(span) => complaint.related(span.clone(), text! { en: "the idle time", fr: "la durée d'inactivité" }),
+        None => complaint,
+    });
+    None
+}
+
+fn expired_when(field: &Field<'_>) -> Option<ExpiredPattern> {
+    let DeValue::Table(table) = field.value else {
+        field.wrong_type(
+            &text! { en: "a table", fr: "une table" },
+            Some(text! { en: "write {{ status = 401 }}", fr: "écrivez {{ status = 401 }}" }),
+        );
+        return None;
+    };
+    let section = Section::open(&shape::EXPIRED_WHEN, table, Some(field.span.clone()), field.problems);
+    let status = section
+        .required("status", "status = 401")
+        .and_then(|field| field.integer(200..=599).inspect(|status| success_needs_a_body(&section, &field, *status)));
+    let body_contains = section.get("body_contains").and_then(|field| body_contains(&field));
+    Some(ExpiredPattern { status: status?, body_contains })
+}
+
+/// An answer of success alone says nothing: it would end a session at its first good request.
+fn success_needs_a_body(section: &Section<'_>, field: &Field<'_>, status: u16) {
+    if status >= 300 || section.get("body_contains").is_some() || section.meant_any(&["body_contains"]) {
+        return;
+    }
+    field.error(
+        Complaint::new(
+            Rule::MissingKey,
+            text! {
+                en: "a status of success does not tell an expired token",
+                fr: "un statut de succès ne révèle pas un jeton expiré"
+            },
+            text! {
+                en: "every good answer would end its session",
+                fr: "toute bonne réponse mettrait fin à sa session"
+            },
+        )
+        .hint(text! {
+            en: "add `body_contains = \"…\"` with words that only stand in the answer to an expired token",
+            fr: "ajoutez `body_contains = \"…\"` avec des mots propres à la réponse faite à un jeton expiré"
+        }),
+    );
+}
+
+fn body_contains(field: &Field<'_>) -> Option<Box<[u8]>> {
+    let text = field.string()?;
+    if (1..=BODY_PREFIX).contains(&text.len()) {
+        return Some(text.as_bytes().into());
+    }
+    field.error(Complaint::new(
+        Rule::OutOfRange,
+        text! {
+            en: "`body_contains` must have 1 to {BODY_PREFIX} bytes",
+            fr: "`body_contains` doit compter de 1 à {BODY_PREFIX} octets"
+        },
+        if text.is_empty() {
+            text! { en: "every body contains this", fr: "tout corps de réponse contient cela" }
+        } else {
+            text! { en: "only the first {BODY_PREFIX} bytes of a body are looked at", fr: "seuls les {BODY_PREFIX} premiers octets d'une réponse sont examinés" }
+        },
+    ));
+    None
+}
+
+fn token_places(field: &Field<'_>) -> Option<Vec<TokenPlace>> {
+    let choices = TokenPlace::ALL.map(|place| (place.as_str(), place));
+    let places = distinct(field, |element| element.choice(&choices))?;
+    if field.list()?.is_empty() {
+        field.error(
+            Complaint::new(
+                Rule::EmptyList,
+                text! { en: "no place is left for a token", fr: "il ne reste aucune place pour un jeton" },
+                text! { en: "every token would be removed", fr: "tout jeton serait supprimé" },
+            )
+            .hint(text! {
+                en: "remove the key: by default every place is read",
+                fr: "supprimez la clé : par défaut, toutes les places sont lues"
+            }),
+        );
+    }
+    Some(places)
+}
+
+/// Login routes are open to every consumer, whatever its own rules say.
+fn warn_of_wide_logins(field: &Field<'_>) {
+    for element in field.list().unwrap_or_default() {
+        if matches!(element.value, toml::de::DeValue::String(text) if text.contains('*')) {
+            element.warn(
+                Complaint::new(
+                    Rule::WideLoginRoute,
+                    text! { en: "this login route covers more than one route", fr: "cette route de connexion en couvre plusieurs" },
+                    text! { en: "open to every consumer", fr: "ouvertes à tous les consommateurs" },
+                )
+                .hint(text! {
+                    en: "login routes are implied in every `allow`; name each one without `*`",
+                    fr: "les routes de connexion sont implicites dans tout `allow` ; nommez-les une à une, sans `*`"
+                }),
+            );
+        }
+    }
+}
