@@ -140,7 +140,9 @@ fn writing(criterion: &mut Criterion) {
     let denial = Denial::new(DenyCode::UnknownKey);
     let id = request_id();
     criterion.bench_function("problem document", |bencher| {
-        bencher.iter(|| Problem::new(black_box(&denial), &id, None).to_http1("Sun, 06 Nov 1994 08:49:37 GMT", false, true));
+        bencher.iter(|| {
+            Problem::new(black_box(&denial), &id, None).to_http1("Sun, 06 Nov 1994 08:49:37 GMT", false, true)
+        });
     });
 }
 

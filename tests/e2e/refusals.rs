@@ -48,7 +48,10 @@ fn stable(response: &Response) -> String {
             _ => line.to_owned(),
         })
         .collect();
-    format!("{}\n{}", head.join("\n"), response.text()).replace(&id, "<id>").replace(&date, "<date>").replace("\r\n", "\n")
+    format!("{}\n{}", head.join("\n"), response.text())
+        .replace(&id, "<id>")
+        .replace(&date, "<date>")
+        .replace("\r\n", "\n")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,10 +4,10 @@
 use sensgate::client_ip::TrustedProxies;
 use sensgate::consumer::{Consumer, ConsumerTable, Credential, digest};
 use sensgate::head::HeadLimits;
+use sensgate::limit::Quota;
 use sensgate::policy::PolicySet;
 use sensgate::request::{FieldTable, TokenPlace};
 use sensgate::route::RouteRule;
-use sensgate::limit::Quota;
 use sensgate::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
 use sensgate::snapshot::{BudgetRules, Enforce, SessionMode, SessionRules, SizeLimits, Snapshot};
 use sensgate::tables::{NoJournal, Tables};
