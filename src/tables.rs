@@ -24,6 +24,9 @@ pub trait Journal: Send + Sync + fmt::Debug {
     fn append(&self, record: &Record);
 }
 
+/// Uses that wait to be written down: whose, by what name, and when they were sent.
+type Touched = HashMap<(SessionHash, CallerId), (Arc<str>, Mono)>;
+
 /// All tables of one gate.
 #[derive(Debug)]
 pub struct Tables {
@@ -31,7 +34,7 @@ pub struct Tables {
     pub sessions: SessionTable,
     pub unfamiliar: UnfamiliarTokens,
     expiries: Mutex<ExpiryGuard>,
-    touched: Mutex<HashMap<(SessionHash, CallerId), (Arc<str>, Mono)>>,
+    touched: Mutex<Touched>,
     journal: Box<dyn Journal>,
 }
 

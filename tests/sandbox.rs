@@ -1,7 +1,6 @@
 //! The sandbox over TCP: the vendor's own request, the refusals, the idle time, the faults, the way from a quote to an order.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
 
