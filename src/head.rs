@@ -204,8 +204,23 @@ fn content_length(value: &[u8]) -> Option<u64> {
 
 /// `uri-host [":" port]` without userinfo; the shape is checked, the name is not used: 8sens gets a Host of our own.
 fn is_host(value: &[u8]) -> bool {
-    let ok = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
-    !value.is_empty() && value.len() <= 255 && value.iter().all(ok)
+    let (is_name, port) = match value.strip_prefix(b"[") {
+        Some(rest) => {
+            let end = rest.iter().position(|b| *b == b']').unwrap_or(0);
+            (rest[..end].iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')) && end > 1, &rest[end..])
+        }
+        None => {
+            let end = value.iter().position(|b| *b == b':').unwrap_or(value.len());
+            let ok = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+            (value[..end].iter().all(ok) && end > 0, &value[end..])
+        }
+    };
+    let port = port.strip_prefix(b"]").unwrap_or(port);
+    let is_port = match port.strip_prefix(b":") {
+        Some(digits) => matches!(digits.len(), 1..=5) && digits.iter().all(u8::is_ascii_digit),
+        None => port.is_empty(),
+    };
+    is_name && is_port && value.len() <= 255
 }
 
 #[cfg(test)]
@@ -234,6 +249,13 @@ mod tests {
     }
 
     #[test]
+    fn hosts() {
+        for host in ["a", "A.b-c_d", "a:80", "192.0.2.1:65535", "[::1]", "[2001:db8::1]:443", "[::ffff:192.0.2.1]"] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+    }
+
+    #[test]
     fn unfinished_heads_wait_until_nothing_can_save_them() {
         for bytes in [&b""[..], b"G", b"GET / HTTP/1.1\r\nHost: a\r\n\r", b"GET / HTTP/1.1\r"] {
             assert_eq!(outcome(bytes), "partial", "{bytes:?}");
@@ -250,6 +272,13 @@ mod tests {
             ("", "malformed_request: Host is missing"),
             ("Host: a\r\nHost: a\r\n", "malformed_request: more than one Host"),
             ("Host: a@b\r\n", "malformed_request: Host is not a host"),
+            ("Host: a:b\r\n", "malformed_request: Host is not a host"),
+            ("Host: a[b\r\n", "malformed_request: Host is not a host"),
+            ("Host: [::1\r\n", "malformed_request: Host is not a host"),
+            ("Host: [::1]a\r\n", "malformed_request: Host is not a host"),
+            ("Host: a:\r\n", "malformed_request: Host is not a host"),
+            ("Host: :80\r\n", "malformed_request: Host is not a host"),
+            ("Host: a:1:2\r\n", "malformed_request: Host is not a host"),
             (
                 "Host: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n",
                 "malformed_request: more than one Content-Length",
