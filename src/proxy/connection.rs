@@ -5,9 +5,10 @@
 //! comes back for the next one.
 
 use super::caller_stream::CallerStream;
-use super::hooks::{Handoff, Hooks};
+use super::hooks::{BAD_CHUNK, Handoff, Hooks};
 use super::reply::{Problem, http_date};
 use super::ticket::Ticket;
+use crate::chunked::ChunkScanner;
 use crate::clock;
 use crate::config::Settings;
 use crate::denial::{Denial, DenyCode};
@@ -242,7 +243,11 @@ impl Connection<'_> {
                 let closes = view.connection.iter().any(|value| {
                     value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
                 });
-                let (exchange, step) = Exchange::begin(Arc::clone(snapshot), &view, fresh_id(), clock::now());
+                let (exchange, mut step) = Exchange::begin(Arc::clone(snapshot), &view, fresh_id(), clock::now());
+                if matches!(step, Step::Forward(_)) && is_bad_from_the_start(view.framing, &buffered[head_len..]) {
+                    // 8sens need not hear of a request that cannot end well.
+                    step = Step::Deny(Denial::because(DenyCode::MalformedRequest, BAD_CHUNK));
+                }
                 Some(Next::Request {
                     head_len,
                     framing: view.framing,
@@ -373,6 +378,11 @@ impl Body {
             }
         }
     }
+}
+
+/// True when what has come of a chunked body is not well-formed already.
+fn is_bad_from_the_start(framing: Framing, body: &[u8]) -> bool {
+    framing == Framing::Chunked && ChunkScanner::default().follow(body).is_err()
 }
 
 /// Closes so that the caller can still read what was written: first our side, then a bounded wait for theirs. Closing with unread

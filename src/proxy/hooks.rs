@@ -26,6 +26,9 @@ use std::time::Duration;
 /// Attempts at one request: the first, one more when the connect failed, one more when a reused connection turned out closed.
 pub const MAX_ATTEMPTS: usize = 3;
 
+/// Why a request with a bad chunked body was refused, for the log.
+pub(super) const BAD_CHUNK: &str = "chunked body is not well-formed";
+
 /// What the gate calls itself in `Via` (RFC 9110 section 7.6.3).
 const VIA: &str = "1.1 sensgate";
 
@@ -386,7 +389,7 @@ fn closed_without_a_byte(e: &Error) -> bool {
 /// The refusal for a failure of 8sens or of the caller's body; `None` when there is nobody to tell.
 fn denial_for(e: &Error, bad_chunk: bool) -> Option<Denial> {
     if bad_chunk {
-        return Some(Denial::because(DenyCode::MalformedRequest, "chunked body is not well-formed"));
+        return Some(Denial::because(DenyCode::MalformedRequest, BAD_CHUNK));
     }
     match (e.esource(), e.etype()) {
         (ErrorSource::Upstream, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => {
