@@ -194,9 +194,14 @@ fn line_ends(head: &[u8], unfinished: bool) -> Result<(), Denial> {
     Ok(())
 }
 
-/// Digits only: no sign, no list, no blank (RFC 9110 section 8.6). At most 19 digits always fit.
+/// Digits only: no sign, no list, no blank (RFC 9110 section 8.6), and no zero before the number, which some read as octal. At most 19
+/// digits always fit.
 fn content_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+    if value.is_empty()
+        || (value[0] == b'0' && value.len() > 1)
+        || value.len() > 19
+        || !value.iter().all(u8::is_ascii_digit)
+    {
         return None;
     }
     std::str::from_utf8(value).ok()?.parse().ok()
@@ -285,6 +290,7 @@ mod tests {
             ),
             ("Host: a\r\nContent-Length: 1, 1\r\n", "malformed_request: Content-Length is not a number"),
             ("Host: a\r\nContent-Length: +1\r\n", "malformed_request: Content-Length is not a number"),
+            ("Host: a\r\nContent-Length: 01\r\n", "malformed_request: Content-Length is not a number"),
             ("Host: a\r\nContent-Length: 0x1\r\n", "malformed_request: Content-Length is not a number"),
             (
                 "Host: a\r\nContent-Length: 99999999999999999999\r\n",
