@@ -74,6 +74,8 @@ pub enum FieldRole {
     /// Any other field that claims to know where the request came from, or what its real method or target is.
     Forwarding,
     RequestId,
+    /// Reads like one of the others to a program that takes `_` for `-`, or like a key. Nobody's copy reaches 8sens.
+    Lookalike,
 }
 
 impl FieldRole {
@@ -164,6 +166,9 @@ const HOP_BY_HOP_FIELDS: &[&str] = &[
     "http2-settings",
 ];
 
+/// Spellings of the key's name beside `api_key`. One that is no alias is not looked at, and may still hold a key.
+const KEY_LOOKALIKES: &[&str] = &["api-key", "x-api-key", "apikey", "api.key", "x-apikey"];
+
 impl FieldTable {
     /// Compiles the table. `key_aliases` and `client_address` are names from the configuration, in any case.
     #[must_use]
@@ -190,6 +195,9 @@ impl FieldTable {
             table.insert(alias, FieldRole::KeyAlias);
         }
         table.insert("x-forwarded-proto", FieldRole::ForwardedProto);
+        for name in KEY_LOOKALIKES {
+            table.insert(name, FieldRole::Lookalike);
+        }
         for name in HOP_BY_HOP_FIELDS {
             table.insert(name, FieldRole::HopByHop);
         }
@@ -211,12 +219,20 @@ impl FieldTable {
         }
     }
 
-    /// The role of a field name, compared without regard to ASCII case.
+    /// The role of a field name, compared without regard to ASCII case. A name that differs only in `_` and `-` is a lookalike:
+    /// CGI and its heirs cannot tell the two apart (RFC 3875 section 4.1.18).
     #[must_use]
     pub fn role(&self, name: &[u8]) -> Option<FieldRole> {
         let bucket = self.by_len.get(name.len())?;
-        bucket.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, role)| *role)
+        let exact = bucket.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, role)| *role);
+        let alike = |known: &[u8]| known.iter().zip(name).all(|(a, b)| folded(*a) == folded(*b));
+        exact.or_else(|| bucket.iter().any(|(known, _)| alike(known)).then_some(FieldRole::Lookalike))
     }
+}
+
+/// A byte of a field name as a program sees it that knows neither case nor `-`.
+const fn folded(byte: u8) -> u8 {
+    if byte == b'-' { b'_' } else { byte.to_ascii_lowercase() }
 }
 
 /// The values of one role: the first `N` as they stand, and how many there were in all.
@@ -382,10 +398,21 @@ mod tests {
         let table = table();
         assert_eq!(table.role(b"API_KEY"), Some(FieldRole::Key));
         assert_eq!(table.role(b"x-api-key"), Some(FieldRole::KeyAlias));
-        assert_eq!(table.role(b"api-key"), None);
+        assert_eq!(table.role(b"x-own"), None);
         assert_eq!(table.role(b"x-forwarded-for"), Some(FieldRole::ClientAddress));
         assert_eq!(table.role(b"X-Real-IP"), Some(FieldRole::Forwarding));
         assert_eq!(table.role(&[b'x'; 4096]), None);
+    }
+
+    #[test]
+    fn lookalikes_are_known_and_never_forwarded() {
+        let table = table();
+        for name in ["api-key", "ApiKey", "X_API_Key", "API.KEY", "Content_Length", "transfer_encoding", "access-token"]
+        {
+            assert_eq!(table.role(name.as_bytes()), Some(FieldRole::Lookalike), "{name}");
+        }
+        assert!(!FieldRole::Lookalike.is_forwarded());
+        assert_eq!(FieldTable::new(["api-key"], "x-real-ip").role(b"api-key"), Some(FieldRole::KeyAlias));
     }
 
     #[test]
