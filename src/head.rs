@@ -85,8 +85,9 @@ fn unfinished(bytes: &[u8], limits: HeadLimits) -> Option<Denial> {
     Some(Denial::because(code, "head larger than its limit"))
 }
 
-/// The method and target of the first line as far as they can be told apart.
-fn fragment(bytes: &[u8]) -> Fragment<'_> {
+/// The method and target of the first line as they stand, as far as they can be told apart.
+#[must_use]
+pub fn fragment(bytes: &[u8]) -> Fragment<'_> {
     let line = bytes.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
     let mut words = line.splitn(3, |b| *b == b' ');
     Fragment { method: words.next().unwrap_or_default(), target: words.next().unwrap_or_default() }
@@ -104,11 +105,14 @@ fn complete<'a>(
     }
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
-    request.parse(head).map_err(|error| match error {
+    let parsed = request.parse(head).map_err(|error| match error {
         httparse::Error::TooManyHeaders => Denial::because(DenyCode::HeadersTooLarge, "too many fields"),
         httparse::Error::Version => Denial::because(DenyCode::HttpVersion, "not HTTP/1.0 or HTTP/1.1"),
         _ => Denial::because(DenyCode::MalformedRequest, "request head cannot be parsed"),
     })?;
+    if parsed.is_partial() {
+        return Err(malformed("no request line"));
+    }
     let target = request.path.unwrap_or_default().as_bytes();
     if target.len() > limits.uri {
         return Err(Denial::because(DenyCode::UriTooLong, "target longer than its limit"));
@@ -120,7 +124,41 @@ fn complete<'a>(
     let method = request.method.unwrap_or_default().as_bytes();
     let mut view = RequestView::new(method, target, version, origin.peer, origin.transport);
     view.framing = fill(&mut view, request.headers, table)?;
+    if let Some((authority, rest)) = absolute_form(target) {
+        view.target = origin_form(method, authority, rest, host(request.headers, table))?;
+    }
     Ok(view)
+}
+
+/// Splits a target in absolute-form (RFC 9112 section 3.2.2) into its authority and what follows.
+fn absolute_form(target: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = target.iter().position(|b| *b == b':')?;
+    let scheme = &target[..colon];
+    let after = target[colon..].strip_prefix(b"://")?;
+    if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
+        return None;
+    }
+    let end = after.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(after.len());
+    Some(after.split_at(end))
+}
+
+/// The same target in origin-form. Only for the host that the Host field names: there is no other to go to.
+fn origin_form<'a>(method: &[u8], authority: &[u8], rest: &'a [u8], host: &[u8]) -> Result<&'a [u8], Denial> {
+    if !authority.eq_ignore_ascii_case(host) {
+        return Err(malformed("authority of the target is not the Host"));
+    }
+    match rest {
+        // RFC 9112 section 3.2.4: OPTIONS without a path asks about the server as a whole.
+        b"" if method == b"OPTIONS" => Ok(b"*"),
+        b"" => Ok(b"/"),
+        rest => Ok(rest),
+    }
+}
+
+/// The value of the one Host field.
+fn host<'a>(fields: &[httparse::Header<'a>], table: &FieldTable) -> &'a [u8] {
+    let host = fields.iter().find(|field| table.role(field.name.as_bytes()) == Some(FieldRole::Host));
+    host.map_or(b"", |field| field.value.trim_ascii())
 }
 
 /// Pushes every field into the view and settles Host and framing.
@@ -269,6 +307,7 @@ mod tests {
         let long = [b"GET / HTTP/1.1\r\nX: ".to_vec(), vec![b'a'; 512]].concat();
         assert!(outcome(&long).starts_with("headers_too_large"));
         assert_eq!(outcome(b"GET / HTTP/1.1\n"), "malformed_request: bare LF");
+        assert_eq!(outcome(b"\r\n\r\n"), "malformed_request: no request line");
     }
 
     #[test]
@@ -326,6 +365,31 @@ mod tests {
         assert!(outcome(b"GET /\r\n\r\n").starts_with("malformed_request"));
         let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(64));
         assert_eq!(outcome(long.as_bytes()), "uri_too_long: target longer than its limit");
+    }
+
+    #[test]
+    fn absolute_form_is_for_the_host_alone() {
+        let target = |method: &str, target: &str, host: &str| {
+            let head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            let table = FieldTable::new([], "x-forwarded-for");
+            let origin = Origin { peer: Ipv4Addr::LOCALHOST.into(), transport: Transport::Trusted };
+            match scan(head.as_bytes(), LIMITS, &table, origin) {
+                Scan::Complete(_, view) => String::from_utf8_lossy(view.target).into_owned(),
+                Scan::Refused(denial, _) => denial.reason.to_owned(),
+                Scan::Partial => "partial".to_owned(),
+            }
+        };
+        assert_eq!(target("GET", "http://a/v1?x", "a"), "/v1?x");
+        assert_eq!(target("GET", "HTTPS://A:80/v1", "a:80"), "/v1");
+        assert_eq!(target("GET", "http://a", "a"), "/");
+        assert_eq!(target("OPTIONS", "http://a", "a"), "*");
+        assert_eq!(target("GET", "http://a?x", "a"), "?x");
+        for other in ["http://b/", "http://a:80/", "http://u@a/", "http:///", "http://a.b/"] {
+            assert_eq!(target("GET", other, "a"), "authority of the target is not the Host", "{other}");
+        }
+        for other in ["ftp://a/", "http:/a", "//a/", "/http://a/", "a:80"] {
+            assert_eq!(target("GET", other, "a"), other);
+        }
     }
 
     proptest! {

@@ -296,7 +296,7 @@ pub enum Transport {
 #[derive(Clone, Debug)]
 pub struct RequestView<'a> {
     pub method: &'a [u8],
-    /// Origin-form target as received: path and query.
+    /// The target in origin-form: path and query. A `*` is refused with the method.
     pub target: &'a [u8],
     pub version: HttpVersion,
     pub framing: Framing,

@@ -6,8 +6,11 @@ use crate::denial::{Denial, DenyCode};
 use crate::request::{Framing, Method, RequestView};
 use crate::snapshot::SizeLimits;
 
-/// The method, when it is one that is ever forwarded.
+/// The method, when it is one that is ever forwarded. A question about the server as a whole (`*`) is not.
 pub(super) fn method(request: &RequestView<'_>) -> Result<Method, Denial> {
+    if request.target == b"*" {
+        return Err(Denial::because(DenyCode::MethodNotAllowed, "target is *"));
+    }
     Method::from_bytes(request.method).ok_or(Denial::new(DenyCode::MethodNotAllowed))
 }
 
@@ -143,5 +146,7 @@ mod tests {
         for name in ["CONNECT", "TRACE", "get", "PROPFIND", ""] {
             assert_eq!(method(&with(name)).unwrap_err().code, DenyCode::MethodNotAllowed, "{name}");
         }
+        let whole = RequestView { target: b"*", ..with("OPTIONS") };
+        assert_eq!(method(&whole).unwrap_err().code, DenyCode::MethodNotAllowed);
     }
 }

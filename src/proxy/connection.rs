@@ -12,7 +12,7 @@ use crate::chunked::ChunkScanner;
 use crate::clock;
 use crate::config::Settings;
 use crate::denial::{Denial, DenyCode};
-use crate::exchange::{Exchange, ForwardPlan, Outcome, Step, has_body};
+use crate::exchange::{Exchange, ForwardPlan, Outcome, Step, Target, has_body};
 use crate::head::{self, Fragment, Origin, Scan};
 use crate::request::{Framing, Transport};
 use crate::telemetry::{ConnectionOutcome, OpenConnection, Telemetry};
@@ -244,6 +244,13 @@ impl Connection<'_> {
                     value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
                 });
                 let (exchange, mut step) = Exchange::begin(Arc::clone(snapshot), &view, fresh_id(), clock::now());
+                if let Step::Forward(plan) = &mut step
+                    && plan.target == Target::AsReceived
+                    && view.target != head::fragment(buffered).target
+                {
+                    // Absolute-form goes on in origin-form.
+                    plan.target = Target::Rewritten(view.target.into());
+                }
                 if matches!(step, Step::Forward(_)) && is_bad_from_the_start(view.framing, &buffered[head_len..]) {
                     // 8sens need not hear of a request that cannot end well.
                     step = Step::Deny(Denial::because(DenyCode::MalformedRequest, BAD_CHUNK));
