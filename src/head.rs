@@ -85,7 +85,7 @@ fn unfinished(bytes: &[u8], limits: HeadLimits) -> Option<Denial> {
     Some(Denial::because(code, "head larger than its limit"))
 }
 
-/// The method and target of the first line as they stand, as far as they can be told apart.
+/// The method and target of the first line as they stand in `bytes`, which start with it, as far as they can be told apart.
 #[must_use]
 pub fn fragment(bytes: &[u8]) -> Fragment<'_> {
     let line = bytes.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
@@ -110,8 +110,8 @@ fn complete<'a>(
         httparse::Error::Version => Denial::because(DenyCode::HttpVersion, "not HTTP/1.0 or HTTP/1.1"),
         _ => Denial::because(DenyCode::MalformedRequest, "request head cannot be parsed"),
     })?;
-    if parsed.is_partial() {
-        return Err(malformed("no request line"));
+    if parsed.is_partial() || head.starts_with(b"\r\n") {
+        return Err(malformed("empty line before the request"));
     }
     let target = request.path.unwrap_or_default().as_bytes();
     if target.len() > limits.uri {
@@ -307,7 +307,8 @@ mod tests {
         let long = [b"GET / HTTP/1.1\r\nX: ".to_vec(), vec![b'a'; 512]].concat();
         assert!(outcome(&long).starts_with("headers_too_large"));
         assert_eq!(outcome(b"GET / HTTP/1.1\n"), "malformed_request: bare LF");
-        assert_eq!(outcome(b"\r\n\r\n"), "malformed_request: no request line");
+        assert_eq!(outcome(b"\r\n\r\n"), "malformed_request: empty line before the request");
+        assert!(outcome(b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").ends_with("empty line before the request"));
     }
 
     #[test]

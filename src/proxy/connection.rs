@@ -6,13 +6,14 @@
 
 use super::caller_stream::CallerStream;
 use super::hooks::{BAD_CHUNK, Handoff, Hooks};
+use super::lent::lend;
 use super::reply::{Problem, http_date};
 use super::ticket::Ticket;
 use crate::chunked::ChunkScanner;
 use crate::clock;
 use crate::config::Settings;
 use crate::denial::{Denial, DenyCode};
-use crate::exchange::{Exchange, ForwardPlan, Outcome, Step, Target, has_body};
+use crate::exchange::{Exchange, ForwardPlan, Outcome, Step, has_body};
 use crate::head::{self, Fragment, Origin, Scan};
 use crate::request::{Framing, Transport};
 use crate::telemetry::{ConnectionOutcome, OpenConnection, Telemetry};
@@ -25,6 +26,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -143,6 +145,8 @@ enum Next {
         is_head: bool,
         expects_continue: bool,
         closes: bool,
+        /// Where a target in absolute-form stands, and what to put there instead.
+        origin_form: Option<(Range<usize>, Vec<u8>)>,
         exchange: Box<Exchange>,
         step: Step,
     },
@@ -175,8 +179,21 @@ impl Connection<'_> {
                     linger(caller).await;
                     return ConnectionOutcome::Closed;
                 }
-                Next::Request { head_len, framing, is_head, expects_continue, closes, exchange, step } => {
+                Next::Request {
+                    mut head_len,
+                    framing,
+                    is_head,
+                    expects_continue,
+                    closes,
+                    origin_form,
+                    exchange,
+                    step,
+                } => {
                     self.served += 1;
+                    if let Some((at, target)) = origin_form {
+                        head_len = head_len - at.len() + target.len();
+                        caller.replace(at, &target);
+                    }
                     let last = closes || self.is_last();
                     let body = Body { head_len, framing, expects_continue };
                     let next = match step {
@@ -217,7 +234,13 @@ impl Connection<'_> {
             }
         }
         let deadline = Instant::now() + limits.head_timeout;
+        let mut may_skip = true;
         loop {
+            if may_skip && caller.buffered().starts_with(b"\r\n") {
+                // One empty line before a request is tolerated (RFC 9112 section 2.2).
+                caller.discard(2);
+                may_skip = false;
+            }
             if let Some(next) = self.decide(caller.buffered()) {
                 return next;
             }
@@ -244,13 +267,11 @@ impl Connection<'_> {
                     value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
                 });
                 let (exchange, mut step) = Exchange::begin(Arc::clone(snapshot), &view, fresh_id(), clock::now());
-                if let Step::Forward(plan) = &mut step
-                    && plan.target == Target::AsReceived
-                    && view.target != head::fragment(buffered).target
-                {
-                    // Absolute-form goes on in origin-form.
-                    plan.target = Target::Rewritten(view.target.into());
-                }
+                let received = head::fragment(buffered);
+                let origin_form = (received.target != view.target).then(|| {
+                    let start = received.method.len() + 1;
+                    (start..start + received.target.len(), view.target.to_vec())
+                });
                 if matches!(step, Step::Forward(_)) && is_bad_from_the_start(view.framing, &buffered[head_len..]) {
                     // 8sens need not hear of a request that cannot end well.
                     step = Step::Deny(Denial::because(DenyCode::MalformedRequest, BAD_CHUNK));
@@ -261,6 +282,7 @@ impl Connection<'_> {
                     is_head: view.method == b"HEAD",
                     expects_continue: view.expect.count() > 0,
                     closes,
+                    origin_form,
                     exchange: Box::new(exchange),
                     step,
                 })
@@ -344,14 +366,19 @@ impl Connection<'_> {
             }
         }
         let state = caller.open_request(body.head_len, body.framing, plan.is_write);
-        let mut session = ServerSession::new_http1(Box::new(caller));
+        let (lent, loan) = lend(caller);
+        let mut session = ServerSession::new_http1(Box::new(loan));
         session.set_keepalive(Some(settings.connections.keepalive_timeout.as_secs().max(1)));
         let mut persistent = HttpPersistentSettings::for_session(&session);
         persistent.set_user_context(Box::new(Handoff { ticket, plan, caller: state, settings, last }));
         persistent.apply_to_session(&mut session);
-        let (stream, _) = self.app.proxy.process_new_http(session, &self.shutdown).await?.consume();
-        let caller = *stream.into_any().downcast::<CallerStream>().ok()?;
-        caller.is_reusable().then_some(caller)
+        let keeps = self.app.proxy.process_new_http(session, &self.shutdown).await.is_some();
+        let caller = lent.returned()?;
+        if keeps && caller.is_reusable() {
+            return Some(caller);
+        }
+        linger(caller).await;
+        None
     }
 }
 

@@ -32,7 +32,7 @@ pub fn bytes(text: &str, values: &Values) -> Result<Vec<u8>, String> {
 
 /// Bytes for a reader: printable text, with a real line end after each `\n`.
 pub fn shown(bytes: &[u8]) -> String {
-    const MOST: usize = 3000;
+    const MOST: usize = 900;
     let text = bytes[..bytes.len().min(MOST)].escape_ascii().to_string().replace("\\n", "\\n\n      ");
     let more = bytes.len().saturating_sub(MOST);
     if more == 0 { text } else { format!("{text}… and {more} bytes more") }
