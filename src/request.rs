@@ -130,21 +130,25 @@ pub struct FieldTable {
 /// an authentication bypass in several gateways, so a stranger's copy never reaches 8sens.
 const FORWARDING_FIELDS: &[&str] = &[
     "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-server",
-    "x-forwarded-prefix",
-    "x-forwarded-uri",
-    "x-forwarded-method",
-    "x-forwarded-by",
-    "x-forwarded-ssl",
-    "x-forwarded-scheme",
     "x-real-ip",
     "x-client-ip",
     "x-cluster-client-ip",
+    "x-originating-ip",
+    "x-remote-ip",
+    "x-remote-addr",
+    "x-proxyuser-ip",
+    "x-azure-clientip",
+    "x-azure-socketip",
+    "client-ip",
     "true-client-ip",
     "cf-connecting-ip",
+    "fastly-client-ip",
+    "proxy-client-ip",
+    "wl-proxy-client-ip",
+    "x-host",
+    "x-url-scheme",
+    "x-original-forwarded-for",
+    "x-original-host",
     "x-original-url",
     "x-original-uri",
     "x-original-method",
@@ -153,7 +157,12 @@ const FORWARDING_FIELDS: &[&str] = &[
     "x-http-method-override",
     "x-method-override",
     "front-end-https",
+    // CGI makes HTTP_PROXY of it.
+    "proxy",
 ];
+
+/// Every name that begins so is one of them.
+const FORWARDING_PREFIX: &[u8] = b"x-forwarded-";
 
 const HOP_BY_HOP_FIELDS: &[&str] = &[
     "keep-alive",
@@ -223,16 +232,19 @@ impl FieldTable {
     /// CGI and its heirs cannot tell the two apart (RFC 3875 section 4.1.18).
     #[must_use]
     pub fn role(&self, name: &[u8]) -> Option<FieldRole> {
-        let bucket = self.by_len.get(name.len())?;
+        let is_forwarding = alike(FORWARDING_PREFIX, name.get(..FORWARDING_PREFIX.len()).unwrap_or_default());
+        let bucket = self.by_len.get(name.len()).map_or(&[][..], Vec::as_slice);
         let exact = bucket.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, role)| *role);
-        let alike = |known: &[u8]| known.iter().zip(name).all(|(a, b)| folded(*a) == folded(*b));
-        exact.or_else(|| bucket.iter().any(|(known, _)| alike(known)).then_some(FieldRole::Lookalike))
+        exact
+            .or_else(|| is_forwarding.then_some(FieldRole::Forwarding))
+            .or_else(|| bucket.iter().any(|(known, _)| alike(known, name)).then_some(FieldRole::Lookalike))
     }
 }
 
-/// A byte of a field name as a program sees it that knows neither case nor `-`.
-const fn folded(byte: u8) -> u8 {
-    if byte == b'-' { b'_' } else { byte.to_ascii_lowercase() }
+/// True when two field names are one to a program that knows neither case nor `-`.
+fn alike(a: &[u8], b: &[u8]) -> bool {
+    let folded = |byte: &u8| if *byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
+    a.len() == b.len() && a.iter().map(folded).eq(b.iter().map(folded))
 }
 
 /// The values of one role: the first `N` as they stand, and how many there were in all.
@@ -412,6 +424,10 @@ mod tests {
             assert_eq!(table.role(name.as_bytes()), Some(FieldRole::Lookalike), "{name}");
         }
         assert!(!FieldRole::Lookalike.is_forwarded());
+        for name in ["X-Forwarded-Anything", "x_forwarded-user", "X-Forwarded-"] {
+            assert_eq!(table.role(name.as_bytes()), Some(FieldRole::Forwarding), "{name}");
+        }
+        assert_eq!(table.role(b"x-forwarded"), None);
         assert_eq!(FieldTable::new(["api-key"], "x-real-ip").role(b"api-key"), Some(FieldRole::KeyAlias));
     }
 
