@@ -19,12 +19,16 @@ enum State {
     SizeStart,
     Size,
     Extension,
+    /// Within a quoted value of an extension.
+    Quoted,
+    QuotedPair,
     SizeLf,
     Data,
     DataCr,
     DataLf,
     /// At the start of a trailer line.
     TrailerStart,
+    TrailerName,
     Trailer,
     TrailerLf,
     EndLf,
@@ -87,8 +91,14 @@ impl ChunkScanner {
             (State::Size, b';') => Ok(State::Extension),
             (State::Size | State::Extension, b'\r') => Ok(State::SizeLf),
             (State::Size, _) => Err(InvalidChunk("chunk size is not a number")),
-            (State::Extension | State::Trailer, b'\t' | 0x20..=0x7e | 0x80..=0xff) => Ok(self.state),
-            (State::Extension, _) => Err(InvalidChunk("control byte in a chunk extension")),
+            (State::Extension, b'"') => Ok(State::Quoted),
+            (State::Quoted, b'"') => Ok(State::Extension),
+            (State::Quoted, b'\\') => Ok(State::QuotedPair),
+            (State::QuotedPair, b'\t' | 0x20..=0x7e | 0x80..=0xff) => Ok(State::Quoted),
+            (State::Extension | State::Quoted | State::Trailer, b'\t' | 0x20..=0x7e | 0x80..=0xff) => Ok(self.state),
+            (State::Extension | State::Quoted | State::QuotedPair, _) => {
+                Err(InvalidChunk("control byte in a chunk extension, or a quote without its end"))
+            }
             (State::SizeLf, b'\n') => {
                 self.digits = 0;
                 Ok(if self.size == 0 { State::TrailerStart } else { State::Data })
@@ -97,12 +107,15 @@ impl ChunkScanner {
             (State::DataLf, b'\n') => Ok(State::SizeStart),
             (State::DataCr | State::DataLf, _) => Err(InvalidChunk("chunk data longer than its size")),
             (State::TrailerStart, b'\r') => Ok(State::EndLf),
-            (State::TrailerStart, byte) if byte.is_ascii_graphic() && byte != b':' => Ok(State::Trailer),
+            (State::TrailerName, b':') => Ok(State::Trailer),
+            (State::TrailerStart | State::TrailerName, byte) if is_token(byte) => Ok(State::TrailerName),
             (State::Trailer, b'\r') => Ok(State::TrailerLf),
             (State::TrailerLf, b'\n') => Ok(State::TrailerStart),
             (State::EndLf, b'\n') => Ok(State::Done),
             (State::SizeLf | State::TrailerLf | State::EndLf, _) => Err(InvalidChunk("bare CR in a chunked body")),
-            (State::TrailerStart | State::Trailer, _) => Err(InvalidChunk("trailer cannot be parsed")),
+            (State::TrailerStart | State::TrailerName | State::Trailer, _) => {
+                Err(InvalidChunk("trailer cannot be parsed"))
+            }
             (State::Data | State::Done, _) => Ok(self.state),
         }
     }
@@ -121,6 +134,15 @@ impl ChunkScanner {
     }
 }
 
+/// A character of a field name (RFC 9110 section 5.6.2).
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +158,7 @@ mod tests {
         assert_eq!(outcome(b"0\r\n\r\nGET"), Ok((5, true)));
         assert_eq!(outcome(b"3\r\nabc\r\n0\r\n\r\nrest"), Ok((13, true)));
         assert_eq!(outcome(b"A;x=1\r\n0123456789\r\n00\r\nX: y\r\n\r\n"), Ok((31, true)));
+        assert_eq!(outcome(b"0;a=\"b\\\"; c\"\r\n\r\n"), Ok((16, true)));
         assert_eq!(outcome(b"3\r\nab"), Ok((5, false)));
     }
 
@@ -155,7 +178,12 @@ mod tests {
             b"3;a\nb\r\n",
             b"3;\x01\r\n",
             b"1000000000000000\r\n",
+            b"3;a=\"\r\nabc\r\n",
+            b"3;a=\"\\\r\nabc\r\n",
             b"0\r\n : x\r\n\r\n",
+            b"0\r\nX\r\n\r\n",
+            b"0\r\nX : y\r\n\r\n",
+            b"0\r\nGET / HTTP/1.1\r\n\r\n",
             b"0\r\nX: \0\r\n\r\n",
             b"0\r\n\n",
             b";\r\n",

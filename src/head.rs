@@ -85,8 +85,9 @@ fn unfinished(bytes: &[u8], limits: HeadLimits) -> Option<Denial> {
     Some(Denial::because(code, "head larger than its limit"))
 }
 
-/// The method and target of the first line as far as they can be told apart.
-fn fragment(bytes: &[u8]) -> Fragment<'_> {
+/// The method and target of the first line as they stand in `bytes`, which start with it, as far as they can be told apart.
+#[must_use]
+pub fn fragment(bytes: &[u8]) -> Fragment<'_> {
     let line = bytes.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
     let mut words = line.splitn(3, |b| *b == b' ');
     Fragment { method: words.next().unwrap_or_default(), target: words.next().unwrap_or_default() }
@@ -104,11 +105,14 @@ fn complete<'a>(
     }
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
-    request.parse(head).map_err(|error| match error {
+    let parsed = request.parse(head).map_err(|error| match error {
         httparse::Error::TooManyHeaders => Denial::because(DenyCode::HeadersTooLarge, "too many fields"),
         httparse::Error::Version => Denial::because(DenyCode::HttpVersion, "not HTTP/1.0 or HTTP/1.1"),
         _ => Denial::because(DenyCode::MalformedRequest, "request head cannot be parsed"),
     })?;
+    if parsed.is_partial() || head.starts_with(b"\r\n") {
+        return Err(malformed("empty line before the request"));
+    }
     let target = request.path.unwrap_or_default().as_bytes();
     if target.len() > limits.uri {
         return Err(Denial::because(DenyCode::UriTooLong, "target longer than its limit"));
@@ -120,7 +124,41 @@ fn complete<'a>(
     let method = request.method.unwrap_or_default().as_bytes();
     let mut view = RequestView::new(method, target, version, origin.peer, origin.transport);
     view.framing = fill(&mut view, request.headers, table)?;
+    if let Some((authority, rest)) = absolute_form(target) {
+        view.target = origin_form(method, authority, rest, host(request.headers, table))?;
+    }
     Ok(view)
+}
+
+/// Splits a target in absolute-form (RFC 9112 section 3.2.2) into its authority and what follows.
+fn absolute_form(target: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = target.iter().position(|b| *b == b':')?;
+    let scheme = &target[..colon];
+    let after = target[colon..].strip_prefix(b"://")?;
+    if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
+        return None;
+    }
+    let end = after.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(after.len());
+    Some(after.split_at(end))
+}
+
+/// The same target in origin-form. Only for the host that the Host field names: there is no other to go to.
+fn origin_form<'a>(method: &[u8], authority: &[u8], rest: &'a [u8], host: &[u8]) -> Result<&'a [u8], Denial> {
+    if !authority.eq_ignore_ascii_case(host) {
+        return Err(malformed("authority of the target is not the Host"));
+    }
+    match rest {
+        // RFC 9112 section 3.2.4: OPTIONS without a path asks about the server as a whole.
+        b"" if method == b"OPTIONS" => Ok(b"*"),
+        b"" => Ok(b"/"),
+        rest => Ok(rest),
+    }
+}
+
+/// The value of the one Host field.
+fn host<'a>(fields: &[httparse::Header<'a>], table: &FieldTable) -> &'a [u8] {
+    let host = fields.iter().find(|field| table.role(field.name.as_bytes()) == Some(FieldRole::Host));
+    host.map_or(b"", |field| field.value.trim_ascii())
 }
 
 /// Pushes every field into the view and settles Host and framing.
@@ -194,9 +232,14 @@ fn line_ends(head: &[u8], unfinished: bool) -> Result<(), Denial> {
     Ok(())
 }
 
-/// Digits only: no sign, no list, no blank (RFC 9110 section 8.6). At most 19 digits always fit.
+/// Digits only: no sign, no list, no blank (RFC 9110 section 8.6), and no zero before the number, which some read as octal. At most 19
+/// digits always fit.
 fn content_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+    if value.is_empty()
+        || (value[0] == b'0' && value.len() > 1)
+        || value.len() > 19
+        || !value.iter().all(u8::is_ascii_digit)
+    {
         return None;
     }
     std::str::from_utf8(value).ok()?.parse().ok()
@@ -204,8 +247,23 @@ fn content_length(value: &[u8]) -> Option<u64> {
 
 /// `uri-host [":" port]` without userinfo; the shape is checked, the name is not used: 8sens gets a Host of our own.
 fn is_host(value: &[u8]) -> bool {
-    let ok = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
-    !value.is_empty() && value.len() <= 255 && value.iter().all(ok)
+    let (is_name, port) = match value.strip_prefix(b"[") {
+        Some(rest) => {
+            let end = rest.iter().position(|b| *b == b']').unwrap_or(0);
+            (rest[..end].iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')) && end > 1, &rest[end..])
+        }
+        None => {
+            let end = value.iter().position(|b| *b == b':').unwrap_or(value.len());
+            let ok = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+            (value[..end].iter().all(ok) && end > 0, &value[end..])
+        }
+    };
+    let port = port.strip_prefix(b"]").unwrap_or(port);
+    let is_port = match port.strip_prefix(b":") {
+        Some(digits) => matches!(digits.len(), 1..=5) && digits.iter().all(u8::is_ascii_digit),
+        None => port.is_empty(),
+    };
+    is_name && is_port && value.len() <= 255
 }
 
 #[cfg(test)]
@@ -234,6 +292,13 @@ mod tests {
     }
 
     #[test]
+    fn hosts() {
+        for host in ["a", "A.b-c_d", "a:80", "192.0.2.1:65535", "[::1]", "[2001:db8::1]:443", "[::ffff:192.0.2.1]"] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+    }
+
+    #[test]
     fn unfinished_heads_wait_until_nothing_can_save_them() {
         for bytes in [&b""[..], b"G", b"GET / HTTP/1.1\r\nHost: a\r\n\r", b"GET / HTTP/1.1\r"] {
             assert_eq!(outcome(bytes), "partial", "{bytes:?}");
@@ -242,6 +307,8 @@ mod tests {
         let long = [b"GET / HTTP/1.1\r\nX: ".to_vec(), vec![b'a'; 512]].concat();
         assert!(outcome(&long).starts_with("headers_too_large"));
         assert_eq!(outcome(b"GET / HTTP/1.1\n"), "malformed_request: bare LF");
+        assert_eq!(outcome(b"\r\n\r\n"), "malformed_request: empty line before the request");
+        assert!(outcome(b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").ends_with("empty line before the request"));
     }
 
     #[test]
@@ -250,12 +317,20 @@ mod tests {
             ("", "malformed_request: Host is missing"),
             ("Host: a\r\nHost: a\r\n", "malformed_request: more than one Host"),
             ("Host: a@b\r\n", "malformed_request: Host is not a host"),
+            ("Host: a:b\r\n", "malformed_request: Host is not a host"),
+            ("Host: a[b\r\n", "malformed_request: Host is not a host"),
+            ("Host: [::1\r\n", "malformed_request: Host is not a host"),
+            ("Host: [::1]a\r\n", "malformed_request: Host is not a host"),
+            ("Host: a:\r\n", "malformed_request: Host is not a host"),
+            ("Host: :80\r\n", "malformed_request: Host is not a host"),
+            ("Host: a:1:2\r\n", "malformed_request: Host is not a host"),
             (
                 "Host: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n",
                 "malformed_request: more than one Content-Length",
             ),
             ("Host: a\r\nContent-Length: 1, 1\r\n", "malformed_request: Content-Length is not a number"),
             ("Host: a\r\nContent-Length: +1\r\n", "malformed_request: Content-Length is not a number"),
+            ("Host: a\r\nContent-Length: 01\r\n", "malformed_request: Content-Length is not a number"),
             ("Host: a\r\nContent-Length: 0x1\r\n", "malformed_request: Content-Length is not a number"),
             (
                 "Host: a\r\nContent-Length: 99999999999999999999\r\n",
@@ -291,6 +366,31 @@ mod tests {
         assert!(outcome(b"GET /\r\n\r\n").starts_with("malformed_request"));
         let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(64));
         assert_eq!(outcome(long.as_bytes()), "uri_too_long: target longer than its limit");
+    }
+
+    #[test]
+    fn absolute_form_is_for_the_host_alone() {
+        let target = |method: &str, target: &str, host: &str| {
+            let head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            let table = FieldTable::new([], "x-forwarded-for");
+            let origin = Origin { peer: Ipv4Addr::LOCALHOST.into(), transport: Transport::Trusted };
+            match scan(head.as_bytes(), LIMITS, &table, origin) {
+                Scan::Complete(_, view) => String::from_utf8_lossy(view.target).into_owned(),
+                Scan::Refused(denial, _) => denial.reason.to_owned(),
+                Scan::Partial => "partial".to_owned(),
+            }
+        };
+        assert_eq!(target("GET", "http://a/v1?x", "a"), "/v1?x");
+        assert_eq!(target("GET", "HTTPS://A:80/v1", "a:80"), "/v1");
+        assert_eq!(target("GET", "http://a", "a"), "/");
+        assert_eq!(target("OPTIONS", "http://a", "a"), "*");
+        assert_eq!(target("GET", "http://a?x", "a"), "?x");
+        for other in ["http://b/", "http://a:80/", "http://u@a/", "http:///", "http://a.b/"] {
+            assert_eq!(target("GET", other, "a"), "authority of the target is not the Host", "{other}");
+        }
+        for other in ["ftp://a/", "http:/a", "//a/", "/http://a/", "a:80"] {
+            assert_eq!(target("GET", other, "a"), other);
+        }
     }
 
     proptest! {

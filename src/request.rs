@@ -74,6 +74,8 @@ pub enum FieldRole {
     /// Any other field that claims to know where the request came from, or what its real method or target is.
     Forwarding,
     RequestId,
+    /// Reads like one of the others to a program that takes `_` for `-`, or like a key. Nobody's copy reaches 8sens.
+    Lookalike,
 }
 
 impl FieldRole {
@@ -128,21 +130,25 @@ pub struct FieldTable {
 /// an authentication bypass in several gateways, so a stranger's copy never reaches 8sens.
 const FORWARDING_FIELDS: &[&str] = &[
     "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-server",
-    "x-forwarded-prefix",
-    "x-forwarded-uri",
-    "x-forwarded-method",
-    "x-forwarded-by",
-    "x-forwarded-ssl",
-    "x-forwarded-scheme",
     "x-real-ip",
     "x-client-ip",
     "x-cluster-client-ip",
+    "x-originating-ip",
+    "x-remote-ip",
+    "x-remote-addr",
+    "x-proxyuser-ip",
+    "x-azure-clientip",
+    "x-azure-socketip",
+    "client-ip",
     "true-client-ip",
     "cf-connecting-ip",
+    "fastly-client-ip",
+    "proxy-client-ip",
+    "wl-proxy-client-ip",
+    "x-host",
+    "x-url-scheme",
+    "x-original-forwarded-for",
+    "x-original-host",
     "x-original-url",
     "x-original-uri",
     "x-original-method",
@@ -151,7 +157,12 @@ const FORWARDING_FIELDS: &[&str] = &[
     "x-http-method-override",
     "x-method-override",
     "front-end-https",
+    // CGI makes HTTP_PROXY of it.
+    "proxy",
 ];
+
+/// Every name that begins so is one of them.
+const FORWARDING_PREFIX: &[u8] = b"x-forwarded-";
 
 const HOP_BY_HOP_FIELDS: &[&str] = &[
     "keep-alive",
@@ -163,6 +174,9 @@ const HOP_BY_HOP_FIELDS: &[&str] = &[
     "upgrade",
     "http2-settings",
 ];
+
+/// Spellings of the key's name beside `api_key`. One that is no alias is not looked at, and may still hold a key.
+const KEY_LOOKALIKES: &[&str] = &["api-key", "x-api-key", "apikey", "api.key", "x-apikey"];
 
 impl FieldTable {
     /// Compiles the table. `key_aliases` and `client_address` are names from the configuration, in any case.
@@ -190,6 +204,9 @@ impl FieldTable {
             table.insert(alias, FieldRole::KeyAlias);
         }
         table.insert("x-forwarded-proto", FieldRole::ForwardedProto);
+        for name in KEY_LOOKALIKES {
+            table.insert(name, FieldRole::Lookalike);
+        }
         for name in HOP_BY_HOP_FIELDS {
             table.insert(name, FieldRole::HopByHop);
         }
@@ -211,12 +228,23 @@ impl FieldTable {
         }
     }
 
-    /// The role of a field name, compared without regard to ASCII case.
+    /// The role of a field name, compared without regard to ASCII case. A name that differs only in `_` and `-` is a lookalike:
+    /// CGI and its heirs cannot tell the two apart (RFC 3875 section 4.1.18).
     #[must_use]
     pub fn role(&self, name: &[u8]) -> Option<FieldRole> {
-        let bucket = self.by_len.get(name.len())?;
-        bucket.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, role)| *role)
+        let is_forwarding = alike(FORWARDING_PREFIX, name.get(..FORWARDING_PREFIX.len()).unwrap_or_default());
+        let bucket = self.by_len.get(name.len()).map_or(&[][..], Vec::as_slice);
+        let exact = bucket.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, role)| *role);
+        exact
+            .or_else(|| is_forwarding.then_some(FieldRole::Forwarding))
+            .or_else(|| bucket.iter().any(|(known, _)| alike(known, name)).then_some(FieldRole::Lookalike))
     }
+}
+
+/// True when two field names are one to a program that knows neither case nor `-`.
+fn alike(a: &[u8], b: &[u8]) -> bool {
+    let folded = |byte: &u8| if *byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
+    a.len() == b.len() && a.iter().map(folded).eq(b.iter().map(folded))
 }
 
 /// The values of one role: the first `N` as they stand, and how many there were in all.
@@ -280,7 +308,7 @@ pub enum Transport {
 #[derive(Clone, Debug)]
 pub struct RequestView<'a> {
     pub method: &'a [u8],
-    /// Origin-form target as received: path and query.
+    /// The target in origin-form: path and query. A `*` is refused with the method.
     pub target: &'a [u8],
     pub version: HttpVersion,
     pub framing: Framing,
@@ -382,10 +410,25 @@ mod tests {
         let table = table();
         assert_eq!(table.role(b"API_KEY"), Some(FieldRole::Key));
         assert_eq!(table.role(b"x-api-key"), Some(FieldRole::KeyAlias));
-        assert_eq!(table.role(b"api-key"), None);
+        assert_eq!(table.role(b"x-own"), None);
         assert_eq!(table.role(b"x-forwarded-for"), Some(FieldRole::ClientAddress));
         assert_eq!(table.role(b"X-Real-IP"), Some(FieldRole::Forwarding));
         assert_eq!(table.role(&[b'x'; 4096]), None);
+    }
+
+    #[test]
+    fn lookalikes_are_known_and_never_forwarded() {
+        let table = table();
+        for name in ["api-key", "ApiKey", "X_API_Key", "API.KEY", "Content_Length", "transfer_encoding", "access-token"]
+        {
+            assert_eq!(table.role(name.as_bytes()), Some(FieldRole::Lookalike), "{name}");
+        }
+        assert!(!FieldRole::Lookalike.is_forwarded());
+        for name in ["X-Forwarded-Anything", "x_forwarded-user", "X-Forwarded-"] {
+            assert_eq!(table.role(name.as_bytes()), Some(FieldRole::Forwarding), "{name}");
+        }
+        assert_eq!(table.role(b"x-forwarded"), None);
+        assert_eq!(FieldTable::new(["api-key"], "x-real-ip").role(b"api-key"), Some(FieldRole::KeyAlias));
     }
 
     #[test]

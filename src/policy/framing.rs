@@ -6,8 +6,11 @@ use crate::denial::{Denial, DenyCode};
 use crate::request::{Framing, Method, RequestView};
 use crate::snapshot::SizeLimits;
 
-/// The method, when it is one that is ever forwarded.
+/// The method, when it is one that is ever forwarded. A question about the server as a whole (`*`) is not.
 pub(super) fn method(request: &RequestView<'_>) -> Result<Method, Denial> {
+    if request.target == b"*" {
+        return Err(Denial::because(DenyCode::MethodNotAllowed, "target is *"));
+    }
     Method::from_bytes(request.method).ok_or(Denial::new(DenyCode::MethodNotAllowed))
 }
 
@@ -36,7 +39,8 @@ pub(super) fn check(limits: &SizeLimits, request: &RequestView<'_>) -> Result<()
     }
 }
 
-/// `query` of RFC 3986 section 3.4, and the square brackets that PHP writes.
+/// `query` of RFC 3986 section 3.4, and the square brackets that PHP writes. Each `%` starts an encoded byte, and none of them is NUL:
+/// programs disagree about what a broken one, or a text cut at NUL, is the name of.
 fn is_plain_query(query: &[u8]) -> bool {
     let plain = |b: &u8| {
         b.is_ascii_alphanumeric()
@@ -65,7 +69,8 @@ fn is_plain_query(query: &[u8]) -> bool {
                     | b']'
             )
     };
-    query.iter().all(plain)
+    let is_encoded = |at: usize| matches!(query.get(at + 1..at + 3), Some([high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() && [*high, *low] != *b"00");
+    query.iter().enumerate().all(|(at, byte)| plain(byte) && (*byte != b'%' || is_encoded(at)))
 }
 
 #[cfg(test)]
@@ -105,7 +110,20 @@ mod tests {
 
     #[test]
     fn the_rest_is_refused() {
-        for target in ["*", "http://a/b", "v1", "/v1/../x", "/v1?a b", "/v1?\"", "/v1?\u{e9}"] {
+        for target in [
+            "*",
+            "http://a/b",
+            "v1",
+            "/v1/../x",
+            "/v1?a b",
+            "/v1?\"",
+            "/v1?\u{e9}",
+            "/v1?%zz",
+            "/v1?%",
+            "/v1?a%2",
+            "/v1?%u0061",
+            "/v1?a%00b",
+        ] {
             assert_eq!(outcome(target, &[], Framing::None), "malformed_request", "{target}");
         }
         for value in ["api_key", "close, x-forwarded-for", "upgrade", "\"close\"", ""] {
@@ -128,5 +146,7 @@ mod tests {
         for name in ["CONNECT", "TRACE", "get", "PROPFIND", ""] {
             assert_eq!(method(&with(name)).unwrap_err().code, DenyCode::MethodNotAllowed, "{name}");
         }
+        let whole = RequestView { target: b"*", ..with("OPTIONS") };
+        assert_eq!(method(&whole).unwrap_err().code, DenyCode::MethodNotAllowed);
     }
 }

@@ -90,27 +90,33 @@ pub(crate) fn is_in_query(query: &[u8]) -> bool {
     query_tokens(query).next().is_some()
 }
 
-/// True when a percent-encoded parameter name decodes to `wanted`, without regard to ASCII case. `+` counts as a blank.
+/// True when a parameter name is `wanted` to a lenient reader: percent-decoded, in any ASCII case, without blanks around, `+` being one,
+/// and without the brackets that make it an array.
 pub(crate) fn decoded_name_is(name: &[u8], wanted: &[u8]) -> bool {
-    let mut wanted = wanted.iter();
+    let mut rest = decoded(name).skip_while(|b| *b == b' ');
+    let starts = wanted.iter().all(|b| rest.next().is_some_and(|found| found.eq_ignore_ascii_case(b)));
+    starts && matches!(rest.find(|b| *b != b' '), None | Some(b'['))
+}
+
+/// The bytes of a percent-encoded name. A `%` that encodes nothing stands for itself.
+fn decoded(name: &[u8]) -> impl Iterator<Item = u8> {
+    let digit = |b: u8| char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut rest = name;
-    while let Some((&byte, after)) = rest.split_first() {
-        let (decoded, after) = match (byte, after) {
-            (b'%', [high, low, after @ ..]) => {
-                let digit = |b: u8| char::from(b).to_digit(16);
-                match (digit(*high), digit(*low)) {
-                    (Some(h), Some(l)) => (u8::try_from(h * 16 + l).unwrap_or(b'%'), after),
-                    _ => return false,
-                }
-            }
-            _ => (byte, after),
-        };
-        if !wanted.next().is_some_and(|b| b.eq_ignore_ascii_case(&decoded)) {
-            return false;
-        }
+    std::iter::from_fn(move || {
+        let (&byte, after) = rest.split_first()?;
         rest = after;
-    }
-    wanted.next().is_none()
+        match (byte, after) {
+            (b'+', _) => Some(b' '),
+            (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
+                (Some(high), Some(low)) => {
+                    rest = after;
+                    Some(high * 16 + low)
+                }
+                _ => Some(byte),
+            },
+            _ => Some(byte),
+        }
+    })
 }
 
 #[cfg(test)]
@@ -167,6 +173,16 @@ mod tests {
         }
         assert_eq!(outcome("/", &[("token", "a,b")]), "ambiguous_token");
         assert_eq!(outcome("/", &[("token", "a"), ("token", "a")]), "ambiguous_token");
+    }
+
+    #[test]
+    fn names_as_a_lenient_reader_takes_them() {
+        for name in ["token", "TOKEN", "%74oken", "t%6fken", "+token", "token%20", "%20token+", "token[]", "token[a]"] {
+            assert!(decoded_name_is(name.as_bytes(), b"token"), "{name}");
+        }
+        for name in ["", "toke", "tokens", "t+oken", "%", "%7", "%zztoken", "token%", "%2Btoken", "[token]"] {
+            assert!(!decoded_name_is(name.as_bytes(), b"token"), "{name}");
+        }
     }
 
     #[test]

@@ -6,17 +6,12 @@
 
 use crate::chunked::ChunkScanner;
 use crate::request::Framing;
-use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
-use pingora_core::protocols::raw_connect::ProxyDigest;
-use pingora_core::protocols::tls::{ALPN, SslDigest};
-use pingora_core::protocols::{
-    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
-    UniqueID, UniqueIDType,
-};
+use pingora_core::protocols::Stream;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,6 +89,12 @@ impl CallerStream {
         self.inner.get_socket_digest().and_then(|digest| digest.peer_addr().and_then(|peer| peer.as_inet().copied()))
     }
 
+    /// The socket, for what it knows of itself.
+    #[must_use]
+    pub fn stream(&self) -> &Stream {
+        &self.inner
+    }
+
     /// What was read and belongs to no request yet.
     #[must_use]
     pub fn buffered(&self) -> &[u8] {
@@ -114,6 +115,14 @@ impl CallerStream {
     /// Takes `len` buffered bytes away: part of a request that nobody will read.
     pub fn discard(&mut self, len: usize) {
         self.buffer.advance(len.min(self.buffer.len()));
+    }
+
+    /// Writes other bytes in place of some of the buffered ones.
+    pub fn replace(&mut self, range: Range<usize>, with: &[u8]) {
+        let rest = self.buffer.split_off(range.end.min(self.buffer.len()));
+        self.buffer.truncate(range.start);
+        self.buffer.extend_from_slice(with);
+        self.buffer.unsplit(rest);
     }
 
     /// Opens the window for one request whose head is the first `head_len` buffered bytes.
@@ -262,49 +271,6 @@ impl AsyncWrite for CallerStream {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.inner).poll_shutdown(cx);
         self.guard(cx, outcome)
-    }
-}
-
-#[async_trait]
-impl Shutdown for CallerStream {
-    async fn shutdown(&mut self) {
-        self.inner.shutdown().await;
-    }
-}
-
-impl UniqueID for CallerStream {
-    fn id(&self) -> UniqueIDType {
-        self.inner.id()
-    }
-}
-
-impl Ssl for CallerStream {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.inner.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.inner.selected_alpn_proto()
-    }
-}
-
-impl Peek for CallerStream {}
-
-impl GetTimingDigest for CallerStream {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.inner.get_timing_digest()
-    }
-}
-
-impl GetProxyDigest for CallerStream {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
-    }
-}
-
-impl GetSocketDigest for CallerStream {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.inner.get_socket_digest()
     }
 }
 

@@ -5,9 +5,11 @@
 //! comes back for the next one.
 
 use super::caller_stream::CallerStream;
-use super::hooks::{Handoff, Hooks};
+use super::hooks::{BAD_CHUNK, Handoff, Hooks};
+use super::lent::lend;
 use super::reply::{Problem, http_date};
 use super::ticket::Ticket;
+use crate::chunked::ChunkScanner;
 use crate::clock;
 use crate::config::Settings;
 use crate::denial::{Denial, DenyCode};
@@ -25,6 +27,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -152,6 +155,8 @@ enum Next {
         is_head: bool,
         expects_continue: bool,
         closes: bool,
+        /// Where a target in absolute-form stands, and what to put there instead.
+        origin_form: Option<(Range<usize>, Vec<u8>)>,
         exchange: Box<Exchange>,
         step: Step,
     },
@@ -184,8 +189,21 @@ impl Connection<'_> {
                     linger(caller).await;
                     return ConnectionOutcome::Closed;
                 }
-                Next::Request { head_len, framing, is_head, expects_continue, closes, exchange, step } => {
+                Next::Request {
+                    mut head_len,
+                    framing,
+                    is_head,
+                    expects_continue,
+                    closes,
+                    origin_form,
+                    exchange,
+                    step,
+                } => {
                     self.served += 1;
+                    if let Some((at, target)) = origin_form {
+                        head_len = head_len - at.len() + target.len();
+                        caller.replace(at, &target);
+                    }
                     let last = closes || self.is_last();
                     let body = Body { head_len, framing, expects_continue };
                     let next = match step {
@@ -226,7 +244,13 @@ impl Connection<'_> {
             }
         }
         let deadline = Instant::now() + limits.head_timeout;
+        let mut may_skip = true;
         loop {
+            if may_skip && caller.buffered().starts_with(b"\r\n") {
+                // One empty line before a request is tolerated (RFC 9112 section 2.2).
+                caller.discard(2);
+                may_skip = false;
+            }
             if let Some(next) = self.decide(caller.buffered()) {
                 return next;
             }
@@ -252,19 +276,29 @@ impl Connection<'_> {
                 let closes = view.connection.iter().any(|value| {
                     value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
                 });
-                let (exchange, step) = Exchange::begin(
+                let (exchange, mut step) = Exchange::begin(
                     Arc::clone(snapshot),
                     Arc::clone(&self.shared().tables),
                     &view,
                     fresh_id(),
                     clock::now(),
                 );
+                let received = head::fragment(buffered);
+                let origin_form = (received.target != view.target).then(|| {
+                    let start = received.method.len() + 1;
+                    (start..start + received.target.len(), view.target.to_vec())
+                });
+                if matches!(step, Step::Forward(_)) && is_bad_from_the_start(view.framing, &buffered[head_len..]) {
+                    // 8sens need not hear of a request that cannot end well.
+                    step = Step::Deny(Denial::because(DenyCode::MalformedRequest, BAD_CHUNK));
+                }
                 Some(Next::Request {
                     head_len,
                     framing: view.framing,
                     is_head: view.method == b"HEAD",
                     expects_continue: view.expect.count() > 0,
                     closes,
+                    origin_form,
                     exchange: Box::new(exchange),
                     step,
                 })
@@ -351,14 +385,19 @@ impl Connection<'_> {
             }
         }
         let state = caller.open_request(body.head_len, body.framing, plan.is_write);
-        let mut session = ServerSession::new_http1(Box::new(caller));
+        let (lent, loan) = lend(caller);
+        let mut session = ServerSession::new_http1(Box::new(loan));
         session.set_keepalive(Some(settings.connections.keepalive_timeout.as_secs().max(1)));
         let mut persistent = HttpPersistentSettings::for_session(&session);
         persistent.set_user_context(Box::new(Handoff { ticket, plan, caller: state, settings, last }));
         persistent.apply_to_session(&mut session);
-        let (stream, _) = self.app.proxy.process_new_http(session, &self.shutdown).await?.consume();
-        let caller = *stream.into_any().downcast::<CallerStream>().ok()?;
-        caller.is_reusable().then_some(caller)
+        let keeps = self.app.proxy.process_new_http(session, &self.shutdown).await.is_some();
+        let caller = lent.returned()?;
+        if keeps && caller.is_reusable() {
+            return Some(caller);
+        }
+        linger(caller).await;
+        None
     }
 }
 
@@ -392,6 +431,11 @@ impl Body {
             }
         }
     }
+}
+
+/// True when what has come of a chunked body is not well-formed already.
+fn is_bad_from_the_start(framing: Framing, body: &[u8]) -> bool {
+    framing == Framing::Chunked && ChunkScanner::default().follow(body).is_err()
 }
 
 /// Closes so that the caller can still read what was written: first our side, then a bounded wait for theirs. Closing with unread

@@ -26,6 +26,9 @@ use std::time::Duration;
 /// Attempts at one request: the first, one more when the connect failed, one more when a reused connection turned out closed.
 pub const MAX_ATTEMPTS: usize = 3;
 
+/// Why a request with a bad chunked body was refused, for the log.
+pub(super) const BAD_CHUNK: &str = "chunked body is not well-formed";
+
 /// What the gate calls itself in `Via` (RFC 9110 section 7.6.3).
 const VIA: &str = "1.1 sensgate";
 
@@ -281,7 +284,7 @@ impl ProxyHttp for Hooks {
     async fn fail_to_proxy(&self, session: &mut Downstream, e: &Error, ctx: &mut Carriage) -> FailToProxy {
         let closed = FailToProxy { error_code: 0, can_reuse_downstream: false };
         let bad_chunk = ctx.handoff.as_ref().is_some_and(|handoff| handoff.caller.sent_bad_chunk());
-        let denial = ctx.denial.take().or_else(|| denial_for(e, bad_chunk));
+        let denial = ctx.denial.take().or_else(|| denial_for(e, bad_chunk, session.is_body_done()));
         let begun = session.response_written().is_some_and(|head| !head.status.is_informational());
         let (Some(denial), false) = (denial, begun) else { return closed };
         let Some(exchange) = ctx.handoff.as_mut().and_then(|handoff| handoff.ticket.exchange()) else { return closed };
@@ -406,11 +409,15 @@ fn closed_without_a_byte(e: &Error) -> bool {
 }
 
 /// The refusal for a failure of 8sens or of the caller's body; `None` when there is nobody to tell.
-fn denial_for(e: &Error, bad_chunk: bool) -> Option<Denial> {
+fn denial_for(e: &Error, bad_chunk: bool, body_done: bool) -> Option<Denial> {
     if bad_chunk {
-        return Some(Denial::because(DenyCode::MalformedRequest, "chunked body is not well-formed"));
+        return Some(Denial::because(DenyCode::MalformedRequest, BAD_CHUNK));
     }
     match (e.esource(), e.etype()) {
+        // 8sens cannot answer before it has the whole body.
+        (ErrorSource::Upstream, ErrorType::ReadTimedout) if !body_done => {
+            Some(Denial::because(DenyCode::RequestTimeout, "body not complete in time"))
+        }
         (ErrorSource::Upstream, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => {
             Some(Denial::because(DenyCode::UpstreamTimeout, "8sens was silent for too long"))
         }

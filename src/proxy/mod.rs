@@ -6,6 +6,7 @@
 pub mod caller_stream;
 pub mod connection;
 pub mod hooks;
+pub mod lent;
 pub mod reply;
 pub mod ticket;
 pub mod upstream;

@@ -68,6 +68,82 @@ pub enum Action {
     Hang,
     /// The other action, later.
     After(Duration, Box<Self>),
+    /// Step by step.
+    Script(Arc<Script>),
+}
+
+/// An answer made of bytes and pauses.
+#[derive(Debug)]
+pub struct Script {
+    steps: Vec<Step>,
+    end: ScriptEnd,
+    finished: watch::Sender<bool>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Step {
+    Send(Vec<u8>),
+    /// One byte in each segment.
+    Bytewise(Vec<u8>),
+    Pause(Duration),
+    /// Again and again, until the other side closes.
+    Endless(Vec<u8>),
+}
+
+/// What becomes of the connection after a script.
+#[derive(Clone, Copy, Debug)]
+pub enum ScriptEnd {
+    Keep,
+    Close,
+    Reset,
+    Hang,
+}
+
+impl Script {
+    pub fn new(steps: Vec<Step>, end: ScriptEnd) -> Self {
+        Self { steps, end, finished: watch::Sender::new(false) }
+    }
+
+    /// Waits until the steps were done or the other side has closed.
+    pub async fn finished(&self) {
+        let mut finished = self.finished.subscribe();
+        // The sender lives as long as the script.
+        let _ = finished.wait_for(|finished| *finished).await;
+    }
+
+    async fn play(&self, write: &mut OwnedWriteHalf) -> io::Result<Next> {
+        let outcome = self.steps(write).await;
+        self.finished.send_replace(true);
+        outcome?;
+        Ok(match self.end {
+            ScriptEnd::Keep => Next::Read,
+            ScriptEnd::Close => Next::Close,
+            ScriptEnd::Hang => Next::Hang,
+            ScriptEnd::Reset => {
+                write.as_ref().set_zero_linger()?;
+                Next::Close
+            }
+        })
+    }
+
+    async fn steps(&self, write: &mut OwnedWriteHalf) -> io::Result<()> {
+        for step in &self.steps {
+            match step {
+                Step::Send(bytes) => write.write_all(bytes).await?,
+                Step::Bytewise(bytes) => {
+                    for byte in bytes {
+                        write.write_all(&[*byte]).await?;
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Step::Pause(pause) => sleep(*pause).await,
+                Step::Endless(bytes) => loop {
+                    write.write_all(bytes).await?;
+                },
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The script of a witness.
@@ -288,6 +364,10 @@ async fn perform(
         Action::Download(length) => {
             answering();
             return download(length, to_head, write).await.map(|()| Next::Read);
+        }
+        Action::Script(script) => {
+            answering();
+            return script.play(write).await;
         }
         Action::Close => return Ok(Next::Close),
         Action::Hang | Action::After(..) => return Ok(Next::Hang),

@@ -1,0 +1,108 @@
+//! A downstream connection on loan to Pingora.
+//!
+//! Pingora drops a connection that it does not want to reuse, and a drop with unread bytes resets it: the reset can overtake the answer
+//! and take it away (RFC 9112 section 9.6). A [`Loan`] is all that Pingora gets, so the connection always comes back to be closed in
+//! order.
+
+use super::caller_stream::CallerStream;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::tls::{ALPN, SslDigest};
+use pingora_core::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What the lender keeps.
+#[derive(Debug)]
+pub struct Lent(Arc<Mutex<CallerStream>>);
+
+/// What the borrower gets: the stream in every respect. Only one side uses it at a time, so the lock is never waited for.
+#[derive(Debug)]
+pub struct Loan(Arc<Mutex<CallerStream>>);
+
+/// Lends a connection out.
+#[must_use]
+pub fn lend(caller: CallerStream) -> (Lent, Loan) {
+    let shared = Arc::new(Mutex::new(caller));
+    (Lent(Arc::clone(&shared)), Loan(shared))
+}
+
+impl Lent {
+    /// The connection, once the loan was dropped. `None` while somebody still holds it.
+    #[must_use]
+    pub fn returned(self) -> Option<CallerStream> {
+        Arc::into_inner(self.0).map(Mutex::into_inner)
+    }
+}
+
+impl AsyncRead for Loan {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.lock()).poll_read(cx, out)
+    }
+}
+
+impl AsyncWrite for Loan {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.lock()).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.lock()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.lock()).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Loan {
+    async fn shutdown(&mut self) {
+        // Closing twice, or what is closed already, is no failure.
+        let _ = poll_fn(|cx| Pin::new(&mut *self).poll_shutdown(cx)).await;
+    }
+}
+
+impl UniqueID for Loan {
+    fn id(&self) -> UniqueIDType {
+        self.0.lock().stream().id()
+    }
+}
+
+impl Ssl for Loan {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.0.lock().stream().get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.0.lock().stream().selected_alpn_proto()
+    }
+}
+
+impl Peek for Loan {}
+
+impl GetTimingDigest for Loan {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.0.lock().stream().get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for Loan {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.0.lock().stream().get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for Loan {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.0.lock().stream().get_socket_digest()
+    }
+}

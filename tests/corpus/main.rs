@@ -1,0 +1,96 @@
+//! The adversarial corpus: raw requests, and misbehaviours of 8sens, against the running binary. `README.md` says how a case is written.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod escape;
+mod format;
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
+#[path = "../e2e/gate.rs"]
+mod gate;
+mod outcome;
+mod requests;
+mod site;
+#[path = "../support/mod.rs"]
+mod support;
+mod upstream;
+
+use site::Site;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Sites that work side by side.
+const SITES: usize = 6;
+
+/// At least this many entries must stand in the files.
+const REQUESTS: usize = 250;
+const MISBEHAVIOURS: usize = 40;
+
+/// At most this many failures are printed whole.
+const SHOWN: usize = 25;
+
+#[test]
+fn the_corpus_has_its_size() {
+    let (_, requests) = format::requests();
+    let misbehaviours = format::misbehaviours().len();
+    assert!(requests >= REQUESTS && misbehaviours >= MISBEHAVIOURS, "{requests} and {misbehaviours}");
+}
+
+#[test]
+fn every_request_of_the_corpus() {
+    let (mut cases, _) = format::requests();
+    cases.retain(|case| wanted(&case.name));
+    // Cases of one kind of gate stand together, so that few sites need a second gate.
+    cases.sort_by_key(|case| case.gate);
+    play_all(cases, async |site, case, number| requests::play(site, &case, number).await);
+}
+
+#[test]
+fn every_misbehaviour_of_8sens() {
+    let mut cases = format::misbehaviours();
+    cases.retain(|case| wanted(&case.name));
+    play_all(cases, async |site, case, number| upstream::play(site, &case, number).await);
+}
+
+/// `CORPUS_CASE=part` plays only the cases whose name holds that part.
+#[allow(clippy::disallowed_methods, reason = "a test may read its environment")]
+fn wanted(name: &str) -> bool {
+    std::env::var("CORPUS_CASE").is_ok_and(|part| name.contains(&part)) || std::env::var("CORPUS_CASE").is_err()
+}
+
+/// Deals the cases out to the sites and fails with everything that went wrong.
+fn play_all<C: Clone + Send + Sync>(
+    cases: Vec<C>,
+    play: impl AsyncFn(&mut Site, C, usize) -> Result<(), String> + Send + Sync,
+) {
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..SITES.min(cases.len()) {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    let mut site = Site::start().await;
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(case) = cases.get(number) else { break };
+                        if let Err(failure) = play(&mut site, case.clone(), number).await {
+                            failures.lock().unwrap().push((number, failure));
+                        }
+                    }
+                    let leaked = site.witness.raw_bytes().values().any(|bytes| holds_canary(bytes));
+                    if leaked {
+                        failures.lock().unwrap().push((usize::MAX, "a canary reached 8sens".to_owned()));
+                    }
+                });
+            });
+        }
+    });
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort();
+    let shown: Vec<_> = failures.iter().take(SHOWN).map(|(_, failure)| failure.as_str()).collect();
+    assert!(failures.is_empty(), "{} of {} failed\n\n{}", failures.len(), cases.len(), shown.join("\n\n"));
+}
+
+fn holds_canary(bytes: &[u8]) -> bool {
+    bytes.windows(8).any(|window| window == b"/canary-")
+}
