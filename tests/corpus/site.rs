@@ -102,6 +102,10 @@ fn config(upstream: std::net::SocketAddr, kind: GateKind) -> Config {
         .with("limits", "body_bytes = \"128KiB\"")
         .with("limits", "head_timeout = \"1500ms\"")
         .with("limits", "body_timeout = \"1500ms\"")
+        // Thousands of refusals are the point here.
+        .with("limits", "address_budget = \"1000000/s\"")
+        .with("limits", "failed_credentials = \"1000000/s\"")
+        .with("limits", "failed_tokens = \"1000000/s\"")
         .with("server", "threads = 1")
         .and(&consumer("sans-secret", DENIED_KEY, "deny = [\"* /v1/secret*\", \"POST /v1/login/user\"]\n"));
     match kind {
