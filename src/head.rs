@@ -7,6 +7,7 @@
 use crate::denial::{Denial, DenyCode};
 use crate::request::{FieldRole, FieldTable, Framing, RequestView, Transport};
 use crate::types::HttpVersion;
+use std::mem::MaybeUninit;
 use std::net::IpAddr;
 
 /// Sizes that a head may reach; reaching past one is a refusal with its own code.
@@ -69,7 +70,7 @@ pub fn scan<'a>(bytes: &'a [u8], limits: HeadLimits, table: &FieldTable, origin:
 
 /// The length of the head with its empty line, once that line is there.
 fn head_len(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
+    memchr::memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4)
 }
 
 /// Refuses an unfinished head as soon as no further byte could save it.
@@ -103,9 +104,9 @@ fn complete<'a>(
     if head.len() > limits.bytes {
         return Err(Denial::because(DenyCode::HeadersTooLarge, "head larger than its limit"));
     }
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut request = httparse::Request::new(&mut fields);
-    let parsed = request.parse(head).map_err(|error| match error {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut request = httparse::Request::new(&mut []);
+    let parsed = request.parse_with_uninit_headers(head, &mut fields).map_err(|error| match error {
         httparse::Error::TooManyHeaders => Denial::because(DenyCode::HeadersTooLarge, "too many fields"),
         httparse::Error::Version => Denial::because(DenyCode::HttpVersion, "not HTTP/1.0 or HTTP/1.1"),
         _ => Denial::because(DenyCode::MalformedRequest, "request head cannot be parsed"),
@@ -218,16 +219,14 @@ const fn malformed(reason: &'static str) -> Denial {
 /// Lines end in CR LF, and neither byte stands alone (RFC 9112 section 2.2); no other control byte, no NUL. In an unfinished head
 /// a CR may be the last byte.
 fn line_ends(head: &[u8], unfinished: bool) -> Result<(), Denial> {
-    let mut previous = 0;
-    for (at, &byte) in head.iter().enumerate() {
-        match byte {
-            b'\n' if previous != b'\r' => return Err(malformed("bare LF")),
+    for at in memchr::memchr3_iter(b'\r', b'\n', 0, head) {
+        match head[at] {
+            b'\n' if at == 0 || head[at - 1] != b'\r' => return Err(malformed("bare LF")),
             b'\r' if head.get(at + 1).is_some_and(|next| *next != b'\n') => return Err(malformed("bare CR")),
             b'\r' if !unfinished && at + 1 == head.len() => return Err(malformed("bare CR")),
             0 => return Err(malformed("NUL")),
             _ => {}
         }
-        previous = byte;
     }
     Ok(())
 }

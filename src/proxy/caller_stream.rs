@@ -10,6 +10,7 @@ use bytes::{Buf, BytesMut};
 use pingora_core::protocols::Stream;
 use std::fmt;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::pin::Pin;
@@ -192,8 +193,8 @@ impl CallerStream {
         if self.read_closed {
             return Poll::Ready(Ok(()));
         }
-        let mut chunk = [0u8; READ_SIZE];
-        let mut chunk = ReadBuf::new(&mut chunk);
+        let mut chunk = [const { MaybeUninit::<u8>::uninit() }; READ_SIZE];
+        let mut chunk = ReadBuf::uninit(&mut chunk);
         match ready!(Pin::new(&mut self.inner).poll_read(cx, &mut chunk)) {
             Ok(()) => {
                 self.read_closed = chunk.filled().is_empty();

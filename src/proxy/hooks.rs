@@ -115,8 +115,8 @@ impl ProxyHttp for Hooks {
         if handoff.last {
             session.set_keepalive(None);
         }
+        // Only bodies are read here; writes are watched by the caller's stream.
         session.set_read_timeout(Some(limits.body_timeout));
-        session.set_write_timeout(Some(limits.write_timeout));
         session.set_ignore_info_resp(true);
         // A write outlives its caller; the caller's stream sees to it that reads end when theirs leaves.
         session.set_abort_on_close(!handoff.plan.is_write);

@@ -23,6 +23,8 @@ const LINE_CAPACITY: usize = 512;
 
 /// Lines are written together up to about this many bytes.
 const BATCH: usize = 64 * 1024;
+/// Longest time for which lines are gathered before they are written.
+const MAX_GATHER: Duration = Duration::from_millis(10);
 
 /// The handle that requests write through.
 #[derive(Debug)]
@@ -70,6 +72,7 @@ impl AccessLog {
             shared: Arc::clone(&shared),
             dropped: dropped.clone(),
             batch: Vec::new(),
+            gather: Duration::from_micros(queue as u64).min(MAX_GATHER),
             reports: Throttle::default(),
         };
         std::thread::Builder::new().name("access-log".into()).spawn(move || writer.run(&received))?;
@@ -114,12 +117,17 @@ struct Writer {
     shared: Arc<Shared>,
     dropped: IntCounter,
     batch: Vec<u8>,
+    /// How long lines are gathered before they are written: a microsecond for each line that may wait, at most 10 ms.
+    gather: Duration,
     reports: Throttle,
 }
 
 impl Writer {
     fn run(mut self, lines: &Receiver<Vec<u8>>) {
         while let Ok(first) = lines.recv() {
+            // A writer that waits in `recv` is woken by the thread that logs, for each line when traffic is thin. Away from the queue
+            // for a moment, it is woken by nobody and finds a batch.
+            std::thread::park_timeout(self.gather);
             self.batch.clear();
             self.batch.extend_from_slice(&first);
             let mut taken = 1;
