@@ -2,7 +2,7 @@
 //!
 //! Nothing is normalised. A path that has more than one spelling is refused instead, so that no two programs can read it
 //! differently: encoded or repeated separators, dot segments, `;` parameters, encodings of characters that need none, control
-//! bytes, double encodings and invalid UTF-8.
+//! bytes, double encodings, invalid UTF-8, blanks around a segment, and characters that some systems turn into ASCII ones.
 
 /// True when `path` is in the one form that is forwarded (RFC 3986 sections 3.3 and 6.2.2).
 #[must_use]
@@ -26,6 +26,9 @@ pub fn is_canonical(path: &[u8]) -> bool {
 
 fn is_canonical_segment(segment: &[u8]) -> bool {
     if segment == b"." || segment == b".." {
+        return false;
+    }
+    if segment.starts_with(b"%20") || segment.ends_with(b"%20") {
         return false;
     }
     let mut utf8 = Utf8Run::default();
@@ -107,13 +110,21 @@ impl Utf8Run {
         self.bytes[self.len] = byte;
         self.len += 1;
         match std::str::from_utf8(&self.bytes[..self.len]) {
-            Ok(_) => {
+            Ok(text) => {
                 self.len = 0;
-                true
+                !text.contains(is_stand_in)
             }
             Err(error) => error.error_len().is_none(),
         }
     }
+}
+
+/// Full-width forms, and other characters that best-fit conversions (as on Windows) or NFKC turn into ASCII letters and separators.
+const fn is_stand_in(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ff01}'..='\u{ff5e}' | '\u{2024}'..='\u{2026}' | '\u{2044}' | '\u{2215}' | '\u{2216}' | '\u{fe50}'..='\u{fe6b}'
+    )
 }
 
 #[cfg(test)]
@@ -164,6 +175,13 @@ mod tests {
             "/%23",
             "/%3f",
             "/\u{e9}",
+            "/x%20",
+            "/%20x",
+            "/x%20/y",
+            "/a%ef%bc%8fb",
+            "/%ef%bd%93ecret",
+            "/a%e2%88%95b",
+            "/%e2%80%a4%e2%80%a4/x",
             "/%c3",
             "/%c3x%a9",
             "/%c0%af",

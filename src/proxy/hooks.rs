@@ -26,6 +26,9 @@ use std::time::Duration;
 /// Attempts at one request: the first, one more when the connect failed, one more when a reused connection turned out closed.
 pub const MAX_ATTEMPTS: usize = 3;
 
+/// Interim answers that 8sens may send before its answer.
+const MAX_INTERIM: usize = 16;
+
 /// Why a request with a bad chunked body was refused, for the log.
 pub(super) const BAD_CHUNK: &str = "chunked body is not well-formed";
 
@@ -33,7 +36,8 @@ pub(super) const BAD_CHUNK: &str = "chunked body is not well-formed";
 const VIA: &str = "1.1 sensgate";
 
 /// Response fields that concern one connection, or tell what runs behind the gate.
-const HIDDEN_RESPONSE_FIELDS: [&str; 10] = [
+const HIDDEN_RESPONSE_FIELDS: [&str; 11] = [
+    "api_key",
     "server",
     "x-powered-by",
     "via",
@@ -63,6 +67,8 @@ pub struct Carriage {
     handoff: Option<Handoff>,
     attempts: usize,
     resent: bool,
+    /// Interim answers (1xx) seen so far.
+    interim: usize,
     /// The refusal that was written, or is going to be.
     denial: Option<Denial>,
     /// The status of 8sens's final answer.
@@ -210,8 +216,12 @@ impl ProxyHttp for Hooks {
         ctx: &mut Carriage,
     ) -> Result<()> {
         if response.status.is_informational() {
-            return Ok(());
+            ctx.interim += 1;
+            // A switch of protocols would make everything behind it somebody else's bytes; nobody can have asked for one.
+            let is_harmless = response.status != http::StatusCode::SWITCHING_PROTOCOLS && ctx.interim <= MAX_INTERIM;
+            return if is_harmless { Ok(()) } else { Err(invalid_answer("unasked or endless interim answers")) };
         }
+        settle_framing(response)?;
         let status = response.status.as_u16();
         ctx.status = Some(status);
         if let Some(exchange) = ctx.handoff()?.ticket.exchange() {
@@ -370,6 +380,30 @@ fn edit_request(request: &mut RequestHeader, plan: &ForwardPlan, settings: &Sett
     request.insert_header("api_key", key)
 }
 
+/// Leaves one reading of where 8sens's answer ends. Pingora takes any coding that mentions chunked for it and passes its name on, passes
+/// repeated lengths on, and answers in 8sens's version.
+fn settle_framing(response: &mut ResponseHeader) -> Result<()> {
+    let codings: Vec<_> = response.headers.get_all(header::TRANSFER_ENCODING).iter().collect();
+    let is_chunked = matches!(codings[..], [coding] if coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if !codings.is_empty() && (!is_chunked || response.version != http::Version::HTTP_11) {
+        return Err(invalid_answer("transfer coding of the answer is not chunked"));
+    }
+    // Pingora has made sure that they agree.
+    let length = response.headers.get(header::CONTENT_LENGTH);
+    let length =
+        length.and_then(|value| value.as_bytes().split(|b| *b == b',').next()).map(|one| one.trim_ascii().to_vec());
+    if let Some(length) = length {
+        response.insert_header(header::CONTENT_LENGTH, length)?;
+    }
+    response.set_version(http::Version::HTTP_11);
+    Ok(())
+}
+
+/// An answer that cannot be passed on; its connection is not used again.
+fn invalid_answer(why: &'static str) -> Box<Error> {
+    Error::explain(ErrorType::InvalidHTTPHeader, why).into_up()
+}
+
 /// Takes out of 8sens's answer what is meant for one connection or for nobody outside.
 fn edit_response(response: &mut ResponseHeader, plan: &ForwardPlan) -> Result<()> {
     let nominated: Vec<HeaderName> = response
@@ -455,4 +489,38 @@ async fn write_problem(session: &mut Downstream, problem: &Problem) -> Result<()
         session.write_response_body(Some(problem.body.clone()), true).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(version: http::Version, fields: &[(&'static str, &str)]) -> Option<String> {
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        response.set_version(version);
+        for (name, value) in fields {
+            response.append_header(*name, *value).unwrap();
+        }
+        settle_framing(&mut response).ok()?;
+        assert_eq!(response.version, http::Version::HTTP_11);
+        let lengths = response.headers.get_all(header::CONTENT_LENGTH).iter();
+        Some(lengths.map(|value| value.to_str().unwrap()).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn an_answer_keeps_one_framing() {
+        use http::Version;
+        assert_eq!(settled(Version::HTTP_11, &[]).as_deref(), Some(""));
+        assert_eq!(settled(Version::HTTP_10, &[("content-length", "5")]).as_deref(), Some("5"));
+        assert_eq!(settled(Version::HTTP_11, &[("content-length", "5, 5")]).as_deref(), Some("5"));
+        let twice = [("content-length", "5"), ("content-length", "5")];
+        assert_eq!(settled(Version::HTTP_11, &twice).as_deref(), Some("5"));
+        assert!(settled(Version::HTTP_11, &[("transfer-encoding", "Chunked")]).is_some());
+        assert!(settled(Version::HTTP_10, &[("transfer-encoding", "chunked")]).is_none());
+        for coding in ["xchunked", "gzip, chunked", "chunked, chunked", "identity", ""] {
+            assert!(settled(Version::HTTP_11, &[("transfer-encoding", coding)]).is_none(), "{coding}");
+        }
+        let twice = [("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
+        assert!(settled(Version::HTTP_11, &twice).is_none());
+    }
 }

@@ -121,7 +121,7 @@ impl Script {
             ScriptEnd::Hang => Next::Hang,
             ScriptEnd::Reset => {
                 write.as_ref().set_zero_linger()?;
-                Next::Close
+                Next::Reset
             }
         })
     }
@@ -331,6 +331,11 @@ async fn serve(stream: TcpStream, connection: u64, behaviour: Behaviour, record:
                 let _ = reader.rest().await;
                 return;
             }
+            Ok(Next::Reset) => {
+                // Its drop would send an orderly end first.
+                write.forget();
+                return;
+            }
             Ok(Next::Close) | Err(_) => return,
         }
         nth_on_connection += 1;
@@ -341,6 +346,7 @@ async fn serve(stream: TcpStream, connection: u64, behaviour: Behaviour, record:
 enum Next {
     Read,
     Close,
+    Reset,
     Hang,
 }
 
