@@ -6,6 +6,21 @@
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
+/// Appends `address` as text (RFC 5952 for IPv6). Each request is written twice, to 8sens and to the log.
+pub fn write(address: IpAddr, text: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => {
+            for (place, octet) in address.octets().into_iter().enumerate() {
+                if place > 0 {
+                    text.push(b'.');
+                }
+                text.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+            }
+        }
+        IpAddr::V6(address) => text.extend_from_slice(address.to_string().as_bytes()),
+    }
+}
+
 /// Who may state the client's address for others, compiled from `[client_ip]`.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {

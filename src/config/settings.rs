@@ -5,6 +5,7 @@
 
 use crate::request::Transport;
 use crate::snapshot::Snapshot;
+use http::HeaderValue;
 use secrecy::SecretString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,8 +33,10 @@ pub struct UpstreamSettings {
     /// A host name or IP address, without brackets.
     pub host: String,
     pub port: u16,
-    /// The one `api_key` that 8sens knows.
-    pub api_key: SecretString,
+    /// `Host` of every request that 8sens receives: where it listens, never what the caller asked for.
+    pub host_field: HeaderValue,
+    /// The one `api_key` that 8sens knows: marked sensitive, and wiped when the last configuration that uses it is gone.
+    pub api_key: HeaderValue,
     pub connect_timeout: Duration,
     /// Longest silence of 8sens while its answer is awaited or under way.
     pub read_timeout: Duration,

@@ -1,7 +1,6 @@
 //! The values of `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).
 
 use super::{Quota, Remaining};
-use std::fmt;
 use std::time::Duration;
 
 /// What a caller is told about one of its quotas.
@@ -24,7 +23,7 @@ impl Service<'_> {
     /// The value of `RateLimit-Policy`: the count and the seconds of its period, `"consumer";q=20;w=1`.
     #[must_use]
     pub fn policy_value(&self) -> String {
-        format!("{};q={};w={}", Quoted(self.policy), self.quota.count(), self.quota.period().seconds())
+        self.value([(";q=", self.quota.count().into()), (";w=", self.quota.period().seconds().into())])
     }
 
     /// The value of `RateLimit`: what would pass now, and the whole seconds, rounded up, until one more would: `"consumer";r=12;t=1`.
@@ -33,7 +32,17 @@ impl Service<'_> {
     #[must_use]
     pub fn limit_value(&self) -> String {
         let Remaining { requests, reset } = self.remaining;
-        format!("{};r={requests};t={}", Quoted(self.policy), whole_seconds(reset))
+        self.value([(";r=", requests.into()), (";t=", whole_seconds(reset))])
+    }
+
+    fn value(&self, parameters: [(&str, u64); 2]) -> String {
+        let mut value = String::with_capacity(64);
+        push_quoted(&mut value, self.policy);
+        for (name, number) in parameters {
+            value.push_str(name);
+            value.push_str(itoa::Buffer::new().format(number));
+        }
+        value
     }
 }
 
@@ -42,19 +51,15 @@ fn whole_seconds(time: Duration) -> u64 {
 }
 
 /// A String of RFC 9651 section 3.3.3. It has no way to write a character that is not visible ASCII or space: those are left out.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
-        for c in self.0.chars().filter(|c| matches!(c, ' '..='~')) {
-            if matches!(c, '"' | '\\') {
-                f.write_str("\\")?;
-            }
-            fmt::Write::write_char(f, c)?;
+fn push_quoted(value: &mut String, name: &str) {
+    value.push('"');
+    for c in name.chars().filter(|c| matches!(c, ' '..='~')) {
+        if matches!(c, '"' | '\\') {
+            value.push('\\');
         }
-        f.write_str("\"")
+        value.push(c);
     }
+    value.push('"');
 }
 
 #[cfg(test)]

@@ -18,7 +18,6 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session as Downstream};
-use secrecy::ExposeSecret;
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,19 +35,22 @@ pub(super) const BAD_CHUNK: &str = "chunked body is not well-formed";
 const VIA: &str = "1.1 sensgate";
 
 /// Response fields that concern one connection, or tell what runs behind the gate.
-const HIDDEN_RESPONSE_FIELDS: [&str; 11] = [
-    "api_key",
-    "server",
-    "x-powered-by",
-    "via",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "te",
-    "trailer",
-    "upgrade",
-    "alt-svc",
-];
+fn is_hidden(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "api_key"
+            | "server"
+            | "x-powered-by"
+            | "via"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "te"
+            | "trailer"
+            | "upgrade"
+            | "alt-svc"
+    )
+}
 
 /// A decided request on its way from the connection into the hooks.
 #[derive(Debug)]
@@ -364,20 +366,14 @@ fn edit_request(request: &mut RequestHeader, plan: &ForwardPlan, settings: &Sett
         }
     }
     let upstream = &settings.upstream;
-    let host = if upstream.host.contains(':') {
-        format!("[{}]:{}", upstream.host, upstream.port)
-    } else {
-        format!("{}:{}", upstream.host, upstream.port)
-    };
-    request.insert_header(header::HOST, host)?;
-    request.append_header(header::VIA, VIA)?;
+    request.insert_header(header::HOST, upstream.host_field.clone())?;
+    request.append_header(header::VIA, HeaderValue::from_static(VIA))?;
     request.insert_header("X-Request-ID", edits.request_id.as_str())?;
-    request.insert_header("X-Forwarded-For", edits.client_ip.to_string())?;
+    let mut client_ip = Vec::with_capacity(40);
+    crate::client_ip::write(edits.client_ip, &mut client_ip);
+    request.insert_header("X-Forwarded-For", client_ip)?;
     request.insert_header("X-Forwarded-Proto", if edits.https { "https" } else { "http" })?;
-    let mut key = HeaderValue::from_str(upstream.api_key.expose_secret())
-        .map_err(|_| Error::explain(ErrorType::InternalError, "upstream key is not a field value"))?;
-    key.set_sensitive(true);
-    request.insert_header("api_key", key)
+    request.insert_header("api_key", upstream.api_key.clone())
 }
 
 /// Leaves one reading of where 8sens's answer ends. Pingora takes any coding that mentions chunked for it and passes its name on, passes
@@ -406,7 +402,7 @@ fn invalid_answer(why: &'static str) -> Box<Error> {
 
 /// Takes out of 8sens's answer what is meant for one connection or for nobody outside.
 fn edit_response(response: &mut ResponseHeader, plan: &ForwardPlan) -> Result<()> {
-    let nominated: Vec<HeaderName> = response
+    let mut unwanted: Vec<HeaderName> = response
         .headers
         .get_all(header::CONNECTION)
         .iter()
@@ -414,14 +410,11 @@ fn edit_response(response: &mut ResponseHeader, plan: &ForwardPlan) -> Result<()
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .filter(|name| !matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::DATE))
         .collect();
-    for name in &nominated {
+    let hides_cookies = !plan.fields.pass_cookies;
+    let hidden = |name: &HeaderName| is_hidden(name) || (hides_cookies && name == header::SET_COOKIE);
+    unwanted.extend(response.headers.keys().filter(|name| hidden(name)).cloned());
+    for name in &unwanted {
         response.remove_header(name);
-    }
-    for name in HIDDEN_RESPONSE_FIELDS {
-        response.remove_header(name);
-    }
-    if !plan.fields.pass_cookies {
-        response.remove_header(&header::SET_COOKIE);
     }
     if let Some(rate_limit) = &plan.fields.rate_limit {
         response.insert_header("RateLimit-Policy", &rate_limit.policy)?;

@@ -124,10 +124,13 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, lines: &Receiver<Vec<u8>>) {
+        let mut more_waits = false;
         while let Ok(first) = lines.recv() {
             // A writer that waits in `recv` is woken by the thread that logs, for each line when traffic is thin. Away from the queue
-            // for a moment, it is woken by nobody and finds a batch.
-            std::thread::park_timeout(self.gather);
+            // for a moment, it is woken by nobody and finds a batch. After a full batch there is nothing to gather: the rest waits.
+            if !more_waits {
+                std::thread::park_timeout(self.gather);
+            }
             self.batch.clear();
             self.batch.extend_from_slice(&first);
             let mut taken = 1;
@@ -137,6 +140,7 @@ impl Writer {
                 self.batch.extend_from_slice(&line);
                 taken += 1;
             }
+            more_waits = self.batch.len() >= BATCH;
             // After the batch is taken: a line logged after `reopen` finds the new file.
             if self.shared.reopen.swap(false, Ordering::SeqCst) {
                 self.reopen();

@@ -7,10 +7,13 @@ use crate::config::reader::Section;
 use crate::config::settings::UpstreamSettings;
 use crate::config::{address, secret};
 use crate::text;
+use bytes::Bytes;
+use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// 22 characters of 64 possible ones are 132 bits.
 const STRONG_KEY: usize = 22;
@@ -43,18 +46,35 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
     let write_timeout = timeout("write_timeout", secs(30));
     let keepalive_timeout = timeout("keepalive_timeout", secs(4));
     let pool_size = section.or("pool_size", 64, |field| field.integer(1..=4096));
-    let settings = address.clone().zip(api_key.clone()).map(|((host, port, _), api_key)| UpstreamSettings {
-        host,
-        port,
-        api_key,
-        connect_timeout,
-        read_timeout,
-        write_timeout,
-        keepalive_timeout,
-        pool_size,
+    let settings = address.as_ref().zip(api_key.as_ref()).and_then(|((host, port, _), api_key)| {
+        Some(UpstreamSettings {
+            host_field: host_field(host, *port)?,
+            api_key: secret_field(api_key)?,
+            host: host.clone(),
+            port: *port,
+            connect_timeout,
+            read_timeout,
+            write_timeout,
+            keepalive_timeout,
+            pool_size,
+        })
     });
     let idle_timeout_span = section.get("idle_timeout").map(|field| field.span);
     Upstream { settings, address, api_key, idle_timeout, idle_timeout_span }
+}
+
+/// `None` is unreachable: the address was read as a host and a port.
+fn host_field(host: &str, port: u16) -> Option<HeaderValue> {
+    let text = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    HeaderValue::try_from(text).ok()
+}
+
+/// Holds the secret in memory that wipes itself. `None` is unreachable: a secret is visible ASCII.
+fn secret_field(secret: &SecretString) -> Option<HeaderValue> {
+    let owned = Bytes::from_owner(Zeroizing::new(secret.expose_secret().as_bytes().to_vec()));
+    let mut value = HeaderValue::from_maybe_shared(owned).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 fn weigh(field: &Field<'_>, key: &SecretString) {
