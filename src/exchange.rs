@@ -145,6 +145,8 @@ pub enum Outcome {
     Answered { status: u16 },
     /// Refused, here or because 8sens could not be used.
     Denied(Denial),
+    /// Closed without an answer, because there was no request to answer.
+    CutOff(Denial),
     /// The caller was gone before the answer was complete. The status is 8sens's when it answered a write all the same.
     CallerLeft { status: Option<u16> },
     /// Cut off: 8sens broke an answer it had begun, the gate stopped, or a task was lost.
@@ -643,6 +645,7 @@ impl Exchange {
         let (status, code, reason) = match outcome {
             Outcome::Answered { status } => (Some(status), EndCode::Ok, ""),
             Outcome::Denied(denial) => (Some(denial.code.status()), EndCode::Denied(denial.code), denial.reason),
+            Outcome::CutOff(denial) => (None, EndCode::Denied(denial.code), denial.reason),
             Outcome::CallerLeft { status } => (status, EndCode::CallerLeft, ""),
             Outcome::Aborted { status } => (status, EndCode::Aborted, ""),
         };

@@ -1,12 +1,13 @@
 //! The composition root: binds the listeners, starts the services, and ends them in order.
 //!
-//! Pingora's own `Server` is not used: it forks, binds late and without a usable error, and sleeps a fixed time on SIGTERM. Its listening
-//! services are started here on one runtime of ours, on sockets that are already bound.
+//! Pingora's own `Server` is not used: it forks, binds late and without a usable error, and sleeps a fixed time on SIGTERM. Its proxy runs
+//! here on one runtime of ours, behind listeners that are already bound.
 
 use crate::admin::{self, AdminContext, Readiness, control};
 use crate::clock;
 use crate::config::{self, ListenerSettings, Settings};
 use crate::control::Command;
+use crate::proxy::acceptor::accept;
 use crate::proxy::connection::{Connections, Shared};
 use crate::proxy::hooks::{Hooks, MAX_ATTEMPTS};
 use crate::proxy::upstream::Upstream;
@@ -14,11 +15,7 @@ use crate::snapshot::SessionMode;
 use crate::state::{SessionLog, StateDirectory, StateError};
 use crate::tables::Tables;
 use crate::telemetry::{Telemetry, panics};
-use pingora_core::listeners::{ListenerConfig, TcpSocketOptions};
-use pingora_core::protocols::l4::stream::L4BufferSettings;
-use pingora_core::server::Fds;
 use pingora_core::server::configuration::ServerConf;
-use pingora_core::services::listening::Service;
 use pingora_proxy::{HttpProxy, http_proxy};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -106,7 +103,6 @@ impl BoundGate {
     async fn serve(self, mut commands: mpsc::Receiver<Command>) -> Result<(), StartError> {
         let Self { settings, config_path, listeners, admin, telemetry, tables, session_log } = self;
         let drain_timeout = settings.server.drain_timeout;
-        publish(&telemetry, &settings);
         let upstream = Arc::new(Upstream::new(&settings.upstream, Arc::clone(&telemetry)));
         let watching = tokio::spawn({
             let (upstream, settings) = (Arc::clone(&upstream), settings.upstream.clone());
@@ -117,10 +113,12 @@ impl BoundGate {
         let admin_token = settings.admin.as_ref().and_then(|admin| admin.token.clone());
         let proxy = Arc::new(proxy(&settings, upstream));
         let shared = Arc::new(Shared::new(settings, tables, Arc::clone(&telemetry)));
+        publish(&shared, &shared.settings.load());
         let mut services = Vec::new();
         for (listener, socket) in listeners {
             let app = Connections::new(Arc::clone(&shared), Arc::clone(&proxy), listener.transport);
-            services.push(tokio::spawn(listen(app, socket, stopped.clone())));
+            let socket = tokio::net::TcpListener::from_std(socket).map_err(StartError::Runtime)?;
+            services.push(tokio::spawn(accept(Arc::new(app), socket, stopped.clone())));
         }
         if let Some(socket) = admin {
             let socket = tokio::net::TcpListener::from_std(socket).map_err(StartError::Runtime)?;
@@ -176,30 +174,6 @@ fn proxy(settings: &Settings, upstream: Arc<Upstream>) -> HttpProxy<Hooks> {
     http_proxy(&Arc::new(conf), Hooks::new(upstream))
 }
 
-/// Runs Pingora's accept loop on a bound socket until `stopped` turns true.
-async fn listen(app: Connections, socket: TcpListener, stopped: watch::Receiver<bool>) {
-    let Ok(address) = socket.local_addr().map(|address| address.to_string()) else { return };
-    let mut fds = Fds::new();
-    fds.add(address.clone(), into_raw(socket));
-    let mut options = TcpSocketOptions::default();
-    options.tcp_keepalive = Some(crate::proxy::upstream::tcp_keepalive());
-    let config = ListenerConfig::tcp(address).tcp_socket_options(options).l4_buffer(L4BufferSettings::new(4096, 4096));
-    let mut service = Service::new("gate".to_owned(), app);
-    service.add_listener(config);
-    pingora_core::services::Service::start_service(
-        &mut service,
-        Some(Arc::new(parking_lot::Mutex::new(fds))),
-        stopped,
-        1,
-    )
-    .await;
-}
-
-#[cfg(unix)]
-fn into_raw(socket: TcpListener) -> std::os::fd::RawFd {
-    std::os::fd::IntoRawFd::into_raw_fd(socket)
-}
-
 /// Waits until no connection is open, at most as long as the configuration allows.
 async fn drain(shared: &Shared, services: Vec<tokio::task::JoinHandle<()>>, drain_timeout: Duration) {
     let all_done = async {
@@ -207,10 +181,10 @@ async fn drain(shared: &Shared, services: Vec<tokio::task::JoinHandle<()>>, drai
             // A service that panicked has nothing left to wait for.
             let _ = service.await;
         }
-        shared.wait_until_idle().await;
+        shared.slots.wait_until_idle().await;
     };
     if tokio::time::timeout(drain_timeout, all_done).await.is_err() {
-        tracing::warn!(connections = shared.open_connections(), "connections cut at the end of the drain");
+        tracing::warn!(connections = shared.slots.open(), "connections cut at the end of the drain");
     }
 }
 
@@ -219,7 +193,7 @@ async fn reload(shared: &Arc<Shared>, path: PathBuf) {
     let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
     match loaded {
         Ok(Ok(loaded)) => {
-            publish(&shared.telemetry, &loaded.settings);
+            publish(shared, &loaded.settings);
             shared.tables.adopt(&loaded.settings.snapshot, clock::now());
             shared.settings.store(Arc::new(loaded.settings));
             tracing::info!(warnings = loaded.warnings.diagnostics().len(), "configuration reloaded");
@@ -289,8 +263,13 @@ async fn keep_tables(shared: Arc<Shared>, log: Arc<SessionLog>) {
 }
 
 /// Makes the metrics that follow the configuration.
-fn publish(telemetry: &Telemetry, settings: &Settings) {
-    telemetry.metrics.set_key_expiries(settings.snapshot.consumers.iter().flat_map(|consumer| {
+fn publish(shared: &Shared, settings: &Settings) {
+    let (configured, max) = (settings.connections.max, shared.connections_max(settings.connections.max));
+    if max < configured {
+        tracing::warn!(configured, max, "fewer connections than configured: raise the limit of open files");
+    }
+    shared.telemetry.metrics.set_connections_max(max);
+    shared.telemetry.metrics.set_key_expiries(settings.snapshot.consumers.iter().flat_map(|consumer| {
         consumer.credentials.iter().filter_map(|credential| {
             let expires = credential.expires?;
             Some((consumer.name.as_ref(), credential.id.as_ref(), expires))

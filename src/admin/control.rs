@@ -165,7 +165,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
         uptime_seconds: uptime.as_secs(),
         idle_timeout_seconds: idle.as_secs(),
         sessions: shared.tables.sessions.len(),
-        connections: shared.open_connections(),
+        connections: shared.slots.open(),
         guard_is_safe: rules.mode == SessionMode::Observe && quiet && uptime > idle,
         would_refuse: counts
             .iter()

@@ -70,6 +70,8 @@ impl From<LangArg> for Lang {
 /// Runs the command that `args` name.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    // Every command may hold keys. What the system refuses is said where it matters, by `run`.
+    let _ = crate::platform::forbid_dumps();
     let args: Vec<OsString> = args.into_iter().collect();
     let lang = lang_of(&args);
     let matches = match help::localised(Cli::command(), lang).try_get_matches_from(args) {

@@ -30,6 +30,9 @@ pub fn run(args: &RunArgs, lang: Lang) -> Exit {
     };
     eprint!("{}", loaded.warnings.render(lang, super::stderr_has_colour()));
     application_log::init(loaded.settings.log.level);
+    if !platform::forbid_dumps() {
+        tracing::warn!("the system does not let memory dumps be forbidden");
+    }
     let gate = match BoundGate::bind(loaded.settings, Some(args.config.clone())) {
         Ok(gate) => gate,
         Err(error) => return failed(&error, lang),

@@ -150,6 +150,13 @@ impl<'a> Field<'a> {
         self.in_range(Some(size), range, &|size| value::show_size(*size))
     }
 
+    /// Bytes in a second, such as `1KiB/s`.
+    pub fn byte_rate(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        let hint = self.bare_number().map(|n| text! { en: "write \"{n}B/s\"", fr: "écrivez \"{n}B/s\"" });
+        let rate = value::byte_rate(self.string_or(hint)?).map_err(|complaint| self.error(complaint)).ok()?;
+        self.in_range(Some(rate), range, &|rate| value::show_byte_rate(*rate))
+    }
+
     /// A quota such as `20/s, burst 40`.
     pub fn quota(&self) -> Option<Quota> {
         let hint = self.bare_number().map(|n| text! { en: "write \"{n}/s\"", fr: "écrivez \"{n}/s\"" });

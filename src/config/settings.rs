@@ -59,16 +59,27 @@ pub struct ListenerSettings {
 pub struct ConnectionSettings {
     /// Open downstream connections, in all.
     pub max: usize,
+    /// Open downstream connections of one IPv4 address or IPv6 /64 that is not a trusted proxy.
+    pub max_per_address: usize,
     /// From the first byte of a head to its last.
     pub head_timeout: Duration,
-    /// Longest silence while a request body is awaited.
-    pub body_timeout: Duration,
-    /// Longest time a caller may take nothing of its answer.
-    pub write_timeout: Duration,
+    /// What is asked of a request body on its way in.
+    pub body: MinimumRate,
+    /// What is asked of a caller that takes its answer.
+    pub answer: MinimumRate,
     /// Longest idle time between two requests.
     pub keepalive_timeout: Duration,
     /// Requests on one connection before it is closed.
     pub max_requests: u32,
+}
+
+/// The least that a caller has to move while the gate waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinimumRate {
+    /// The longest silence, and how long the rate may stay below the minimum at the beginning.
+    pub grace: Duration,
+    /// Bytes a second, at least 1.
+    pub rate: u64,
 }
 
 /// What is written down, and where.

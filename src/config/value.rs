@@ -59,6 +59,30 @@ pub(super) fn duration(text: &str) -> Parsed<Duration> {
     })
 }
 
+/// `"1KiB/s"`: a size in each second.
+pub(super) fn byte_rate(text: &str) -> Parsed<u64> {
+    text.strip_suffix("/s").and_then(|size_text| size(size_text).ok()).ok_or_else(|| {
+        let shown = quoted(text);
+        let complaint = Complaint::new(
+            Rule::InvalidSize,
+            text! { en: "\"{shown}\" is not a rate of bytes", fr: "\"{shown}\" n'est pas un débit" },
+            text! { en: "expected a size and \"/s\"", fr: "une taille suivie de \"/s\" est attendue" },
+        );
+        complaint.hint(match size(text) {
+            Ok(_) => text! { en: "write \"{shown}/s\"", fr: "écrivez \"{shown}/s\"" },
+            Err(_) => text! {
+                en: "write a size a second, such as \"500B/s\" or \"1KiB/s\"",
+                fr: "écrivez une taille par seconde, par exemple \"500B/s\" ou \"1KiB/s\""
+            },
+        })
+    })
+}
+
+/// A rate of bytes as it would be written.
+pub(super) fn show_byte_rate(rate: u64) -> String {
+    format!("{}/s", show_size(rate))
+}
+
 const SIZE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// `"64KiB"`, `"1MiB"`, `"512B"`: one whole number and one binary unit.
@@ -267,6 +291,17 @@ mod tests {
             ["", "5", "s", "5 minutes", "1h30m", "-1s", "1.5s", "99999999999999999999s", "999999999999999999d", "5S"]
         {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rates_of_bytes() {
+        for (text, rate) in [("500B/s", 500), ("1KiB/s", 1024)] {
+            assert_eq!(byte_rate(text).unwrap(), rate, "{text}");
+            assert_eq!(show_byte_rate(rate), text);
+        }
+        for bad in ["", "500", "1KiB", "/s", "1KiB/min", "1kb/s", "1KiB/s/s"] {
+            assert!(byte_rate(bad).is_err(), "{bad}");
         }
     }
 

@@ -42,6 +42,12 @@ impl Keys {
     }
 }
 
+/// What an address is counted as wherever callers are told apart: the IPv4 address or the IPv6 /64.
+#[must_use]
+pub fn host_key(address: IpAddr) -> u128 {
+    Keys::of(address).host
+}
+
 impl AddressBudget {
     /// A budget for `slots` addresses that owe something at the same time; bounds as in [`KeyedBuckets::new`].
     #[must_use]

@@ -1,7 +1,9 @@
 //! Calls that only exist on one kind of system.
 
 mod files;
+mod process;
 mod signals;
 
 pub use files::{create_private, create_private_folder, file_mode, open_private, sync_folder};
+pub use process::{forbid_dumps, is_exhaustion, raise_descriptor_limit};
 pub use signals::commands_from_signals;

@@ -4,22 +4,21 @@
 //! one by mistake nor abort the current one because more bytes came. The stream also knows what Pingora cannot be told: a write whose
 //! body is complete goes on when its caller leaves, a caller that stops reading is cut off, and a chunked body is followed strictly.
 
+use super::pace::Pace;
+use super::socket::Socket;
 use crate::chunked::ChunkScanner;
+use crate::config::ConnectionSettings;
 use crate::request::Framing;
 use bytes::{Buf, BytesMut};
-use pingora_core::protocols::Stream;
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
 
 /// Bytes read from the socket at a time, and kept of a next request while one is under way.
 const READ_SIZE: usize = 4096;
@@ -29,6 +28,8 @@ const READ_SIZE: usize = 4096;
 pub struct CallerState {
     left: AtomicBool,
     bad_chunk: AtomicBool,
+    slow_body: AtomicBool,
+    slow_reader: AtomicBool,
 }
 
 impl CallerState {
@@ -43,6 +44,18 @@ impl CallerState {
     pub fn sent_bad_chunk(&self) -> bool {
         self.bad_chunk.load(Ordering::Relaxed)
     }
+
+    /// The request body came too slowly.
+    #[must_use]
+    pub fn sent_too_slowly(&self) -> bool {
+        self.slow_body.load(Ordering::Relaxed)
+    }
+
+    /// The answer was taken too slowly.
+    #[must_use]
+    pub fn read_too_slowly(&self) -> bool {
+        self.slow_reader.load(Ordering::Relaxed)
+    }
 }
 
 /// How much of the connection belongs to the request under way.
@@ -56,7 +69,7 @@ enum Window {
 
 /// One downstream connection.
 pub struct CallerStream {
-    inner: Stream,
+    inner: Socket,
     /// Read from the socket and not yet part of any request.
     buffer: BytesMut,
     window: Window,
@@ -65,13 +78,14 @@ pub struct CallerStream {
     /// The request under way changes something, so it must run to its answer.
     outlives_caller: bool,
     state: Arc<CallerState>,
-    write_timeout: Duration,
-    stalled: Option<Pin<Box<Sleep>>>,
+    body_pace: Pace,
+    answer_pace: Pace,
+    limits: ConnectionSettings,
 }
 
 impl CallerStream {
     #[must_use]
-    pub fn new(inner: Stream, write_timeout: Duration) -> Self {
+    pub fn new(inner: Socket, limits: ConnectionSettings) -> Self {
         Self {
             inner,
             buffer: BytesMut::new(),
@@ -79,21 +93,22 @@ impl CallerStream {
             read_closed: false,
             outlives_caller: false,
             state: Arc::default(),
-            write_timeout,
-            stalled: None,
+            body_pace: Pace::new(limits.body),
+            answer_pace: Pace::new(limits.answer),
+            limits,
         }
-    }
-
-    /// The address of the other end.
-    #[must_use]
-    pub fn peer(&self) -> Option<SocketAddr> {
-        self.inner.get_socket_digest().and_then(|digest| digest.peer_addr().and_then(|peer| peer.as_inet().copied()))
     }
 
     /// The socket, for what it knows of itself.
     #[must_use]
-    pub fn stream(&self) -> &Stream {
+    pub fn socket(&self) -> &Socket {
         &self.inner
+    }
+
+    /// What was seen of the caller during the request under way, or the last one.
+    #[must_use]
+    pub fn state(&self) -> &CallerState {
+        &self.state
     }
 
     /// What was read and belongs to no request yet.
@@ -136,6 +151,8 @@ impl CallerStream {
         };
         self.outlives_caller = is_write;
         self.state = Arc::default();
+        self.body_pace = Pace::new(self.limits.body);
+        self.answer_pace = Pace::new(self.limits.answer);
         Arc::clone(&self.state)
     }
 
@@ -171,9 +188,8 @@ impl CallerStream {
     /// Serves the request under way: buffered bytes first, then the socket.
     fn poll_request(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.buffer.is_empty() {
-            let before = self.buffer.len();
-            ready!(self.poll_fill(cx))?;
-            if self.buffer.len() == before {
+            ready!(self.poll_body(cx))?;
+            if self.buffer.is_empty() {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -186,6 +202,17 @@ impl CallerStream {
             self.buffer = rest;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Reads more of a body that has to come at its pace.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(filled) = self.poll_fill(cx) {
+            self.body_pace.moved(self.buffer.len());
+            return Poll::Ready(filled);
+        }
+        ready!(self.body_pace.poll_too_slow(cx));
+        self.state.slow_body.store(true, Ordering::Relaxed);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the body comes too slowly")))
     }
 
     /// Reads once from the socket into the buffer; an unchanged buffer is the end of the stream.
@@ -225,18 +252,17 @@ impl CallerStream {
         if self.outlives_caller { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
-    /// Turns a write that makes no progress for too long into an error.
-    fn guard<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    /// Turns a write that makes too little progress into an error.
+    fn guard<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<(usize, io::Result<T>)>) -> Poll<io::Result<T>> {
         match outcome {
             Poll::Pending => {
-                let timeout = self.write_timeout;
-                let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-                ready!(stalled.as_mut().poll(cx));
+                ready!(self.answer_pace.poll_too_slow(cx));
+                self.state.slow_reader.store(true, Ordering::Relaxed);
                 self.state.left.store(true, Ordering::Relaxed);
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller takes nothing of its answer")))
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer is taken too slowly")))
             }
-            Poll::Ready(outcome) => {
-                self.stalled = None;
+            Poll::Ready((moved, outcome)) => {
+                self.answer_pace.moved(moved);
                 if outcome.is_err() {
                     self.state.left.store(true, Ordering::Relaxed);
                 }
@@ -254,7 +280,8 @@ impl AsyncRead for CallerStream {
 
 impl AsyncWrite for CallerStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        let outcome =
+            Pin::new(&mut self.inner).poll_write(cx, bytes).map(|written| (*written.as_ref().unwrap_or(&0), written));
         match ready!(self.guard(cx, outcome)) {
             Err(_) if self.outlives_caller => Poll::Ready(Ok(bytes.len())),
             outcome => Poll::Ready(outcome),
@@ -262,7 +289,7 @@ impl AsyncWrite for CallerStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.inner).poll_flush(cx);
+        let outcome = Pin::new(&mut self.inner).poll_flush(cx).map(|flushed| (0, flushed));
         match ready!(self.guard(cx, outcome)) {
             Err(_) if self.outlives_caller => Poll::Ready(Ok(())),
             outcome => Poll::Ready(outcome),
@@ -270,7 +297,7 @@ impl AsyncWrite for CallerStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.inner).poll_shutdown(cx);
+        let outcome = Pin::new(&mut self.inner).poll_shutdown(cx).map(|shut| (0, shut));
         self.guard(cx, outcome)
     }
 }

@@ -4,10 +4,12 @@
 //! here and never reaches Pingora; an admitted request is handed to Pingora as a stream of exactly that request, and the connection
 //! comes back for the next one.
 
-use super::caller_stream::CallerStream;
+use super::caller_stream::{CallerState, CallerStream};
 use super::hooks::{BAD_CHUNK, Handoff, Hooks};
 use super::lent::lend;
 use super::reply::{Problem, http_date};
+use super::slots::{NoSlot, Slot, SlotLimits, Slots};
+use super::socket::Socket;
 use super::ticket::Ticket;
 use crate::chunked::ChunkScanner;
 use crate::clock;
@@ -15,24 +17,22 @@ use crate::config::Settings;
 use crate::denial::{Denial, DenyCode};
 use crate::exchange::{Exchange, ForwardPlan, Outcome, Step, has_body};
 use crate::head::{self, Fragment, Origin, Scan};
+use crate::platform;
 use crate::request::{Framing, Transport};
 use crate::tables::Tables;
 use crate::telemetry::{ConnectionOutcome, OpenConnection, Telemetry};
 use crate::types::{Mono, RequestId};
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
-use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
-use pingora_core::protocols::Stream;
+use pingora_core::apps::{HttpPersistentSettings, HttpServerApp};
 use pingora_core::protocols::http::ServerSession;
-use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
-use std::net::{IpAddr, Ipv4Addr};
+use std::io;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Most bytes of an unwanted request body that are read to keep a connection usable after a refusal.
@@ -41,6 +41,9 @@ const DRAIN_MAX: u64 = 64 * 1024;
 /// How long such a body, or the end of a connection that is being closed, is waited for.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Descriptors that callers never get: for logs, the state directory, the admin pages and connections to 8sens that are being probed.
+const RESERVED_DESCRIPTORS: u64 = 64;
+
 /// Everything the listeners share.
 #[derive(Debug)]
 pub struct Shared {
@@ -48,64 +51,46 @@ pub struct Shared {
     pub tables: Arc<Tables>,
     pub telemetry: Arc<Telemetry>,
     pub started: Mono,
-    /// Open downstream connections of all listeners.
-    open: AtomicUsize,
-    /// Told each time a connection ends.
-    ended: Notify,
+    pub slots: Arc<Slots>,
+    /// How many descriptors the process may open; `None` where that is not limited.
+    descriptors: Option<u64>,
 }
 
 impl Shared {
     #[must_use]
     pub fn new(settings: Settings, tables: Arc<Tables>, telemetry: Arc<Telemetry>) -> Self {
+        let wanted = descriptors_for(settings.connections.max);
         Self {
             settings: ArcSwap::from_pointee(settings),
             tables,
             started: clock::now().mono,
             telemetry,
-            open: AtomicUsize::new(0),
-            ended: Notify::new(),
+            slots: Arc::default(),
+            descriptors: platform::raise_descriptor_limit(wanted),
         }
     }
 
-    /// Open downstream connections of all listeners.
+    /// How many connections of callers may be open: as configured, or fewer when there are too few descriptors for them.
     #[must_use]
-    pub fn open_connections(&self) -> usize {
-        self.open.load(Ordering::Acquire)
-    }
-
-    /// Waits until no downstream connection is open.
-    pub async fn wait_until_idle(&self) {
-        loop {
-            let ended = self.ended.notified();
-            if self.open_connections() == 0 {
-                return;
-            }
-            ended.await;
-        }
-    }
-
-    /// Takes a place for one connection, or none when all are taken.
-    fn admit(self: &Arc<Self>) -> Option<Permit> {
-        let max = self.settings.load().connections.max;
-        let taken =
-            self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| (open < max).then_some(open + 1));
-        let gauge = taken.is_ok().then(|| self.telemetry.metrics.connection())?;
-        Some(Permit { shared: Arc::clone(self), _gauge: gauge })
+    pub fn connections_max(&self, configured: usize) -> usize {
+        self.descriptors.map_or(configured, |descriptors| configured.min(connections_within(descriptors)))
     }
 }
 
-/// A place for one connection, given back on drop.
+/// A caller's connection needs a descriptor, and its request one more towards 8sens.
+fn descriptors_for(connections: usize) -> u64 {
+    (connections as u64).saturating_mul(2).saturating_add(RESERVED_DESCRIPTORS)
+}
+
+fn connections_within(descriptors: u64) -> usize {
+    usize::try_from(descriptors.saturating_sub(RESERVED_DESCRIPTORS) / 2).unwrap_or(usize::MAX).max(1)
+}
+
+/// A caller's connection that has its place, counted as open.
 #[derive(Debug)]
-struct Permit {
-    shared: Arc<Shared>,
-    _gauge: OpenConnection,
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.shared.open.fetch_sub(1, Ordering::AcqRel);
-        self.shared.ended.notify_waiters();
-    }
+pub struct Admitted {
+    _slot: Slot,
+    _open: OpenConnection,
 }
 
 /// The application behind one traffic listener.
@@ -120,28 +105,48 @@ impl Connections {
     pub fn new(shared: Arc<Shared>, proxy: Arc<HttpProxy<Hooks>>, transport: Transport) -> Self {
         Self { shared, proxy, transport }
     }
-}
 
-#[async_trait]
-impl ServerApp for Connections {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let permit = self.shared.admit();
-        let settings = self.shared.settings.load_full();
-        let caller = CallerStream::new(stream, settings.connections.write_timeout);
-        let peer = caller.peer().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
-        let origin = Origin { peer, transport: self.transport };
-        let mut connection = Connection { app: self, origin, shutdown: shutdown.clone(), served: 0 };
-        if permit.is_none() {
-            self.shared.telemetry.metrics.connection_outcome(ConnectionOutcome::Refused);
-            connection.turn_away(caller).await;
-            return None;
-        }
-        let outcome = connection.serve(caller).await;
-        self.shared.telemetry.metrics.connection_outcome(outcome);
-        None
+    /// Takes a place for a connection from `peer`. A trusted proxy speaks for many, so only the cap on all holds for it.
+    ///
+    /// # Errors
+    /// When there is no place.
+    pub fn admit(&self, peer: IpAddr) -> Result<Admitted, NoSlot> {
+        let settings = self.shared.settings.load();
+        let speaks_for_many = settings.snapshot.trusted_proxies.contains(peer);
+        let limits = SlotLimits {
+            all: self.shared.connections_max(settings.connections.max),
+            per_host: (!speaks_for_many).then_some(settings.connections.max_per_address),
+        };
+        let slot = self.shared.slots.take(peer, limits)?;
+        Ok(Admitted { _slot: slot, _open: self.shared.telemetry.metrics.connection() })
     }
 
-    async fn cleanup(&self) {
+    /// Carries one connection to its end.
+    pub async fn carry(
+        self: &Arc<Self>,
+        socket: Socket,
+        admitted: Result<Admitted, NoSlot>,
+        shutdown: watch::Receiver<bool>,
+    ) {
+        let settings = self.shared.settings.load_full();
+        let origin = Origin { peer: socket.peer().ip(), transport: self.transport };
+        let caller = CallerStream::new(socket, settings.connections.clone());
+        let mut connection = Connection { app: self, origin, shutdown, served: 0 };
+        let outcome = match &admitted {
+            Ok(_) => connection.serve(caller).await,
+            Err(none) => connection.turn_away(caller, *none).await,
+        };
+        self.shared.telemetry.metrics.connection_outcome(outcome);
+        drop(admitted);
+    }
+
+    /// Notes that the system had nothing left to accept a connection with.
+    pub fn accept_failed(&self, error: &io::Error) {
+        self.shared.telemetry.accept_failed(error);
+    }
+
+    /// Ends what the proxy keeps in the background, once nothing is accepted any more.
+    pub async fn close_proxy(&self) {
         self.proxy.http_cleanup().await;
     }
 }
@@ -170,7 +175,7 @@ enum Next {
 struct Connection<'a> {
     app: &'a Arc<Connections>,
     origin: Origin,
-    shutdown: ShutdownWatch,
+    shutdown: watch::Receiver<bool>,
     served: u32,
 }
 
@@ -185,9 +190,10 @@ impl Connection<'_> {
             match self.next(&mut caller).await {
                 Next::End(outcome) => return outcome,
                 Next::Refused { exchange, denial, is_head } => {
+                    let is_slow = denial.code == DenyCode::RequestTimeout;
                     self.refuse(&mut caller, *exchange, denial, is_head, None).await;
                     linger(caller).await;
-                    return ConnectionOutcome::Closed;
+                    return if is_slow { ConnectionOutcome::SlowHead } else { ConnectionOutcome::Closed };
                 }
                 Next::Request {
                     mut head_len,
@@ -212,8 +218,8 @@ impl Connection<'_> {
                         Step::Need(need) => match need {},
                     };
                     match next {
-                        Some(reusable) => caller = reusable,
-                        None => return ConnectionOutcome::Closed,
+                        Ok(reusable) => caller = reusable,
+                        Err(outcome) => return outcome,
                     }
                 }
             }
@@ -239,7 +245,10 @@ impl Connection<'_> {
             match first {
                 Ok(Ok(read)) if read > 0 => {}
                 Ok(_) => return Next::End(ConnectionOutcome::Closed),
-                Err(_) if self.served == 0 => return Next::End(ConnectionOutcome::Silent),
+                Err(_) if self.served == 0 => {
+                    self.record_silence(&settings);
+                    return Next::End(ConnectionOutcome::Silent);
+                }
                 Err(_) => return Next::End(ConnectionOutcome::Idle),
             }
         }
@@ -256,10 +265,13 @@ impl Connection<'_> {
             }
             match timeout_at(deadline, caller.fill()).await {
                 Ok(Ok(read)) if read > 0 => {}
-                Ok(_) => return Next::End(ConnectionOutcome::Broken),
+                Ok(_) => {
+                    self.record_break(&settings, caller.buffered());
+                    return Next::End(ConnectionOutcome::Broken);
+                }
                 Err(_) => {
                     let denial = Denial::because(DenyCode::RequestTimeout, "head not complete in time");
-                    return self.refused(&settings, denial, Fragment::default());
+                    return self.refused(&settings, denial, head::fragment(caller.buffered()));
                 }
             }
         }
@@ -316,13 +328,32 @@ impl Connection<'_> {
         Exchange::unreadable(snapshot, tables, self.origin.peer, fragment, denial, fresh_id(), clock::now())
     }
 
+    /// Takes down a connection that is closed without a word because it never said one. A status would answer a request that was
+    /// never made (RFC 9110 section 15.5.9 lets a server close).
+    fn record_silence(&self, settings: &Settings) {
+        let denial = Denial::because(DenyCode::RequestTimeout, "nothing was sent in time");
+        let exchange = self.unreadable(settings, Fragment::default(), &denial);
+        Ticket::new(exchange, Arc::clone(&self.shared().telemetry)).finish(Outcome::CutOff(denial));
+    }
+
+    /// Takes down a connection that its caller ended within a head.
+    fn record_break(&self, settings: &Settings, buffered: &[u8]) {
+        let denial = Denial::because(DenyCode::MalformedRequest, "connection ended within the head");
+        let exchange = self.unreadable(settings, head::fragment(buffered), &denial);
+        Ticket::new(exchange, Arc::clone(&self.shared().telemetry)).finish(Outcome::CallerLeft { status: None });
+    }
+
     /// Answers a connection for which there is no place.
-    async fn turn_away(&mut self, mut caller: CallerStream) {
+    async fn turn_away(&mut self, mut caller: CallerStream, none: NoSlot) -> ConnectionOutcome {
         let settings = self.shared().settings.load_full();
-        let denial = Denial::new(DenyCode::TooManyConnections).retry_after(Duration::from_secs(1));
+        let denial = none.denial();
         let exchange = self.unreadable(&settings, Fragment::default(), &denial);
         self.refuse(&mut caller, exchange, denial, false, None).await;
         // No lingering: a connection over the cap must not cost more than its refusal.
+        match none {
+            NoSlot::All => ConnectionOutcome::Refused,
+            NoSlot::Host => ConnectionOutcome::RefusedHost,
+        }
     }
 
     /// Writes a refusal and its record. `keep` says whether the connection stays usable when framing is not in doubt.
@@ -355,15 +386,15 @@ impl Connection<'_> {
         is_head: bool,
         last: bool,
         body: Body,
-    ) -> Option<CallerStream> {
+    ) -> Result<CallerStream, ConnectionOutcome> {
         caller.discard(body.head_len);
         let drained = !last && !denial.code.framing_in_doubt() && body.drain(&mut caller).await;
         let written = self.refuse(&mut caller, exchange, denial, is_head, drained.then_some(())).await;
         if drained && written {
-            return Some(caller);
+            return Ok(caller);
         }
         linger(caller).await;
-        None
+        Err(ConnectionOutcome::Closed)
     }
 
     /// Hands one request to Pingora and takes the connection back.
@@ -374,14 +405,14 @@ impl Connection<'_> {
         plan: ForwardPlan,
         last: bool,
         body: Body,
-    ) -> Option<CallerStream> {
+    ) -> Result<CallerStream, ConnectionOutcome> {
         let settings = self.shared().settings.load_full();
         let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
         if body.expects_continue && has_body(body.framing) && caller.buffered().len() == body.head_len {
             let write = caller.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
             if !matches!(timeout(DRAIN_TIMEOUT, write).await, Ok(Ok(()))) || caller.flush().await.is_err() {
                 ticket.finish(Outcome::CallerLeft { status: None });
-                return None;
+                return Err(ConnectionOutcome::Closed);
             }
         }
         let state = caller.open_request(body.head_len, body.framing, plan.is_write);
@@ -392,12 +423,13 @@ impl Connection<'_> {
         persistent.set_user_context(Box::new(Handoff { ticket, plan, caller: state, settings, last }));
         persistent.apply_to_session(&mut session);
         let keeps = self.app.proxy.process_new_http(session, &self.shutdown).await.is_some();
-        let caller = lent.returned()?;
+        let Some(caller) = lent.returned() else { return Err(ConnectionOutcome::Closed) };
         if keeps && caller.is_reusable() {
-            return Some(caller);
+            return Ok(caller);
         }
+        let outcome = ended(caller.state());
         linger(caller).await;
-        None
+        Err(outcome)
     }
 }
 
@@ -430,6 +462,15 @@ impl Body {
                 _ => return false,
             }
         }
+    }
+}
+
+/// How a connection ended that was not kept after its request.
+fn ended(caller: &CallerState) -> ConnectionOutcome {
+    match (caller.sent_too_slowly(), caller.read_too_slowly()) {
+        (true, _) => ConnectionOutcome::SlowBody,
+        (_, true) => ConnectionOutcome::SlowReader,
+        _ => ConnectionOutcome::Closed,
     }
 }
 

@@ -119,12 +119,11 @@ impl ProxyHttp for Hooks {
 
     fn on_connection_reuse(&self, session: &mut Downstream, ctx: &mut Carriage, handoff: Box<dyn Any + Send + Sync>) {
         let Ok(handoff) = handoff.downcast::<Handoff>() else { return };
-        let limits = &handoff.settings.connections;
         if handoff.last {
             session.set_keepalive(None);
         }
-        // Only bodies are read here; writes are watched by the caller's stream.
-        session.set_read_timeout(Some(limits.body_timeout));
+        // Both directions are watched by the caller's stream.
+        session.set_read_timeout(None);
         session.set_ignore_info_resp(true);
         // A write outlives its caller; the caller's stream sees to it that reads end when theirs leaves.
         session.set_abort_on_close(!handoff.plan.is_write);
@@ -295,8 +294,8 @@ impl ProxyHttp for Hooks {
 
     async fn fail_to_proxy(&self, session: &mut Downstream, e: &Error, ctx: &mut Carriage) -> FailToProxy {
         let closed = FailToProxy { error_code: 0, can_reuse_downstream: false };
-        let bad_chunk = ctx.handoff.as_ref().is_some_and(|handoff| handoff.caller.sent_bad_chunk());
-        let denial = ctx.denial.take().or_else(|| denial_for(e, bad_chunk, session.is_body_done()));
+        let at_fault = ctx.handoff.as_ref().and_then(|handoff| body_denial(&handoff.caller));
+        let denial = ctx.denial.take().or(at_fault).or_else(|| denial_for(e, session.is_body_done()));
         let begun = session.response_written().is_some_and(|head| !head.status.is_informational());
         let (Some(denial), false) = (denial, begun) else { return closed };
         let Some(exchange) = ctx.handoff.as_mut().and_then(|handoff| handoff.ticket.exchange()) else { return closed };
@@ -435,11 +434,16 @@ fn closed_without_a_byte(e: &Error) -> bool {
         }
 }
 
-/// The refusal for a failure of 8sens or of the caller's body; `None` when there is nobody to tell.
-fn denial_for(e: &Error, bad_chunk: bool, body_done: bool) -> Option<Denial> {
-    if bad_chunk {
+/// The refusal for what was wrong with the caller's body, if anything was.
+fn body_denial(caller: &CallerState) -> Option<Denial> {
+    if caller.sent_bad_chunk() {
         return Some(Denial::because(DenyCode::MalformedRequest, BAD_CHUNK));
     }
+    caller.sent_too_slowly().then(|| Denial::because(DenyCode::RequestTimeout, "body comes too slowly"))
+}
+
+/// The refusal for a failure of 8sens; `None` when there is nobody to tell.
+fn denial_for(e: &Error, body_done: bool) -> Option<Denial> {
     match (e.esource(), e.etype()) {
         // 8sens cannot answer before it has the whole body.
         (ErrorSource::Upstream, ErrorType::ReadTimedout) if !body_done => {
@@ -462,9 +466,6 @@ fn denial_for(e: &Error, bad_chunk: bool, body_done: bool) -> Option<Denial> {
         }
         (ErrorSource::Upstream, _) => {
             Some(Denial::because(DenyCode::UpstreamInvalidResponse, "answer of 8sens is not valid"))
-        }
-        (ErrorSource::Downstream, ErrorType::ReadTimedout) => {
-            Some(Denial::because(DenyCode::RequestTimeout, "body not complete in time"))
         }
         _ => None,
     }

@@ -8,7 +8,6 @@ use super::caller_stream::CallerStream;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora_core::protocols::raw_connect::ProxyDigest;
-use pingora_core::protocols::tls::{ALPN, SslDigest};
 use pingora_core::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
@@ -73,36 +72,29 @@ impl Shutdown for Loan {
 
 impl UniqueID for Loan {
     fn id(&self) -> UniqueIDType {
-        self.0.lock().stream().id()
+        self.0.lock().socket().id()
     }
 }
 
-impl Ssl for Loan {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.0.lock().stream().get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.0.lock().stream().selected_alpn_proto()
-    }
-}
+// What the gate knows of the connection it knows itself; Pingora is told nothing that it does not need.
+impl Ssl for Loan {}
 
 impl Peek for Loan {}
 
 impl GetTimingDigest for Loan {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.0.lock().stream().get_timing_digest()
+        Vec::new()
     }
 }
 
 impl GetProxyDigest for Loan {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.0.lock().stream().get_proxy_digest()
+        None
     }
 }
 
 impl GetSocketDigest for Loan {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.0.lock().stream().get_socket_digest()
+        None
     }
 }

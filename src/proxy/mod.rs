@@ -3,10 +3,14 @@
 //! [`connection`] owns each downstream connection from its first byte and refuses what must not go on; [`hooks`] lets Pingora carry the
 //! rest to 8sens. [`reply`] writes every refusal. [`ticket`] makes sure that each exchange leaves exactly one record.
 
+pub mod acceptor;
 pub mod caller_stream;
 pub mod connection;
 pub mod hooks;
 pub mod lent;
+mod pace;
 pub mod reply;
+pub mod slots;
+pub mod socket;
 pub mod ticket;
 pub mod upstream;

@@ -45,6 +45,10 @@ families! {
         "Open connections of callers.";
     CONNECTIONS = Counter "sensgate_connections_total" ["outcome"]
         "Connections of callers by what became of them.";
+    CONNECTIONS_MAX = Gauge "sensgate_connections_max" []
+        "Connections of callers that may be open at the same time: as configured, or fewer when descriptors are short.";
+    ACCEPT_FAILURES = Counter "sensgate_accept_failures_total" []
+        "Times that no connection could be accepted because the system had no descriptor or memory for it.";
     UPSTREAM_UP = Gauge "sensgate_upstream_up" []
         "Whether 8sens could be reached when it was last tried (1) or not (0). Absent until it is known.";
     UPSTREAM_CONNECTIONS = Counter "sensgate_upstream_connections_total" ["reused"]

@@ -11,12 +11,30 @@ pub enum ConnectionOutcome {
     Silent,
     /// Ended in the middle of a request head.
     Broken,
+    /// A request head was not complete in time.
+    SlowHead,
+    /// A request body came too slowly.
+    SlowBody,
+    /// An answer was taken too slowly.
+    SlowReader,
     /// All connections were in use.
     Refused,
+    /// The caller's address had all connections that one address may have.
+    RefusedHost,
 }
 
 impl ConnectionOutcome {
-    pub const ALL: [Self; 5] = [Self::Closed, Self::Idle, Self::Silent, Self::Broken, Self::Refused];
+    pub const ALL: [Self; 9] = [
+        Self::Closed,
+        Self::Idle,
+        Self::Silent,
+        Self::Broken,
+        Self::SlowHead,
+        Self::SlowBody,
+        Self::SlowReader,
+        Self::Refused,
+        Self::RefusedHost,
+    ];
 
     /// The label value.
     #[must_use]
@@ -26,7 +44,11 @@ impl ConnectionOutcome {
             Self::Idle => "idle",
             Self::Silent => "silent",
             Self::Broken => "broken",
+            Self::SlowHead => "slow_head",
+            Self::SlowBody => "slow_body",
+            Self::SlowReader => "slow_reader",
             Self::Refused => "refused",
+            Self::RefusedHost => "refused_host",
         }
     }
 }

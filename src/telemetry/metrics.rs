@@ -38,6 +38,8 @@ pub struct Metrics {
     in_flight: IntGauge,
     connections_open: IntGauge,
     connections: IntCounterVec,
+    connections_max: IntGauge,
+    accept_failures: IntCounter,
     upstream_up: IntGaugeVec,
     upstream_connections: [IntCounter; 2],
     client_ip_unreadable: IntCounter,
@@ -72,6 +74,8 @@ impl Metrics {
             in_flight: IntGauge::with_opts(opts(catalogue::REQUESTS_IN_FLIGHT))?,
             connections_open: IntGauge::with_opts(opts(catalogue::CONNECTIONS_OPEN))?,
             connections: IntCounterVec::new(opts(catalogue::CONNECTIONS), catalogue::CONNECTIONS.labels)?,
+            connections_max: IntGauge::with_opts(opts(catalogue::CONNECTIONS_MAX))?,
+            accept_failures: IntCounter::with_opts(opts(catalogue::ACCEPT_FAILURES))?,
             // A vector without labels is absent until it is set for the first time.
             upstream_up: IntGaugeVec::new(opts(catalogue::UPSTREAM_UP), catalogue::UPSTREAM_UP.labels)?,
             upstream_connections: upstream_connections(&registry)?,
@@ -97,7 +101,7 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let collectors: [Box<dyn Collector>; 17] = [
+        let collectors: [Box<dyn Collector>; 19] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.upstream_duration.clone()),
@@ -105,6 +109,8 @@ impl Metrics {
             Box::new(self.in_flight.clone()),
             Box::new(self.connections_open.clone()),
             Box::new(self.connections.clone()),
+            Box::new(self.connections_max.clone()),
+            Box::new(self.accept_failures.clone()),
             Box::new(self.upstream_up.clone()),
             Box::new(self.client_ip_unreadable.clone()),
             Box::new(self.access_log_lines_dropped.clone()),
@@ -182,6 +188,16 @@ impl Metrics {
     /// States whether 8sens could be reached.
     pub fn upstream_up(&self, up: bool) {
         self.upstream_up.with_label_values::<&str>(&[]).set(i64::from(up));
+    }
+
+    /// How many connections of callers may be open at the same time.
+    pub fn set_connections_max(&self, max: usize) {
+        self.connections_max.set(i64::try_from(max).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a connection that could not be accepted for want of descriptors or memory.
+    pub fn accept_failed(&self) {
+        self.accept_failures.inc();
     }
 
     /// Counts a connection to 8sens taken for a request.

@@ -38,6 +38,7 @@ pub struct Telemetry {
     access_log: AccessLog,
     alarms: Mutex<[Throttle; Alarm::ALL.len()]>,
     state_failures: Mutex<Throttle>,
+    accept_failures: Mutex<Throttle>,
 }
 
 impl Telemetry {
@@ -54,6 +55,7 @@ impl Telemetry {
             access_log,
             alarms: Mutex::default(),
             state_failures: Mutex::default(),
+            accept_failures: Mutex::default(),
         })
     }
 
@@ -82,6 +84,14 @@ impl Telemetry {
         self.metrics.state_write_failed();
         if self.state_failures.lock().lets_through(crate::clock::now().mono) {
             tracing::error!(%error, "the session log cannot be written; sessions will not survive a restart");
+        }
+    }
+
+    /// Counts a connection that could not be accepted for want of descriptors or memory, and says so at most once a minute.
+    pub fn accept_failed(&self, error: &io::Error) {
+        self.metrics.accept_failed();
+        if self.accept_failures.lock().lets_through(crate::clock::now().mono) {
+            tracing::error!(%error, "connections cannot be accepted; they wait");
         }
     }
 

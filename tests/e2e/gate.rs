@@ -111,10 +111,26 @@ impl Gate {
         Self::start_text(folder, &config.text(), more)
     }
 
+    /// Starts with at most so many descriptors.
+    #[cfg(target_os = "linux")]
+    pub fn start_limited(folder: tempfile::TempDir, config: &Config, descriptors: usize) -> Self {
+        let mut prlimit = Command::new("prlimit");
+        prlimit.arg(format!("--nofile={descriptors}:{descriptors}")).arg(env!("CARGO_BIN_EXE_sensgate"));
+        Self::start_command(folder, &config.text(), prlimit, |command| command)
+    }
+
     pub fn start_text(folder: tempfile::TempDir, text: &str, more: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+        Self::start_command(folder, text, Command::new(env!("CARGO_BIN_EXE_sensgate")), more)
+    }
+
+    fn start_command(
+        folder: tempfile::TempDir,
+        text: &str,
+        mut command: Command,
+        more: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Self {
         write_secret(&folder.path().join("8sens-api-key"), UPSTREAM_KEY);
         std::fs::write(folder.path().join("sensgate.toml"), text).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sensgate"));
         command.args(["run", "--lang", "en", "--config"]).arg(folder.path().join("sensgate.toml"));
         let mut child = more(&mut command).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = Arc::new(Mutex::new(Vec::new()));

@@ -8,6 +8,7 @@ mod support;
 mod connections;
 mod forwarding;
 mod gate;
+mod hostile;
 mod lifecycle;
 mod refusals;
 mod secrets;

@@ -60,6 +60,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawClient<S> {
     }
 
     #[must_use]
+    /// The stream itself, for a client that reads in its own way.
+    pub fn stream_mut(&mut self) -> &mut S {
+        self.reader.stream_mut()
+    }
+
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

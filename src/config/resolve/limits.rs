@@ -4,7 +4,7 @@ use super::{TIMEOUT, secs};
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
-use crate::config::settings::ConnectionSettings;
+use crate::config::settings::{ConnectionSettings, MinimumRate};
 use crate::config::value::show_size;
 use crate::head::{HeadLimits, MAX_FIELDS};
 use crate::limit::Quota;
@@ -31,11 +31,13 @@ pub(super) fn read(section: &Section<'_>) -> (SizeLimits, ConnectionSettings) {
         body: section.or("body_bytes", 10 * MIB, |field| field.size(1..=1024 * MIB)),
     };
     let timeout = |name, default| section.or(name, default, |field| field.duration(TIMEOUT));
+    let rate = |name| section.or(name, KIB, |field| field.byte_rate(1..=MIB));
     let connections = ConnectionSettings {
         max: section.or("connections", 1024, |field| field.integer(1..=65_536)),
+        max_per_address: section.or("connections_per_address", 256, |field| field.integer(1..=65_536)),
         head_timeout: timeout("head_timeout", secs(10)),
-        body_timeout: timeout("body_timeout", secs(30)),
-        write_timeout: timeout("write_timeout", secs(30)),
+        body: MinimumRate { grace: timeout("body_timeout", secs(30)), rate: rate("body_rate") },
+        answer: MinimumRate { grace: timeout("write_timeout", secs(30)), rate: rate("write_rate") },
         keepalive_timeout: timeout("keepalive_timeout", secs(60)),
         max_requests: section.or("requests_per_connection", 1000, |field| field.integer(1..=1_000_000)),
     };
