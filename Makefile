@@ -22,6 +22,8 @@ deps: ## Install what a fresh Debian lacks (as root), or say what to install
 demo: deps ## Sandbox, gate and two consumers on loopback, with commands to paste
 	$(CARGO) run --quiet -- demo
 
+# libfaketime gives a test a wall clock of its own.
+test: NEEDS += faketime:faketime
 # nextest where it is installed, cargo's own runner elsewhere; the same profile and the same build either way.
 test: deps ## Every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \

@@ -155,11 +155,15 @@ impl Gate {
 
     /// Starts again in the same folder, after the process has ended.
     pub fn restart(self, config: &Config) -> Self {
+        self.restart_with(config, |command| command)
+    }
+
+    pub fn restart_with(self, config: &Config, more: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         // The folder has to outlive the drop of the old gate.
         let mut old = self;
         let folder = std::mem::replace(&mut old.folder, tempfile::tempdir().unwrap());
         drop(old);
-        Self::start_in(folder, config, |command| command)
+        Self::start_in(folder, config, more)
     }
 
     pub fn address(&self) -> SocketAddr {

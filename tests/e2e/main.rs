@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(target_os = "linux")]
+mod clocks;
 mod connections;
 mod forwarding;
 mod gate;

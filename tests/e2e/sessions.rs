@@ -1,9 +1,12 @@
 //! Sessions through the real gate: whose token it is, for how long, and what survives.
 
 use crate::gate::{Config, DEPOT_KEY, Gate, KEY, consumer, wait_until};
+use crate::support::http::RawClient;
 use crate::support::witness::{Action, Behaviour, SeenRequest, Witness};
+use std::net::SocketAddr;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Another consumer of the tests, that may do everything.
@@ -18,12 +21,12 @@ fn login(key: &str) -> String {
     )
 }
 
-fn with_token(key: &str, path: &str, token: &str) -> String {
+pub fn with_token(key: &str, path: &str, token: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: gate\r\napi_key: {key}\r\naccess_token: {token}\r\n\r\n")
 }
 
 /// An 8sens that hands out `token-1`, `token-2` … at logins and answers everything else.
-fn eight_sens() -> Behaviour {
+pub fn eight_sens() -> Behaviour {
     let logins = AtomicUsize::new(0);
     Behaviour::by(move |request| {
         if request.target() != "/v1/login/user" {
@@ -35,26 +38,26 @@ fn eight_sens() -> Behaviour {
     })
 }
 
-fn config(witness: &Witness) -> Config {
+pub fn config(witness: &Witness) -> Config {
     Config::new(witness.addr()).with("session", "mode = \"guard\"").and(&consumer("autre", OTHER_KEY, ""))
 }
 
-async fn log_in(gate: &Gate, key: &str) -> String {
+pub async fn log_in(gate: &Gate, key: &str) -> String {
     let answer = gate.exchange(login(key)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()["access_token"].as_str().unwrap().to_owned()
 }
 
-async fn outcome(gate: &Gate, request: String) -> (u16, String) {
+pub async fn outcome(gate: &Gate, request: String) -> (u16, String) {
     let answer = gate.exchange(request).await;
     (answer.status, answer.json()["code"].as_str().unwrap_or_default().to_owned())
 }
 
-fn refused(code: &str) -> (u16, String) {
+pub fn refused(code: &str) -> (u16, String) {
     (401, code.to_owned())
 }
 
-fn others(seen: &[SeenRequest]) -> usize {
+pub fn others(seen: &[SeenRequest]) -> usize {
     seen.iter().filter(|request| request.target() != "/v1/login/user").count()
 }
 
@@ -190,6 +193,29 @@ async fn sessions_survive_a_kill_and_revocations_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_last_before_a_kill_holds() {
+    let witness = Witness::start(eight_sens()).await;
+    let config = config(&witness);
+    let mut gate = Gate::start(&config);
+    for round in 0..3 {
+        // At once: a login answer is released only after its session was written.
+        let token = log_in(&gate, KEY).await;
+        kill(&mut gate);
+        gate = gate.restart(&config);
+        assert_eq!(outcome(&gate, with_token(KEY, "/v1/a", &token)).await.0, 200, "round {round}");
+        sessions(&gate, &["end", "--consumer", "boutique-paris"]);
+        kill(&mut gate);
+        gate = gate.restart(&config);
+        assert_eq!(outcome(&gate, with_token(KEY, "/v1/a", &token)).await, refused("session_unknown"), "round {round}");
+    }
+}
+
+fn kill(gate: &mut Gate) {
+    gate.child.kill().unwrap();
+    gate.wait_for_exit();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_state_file_is_set_aside() {
     let witness = Witness::start(eight_sens()).await;
     let config = config(&witness);
@@ -249,6 +275,48 @@ async fn observing_forwards_counts_and_offers_the_switch() {
     gate.wait_for_line("configuration reloaded");
     assert_eq!(gate.exchange(with_token(KEY, "/v1/a", &token)).await.status, 200);
     assert_eq!(outcome(&gate, with_token(KEY, "/v1/a", "from-before")).await, refused("session_unknown"));
+}
+
+/// One checkout: a login, and what follows under its token. Returns the statuses of the answers.
+async fn checkout(gate: SocketAddr, key: &str) -> Vec<u16> {
+    let mut client = RawClient::connect(gate).await.unwrap();
+    let login = client.exchange(login(key)).await.unwrap();
+    let token = login.json()["access_token"].as_str().unwrap_or_default().to_owned();
+    let mut statuses = vec![login.status];
+    for path in ["/v1/articles", "/v1/devis", "/v1/commandes"] {
+        statuses.push(client.exchange(with_token(key, path, &token)).await.unwrap().status);
+    }
+    statuses
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guarding_begins_under_checkouts_that_do_not_notice() {
+    let witness = Witness::start(eight_sens()).await;
+    let guard = config(&witness).text();
+    let observe = guard.replace("mode = \"guard\"", "mode = \"observe\"");
+    let mut gate = Gate::start_text(tempfile::tempdir().unwrap(), &observe, |command| command);
+    let address = gate.address();
+    let (guarding, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let shops = [KEY, OTHER_KEY, KEY, OTHER_KEY].map(|key| {
+        let (guarding, done) = (Arc::clone(&guarding), Arc::clone(&done));
+        tokio::spawn(async move {
+            let mut left = 20;
+            while left > 0 {
+                left -= usize::from(guarding.load(Ordering::Acquire));
+                assert_eq!(checkout(address, key).await, [200; 4]);
+                done.fetch_add(1, Ordering::Release);
+            }
+        })
+    });
+    tokio::task::block_in_place(|| wait_until(|| (done.load(Ordering::Acquire) >= 20).then_some(()))).unwrap();
+    std::fs::write(gate.folder.path().join("sensgate.toml"), guard).unwrap();
+    gate.signal("HUP");
+    tokio::task::block_in_place(|| gate.wait_for_line("configuration reloaded"));
+    guarding.store(true, Ordering::Release);
+    for shop in shops {
+        shop.await.unwrap();
+    }
+    assert_eq!(outcome(&gate, with_token(KEY, "/v1/a", "made-up")).await, refused("session_unknown"), "it does guard");
 }
 
 #[tokio::test(flavor = "multi_thread")]
