@@ -5,7 +5,7 @@ CARGO ?= cargo
 # What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package.
 NEEDS := cmake:cmake curl:curl
 
-.PHONY: help deps demo test check fmt bench bench-quick
+.PHONY: help deps demo test check fmt fuzz bench bench-quick
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,11 +34,22 @@ test: deps ## Every test
 
 check: deps ## Format, lints and documentation
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --quiet
 
 fmt: ## Format the code
 	$(CARGO) fmt
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
+
+# Seconds for each target, and which of them; all when none is named.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?=
+
+# Their properties are also tests, held by the seeds: `make test` needs neither nightly nor libFuzzer.
+fuzz: NEEDS += g++:g++
+fuzz: deps ## Fuzz each target for FUZZ_SECONDS (FUZZ_TARGETS="head path")
+	fuzz/run $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 bench: deps ## Micro-benchmarks of the core (criterion)
 	$(CARGO) bench --bench core

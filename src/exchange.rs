@@ -10,7 +10,7 @@ use crate::limit::Reservation;
 use crate::policy::quota::Buckets;
 use crate::policy::session::SessionUse;
 use crate::policy::{self, Admission, Caller, WouldRefuse};
-use crate::request::{FieldRole, Framing, Method, RequestView, TokenPlace};
+use crate::request::{FieldRole, Framing, Method, RequestView, TokenPlace, split_target};
 use crate::session::expiry::{AtHead, BODY_PREFIX, Ending};
 use crate::session::log_record::Record as JournalRecord;
 use crate::session::{Learned, login_answer};
@@ -18,6 +18,7 @@ use crate::snapshot::Snapshot;
 use crate::tables::Tables;
 use crate::types::{Mono, Now, RequestId};
 use secrecy::ExposeSecret;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,11 +64,21 @@ pub enum Observe {
 }
 
 /// The forwarded target.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Target {
     AsReceived,
     /// A known token place that 8sens is not told to read was taken out of the query.
     Rewritten(Box<[u8]>),
+}
+
+/// Without the query: nobody knows what secrets a caller puts there.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AsReceived => f.write_str("AsReceived"),
+            Self::Rewritten(target) => write!(f, "Rewritten({}?…)", split_target(target).0.escape_ascii()),
+        }
+    }
 }
 
 /// What happens to the caller's header fields. The upstream key is not part of the plan: it never leaves the edge that sets it.
@@ -346,7 +357,7 @@ impl Exchange {
         now: Now,
     ) -> Self {
         let client = ClientIp { address: crate::client_ip::canonical(peer), unreadable: false };
-        let path = crate::request::split_target(head.target).0;
+        let path = split_target(head.target).0;
         let mut exchange = Self::blank(snapshot, tables, client, head.method, path, id, now);
         exchange.refuse(denial, now);
         exchange

@@ -7,6 +7,7 @@
 use crate::denial::{Denial, DenyCode};
 use crate::request::{FieldRole, FieldTable, Framing, RequestView, Transport};
 use crate::types::HttpVersion;
+use std::fmt;
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
 
@@ -47,15 +48,28 @@ pub enum Scan<'a> {
 }
 
 /// What can be said of a refused head, for its log line and the shape of its answer.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Fragment<'a> {
     pub method: &'a [u8],
     pub target: &'a [u8],
 }
 
-/// Scans `bytes`, the beginning of a connection's next request.
+/// Without the query, which may hold a token.
+impl fmt::Debug for Fragment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = crate::request::split_target(self.target).0;
+        f.debug_struct("Fragment")
+            .field("method", &self.method.escape_ascii())
+            .field("path", &path.escape_ascii())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Scans `bytes`, the beginning of a connection's next request. How many bytes were read at once makes no difference: those past the
+/// limit of a head are never looked at.
 #[must_use]
 pub fn scan<'a>(bytes: &'a [u8], limits: HeadLimits, table: &FieldTable, origin: Origin) -> Scan<'a> {
+    let bytes = &bytes[..bytes.len().min(limits.bytes)];
     let Some(len) = head_len(bytes) else {
         return match unfinished(bytes, limits) {
             Some(denial) => Scan::Refused(denial, fragment(bytes)),
@@ -101,9 +115,6 @@ fn complete<'a>(
     origin: Origin,
 ) -> Result<RequestView<'a>, Denial> {
     line_ends(head, false)?;
-    if head.len() > limits.bytes {
-        return Err(Denial::because(DenyCode::HeadersTooLarge, "head larger than its limit"));
-    }
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     let parsed = request.parse_with_uninit_headers(head, &mut fields).map_err(|error| match error {

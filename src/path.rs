@@ -2,7 +2,7 @@
 //!
 //! Nothing is normalised. A path that has more than one spelling is refused instead, so that no two programs can read it
 //! differently: encoded or repeated separators, dot segments, `;` parameters, encodings of characters that need none, control
-//! bytes, double encodings, invalid UTF-8, blanks around a segment, and characters that some systems turn into ASCII ones.
+//! bytes, double encodings, invalid UTF-8, blanks around a segment, other blanks than the ASCII one, and characters that some systems turn into ASCII ones.
 
 /// True when `path` is in the one form that is forwarded (RFC 3986 sections 3.3 and 6.2.2).
 #[must_use]
@@ -119,12 +119,15 @@ impl Utf8Run {
     }
 }
 
-/// Full-width forms, and other characters that best-fit conversions (as on Windows) or NFKC turn into ASCII letters and separators.
+/// Full-width forms, and other characters that best-fit conversions (as on Windows) or NFKC turn into ASCII letters and separators;
+/// blanks that are not the ASCII one, which some programs trim and some turn into it; the control characters of Latin-1.
 const fn is_stand_in(character: char) -> bool {
-    matches!(
-        character,
-        '\u{ff01}'..='\u{ff5e}' | '\u{2024}'..='\u{2026}' | '\u{2044}' | '\u{2215}' | '\u{2216}' | '\u{fe50}'..='\u{fe6b}'
-    )
+    let is_odd_blank = !character.is_ascii() && (character.is_whitespace() || matches!(character, '\u{80}'..='\u{9f}'));
+    is_odd_blank
+        || matches!(
+            character,
+            '\u{ff01}'..='\u{ff5e}' | '\u{2024}'..='\u{2026}' | '\u{2044}' | '\u{2215}' | '\u{2216}' | '\u{fe50}'..='\u{fe6b}'
+        )
 }
 
 #[cfg(test)]
@@ -178,6 +181,10 @@ mod tests {
             "/x%20",
             "/%20x",
             "/x%20/y",
+            "/x%c2%a0",
+            "/x%e3%80%80/y",
+            "/x%c2%85y",
+            "/x%c2%9by",
             "/a%ef%bc%8fb",
             "/%ef%bd%93ecret",
             "/a%e2%88%95b",

@@ -4,6 +4,7 @@
 //! this gate's own HTTP/1 reader or Pingora's HTTP/2 one, pushes every field once and gets a [`RequestView`].
 
 use crate::types::HttpVersion;
+use std::fmt;
 use std::net::IpAddr;
 
 /// The methods that are ever forwarded.
@@ -248,7 +249,7 @@ fn alike(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// The values of one role: the first `N` as they stand, and how many there were in all.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Values<'a, const N: usize> {
     kept: [&'a [u8]; N],
     count: usize,
@@ -257,6 +258,13 @@ pub struct Values<'a, const N: usize> {
 impl<const N: usize> Default for Values<'_, N> {
     fn default() -> Self {
         Self { kept: [b""; N], count: 0 }
+    }
+}
+
+/// Keys and tokens are among the values, so only their number is shown.
+impl<const N: usize> fmt::Debug for Values<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Values").field("count", &self.count).finish_non_exhaustive()
     }
 }
 
@@ -305,7 +313,7 @@ pub enum Transport {
 }
 
 /// The request as the core sees it. Header values are trimmed of surrounding blanks; nothing is decoded.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RequestView<'a> {
     pub method: &'a [u8],
     /// The target in origin-form: path and query. A `*` is refused with the method.
@@ -327,6 +335,21 @@ pub struct RequestView<'a> {
     pub request_id: Values<'a, 1>,
     /// Fields named with a role of their own or not, in all.
     pub field_count: usize,
+}
+
+/// A query may hold a token, and a field a key: what is shown is what the access log shows, and the framing.
+impl fmt::Debug for RequestView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestView")
+            .field("method", &self.method.escape_ascii())
+            .field("path", &self.path().escape_ascii())
+            .field("version", &self.version)
+            .field("framing", &self.framing)
+            .field("peer", &self.peer)
+            .field("transport", &self.transport)
+            .field("field_count", &self.field_count)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> RequestView<'a> {

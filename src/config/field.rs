@@ -52,6 +52,7 @@ impl<'a> Field<'a> {
 
     /// Says that the value should have been `expected`.
     pub fn wrong_type(&self, expected: &Text, hint: Option<Text>) {
+        mask::misplaced(&self.name, self.value, self.span.clone(), self.problems);
         let (en, fr, found) = (&expected.en, &expected.fr, type_name(self.value));
         let (found_en, found_fr) = (&found.en, &found.fr);
         let name = &self.name;

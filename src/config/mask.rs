@@ -2,6 +2,7 @@
 
 use super::diagnostic::Problems;
 use super::shape;
+use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -23,6 +24,25 @@ pub(super) fn unread(name: &str, value: &Spanned<DeValue<'_>>, problems: &Proble
         DeValue::Table(table) => table.iter().for_each(|(name, value)| unread(name.get_ref(), value, problems)),
         _ => {}
     }
+}
+
+/// Hides what may be a secret in a value that stands where something else was expected: its line is shown, and nobody reads it. A
+/// list or table is hidden only by the names within.
+pub(super) fn misplaced(name: &str, value: &DeValue<'_>, span: Range<usize>, problems: &Problems) {
+    match value {
+        DeValue::Array(array) => {
+            array.iter().for_each(|element| misplaced(name, element.get_ref(), element.span(), problems));
+        }
+        DeValue::Table(table) => table.iter().for_each(|(name, value)| unread(name.get_ref(), value, problems)),
+        DeValue::String(_) if wants_secret(name) => problems.mask(span),
+        _ => {}
+    }
+}
+
+/// True for a dotted name at which somebody might write a secret in clear. `token_from` is a list of places.
+fn wants_secret(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    sounds_secret(last) && last != "token_from"
 }
 
 /// Hides every value in it that is not a table or a list.
