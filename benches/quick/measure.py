@@ -205,10 +205,12 @@ CALLGRIND = ["valgrind", "--tool=callgrind", "--quiet"]
 
 @dataclass
 class Instructions:
-    """User instructions per request, and how many of them are SHA-256: valgrind's processor has no instructions for it."""
+    """User instructions per request. How many of them are SHA-256, for which valgrind's processor has no instructions; and how many
+    are spent in the gate's decisions, log and metrics, SHA-256 included."""
 
     all: float
     sha256: float
+    decisions: float
 
 
 def instructions(bench, names, request, few, many):
@@ -243,32 +245,42 @@ def difference(few, many, requests):
     return Instructions(*((after - before) / requests for before, after in zip(few, many)))
 
 
+# Where the gate decides, and where it ends a request: log line and metrics. Everything else is carrying HTTP.
+DECISIONS = ("sensgate::exchange::Exchange::", "sensgate::proxy::ticket::Ticket::")
+
+
 def counted(path):
-    """(all instructions, those within SHA-256's own functions) of a callgrind file."""
+    """(all instructions, those within SHA-256's own functions, those within calls of DECISIONS) of a callgrind file."""
     if not path.exists():
         return None
-    total, sha, names, in_sha, skip = None, 0, {}, False, False
+    total, sha, decisions = None, 0, 0
+    names, caller, callee, is_call = {}, "", "", False
+
+    def named(reference):
+        number, _, name = reference.strip().partition(" ")
+        if name:
+            names[number] = name
+        return names.get(number, "")
+
     with open(path, errors="replace") as file:
         for line in file:
             if line[0] in "+-*0123456789":
-                # Cost lines are `position count`; the one after `calls=` is the callee's.
-                if in_sha and not skip:
-                    sha += int(line.split()[1])
-                skip = False
+                # Cost lines are `position count`; the one after `calls=` is the callee's, with all that it calls.
+                cost = int(line.split()[1])
+                if not is_call and ("sha2" in caller or "sha256" in caller.lower()):
+                    sha += cost
+                if is_call and callee.startswith(DECISIONS) and not caller.startswith(DECISIONS):
+                    decisions += cost
+                is_call = False
             elif line.startswith("fn="):
-                number, _, name = line[3:].strip().partition(" ")
-                if name:
-                    names[number] = "sha2" in name or "sha256" in name.lower()
-                in_sha = names.get(number, False)
+                caller = named(line[3:])
             elif line.startswith(("cfn=", "cfni=")):
-                number, _, name = line.partition("=")[2].strip().partition(" ")
-                if name:
-                    names[number] = "sha2" in name or "sha256" in name.lower()
+                callee = named(line.partition("=")[2])
             elif line.startswith("calls="):
-                skip = True
+                is_call = True
             elif line.startswith(("totals:", "summary:")):
                 total = int(line.split()[1])
-    return (total, sha) if total else None
+    return (total, sha, decisions) if total else None
 
 
 def count_lines(path):

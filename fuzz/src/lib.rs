@@ -14,8 +14,11 @@ pub mod login_answer;
 pub mod path;
 pub mod session_log;
 
+/// Panics when what must hold of these bytes does not.
+pub type Property = fn(&[u8]);
+
 /// Every property, under the name of its seeds, its dictionary and its target.
-pub const PROPERTIES: [(&str, fn(&[u8])); 9] = [
+pub const PROPERTIES: [(&str, Property); 9] = [
     ("chunked", chunked::check),
     ("client_ip", client_ip::check),
     ("config", config::check),

@@ -12,6 +12,7 @@ mod forwarding;
 mod gate;
 mod hostile;
 mod lifecycle;
+mod log_injection;
 mod refusals;
 mod secrets;
 mod sessions;
