@@ -5,7 +5,7 @@ CARGO ?= cargo
 # What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package.
 NEEDS := cmake:cmake curl:curl
 
-.PHONY: help deps demo test check fmt fuzz bench bench-quick
+.PHONY: help deps demo test check fmt differential fuzz bench bench-quick
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,11 @@ check: deps ## Format, lints and documentation
 fmt: ## Format the code
 	$(CARGO) fmt
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
+
+# Debian starts nginx, HAProxy and lighttpd when it installs them; this uses servers of its own.
+differential: NEEDS += nginx:nginx haproxy:haproxy apache2:apache2-bin lighttpd:lighttpd
+differential: deps ## The corpus at nginx, HAProxy, Apache and lighttpd too
+	$(CARGO) test --test corpus -- --ignored --nocapture --exact differential::the_gate_forwards_nothing_that_others_refuse_without_a_reason
 
 # Seconds for each target, and which of them; all when none is named.
 FUZZ_SECONDS ?= 60

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod differential;
 mod escape;
 mod format;
 #[allow(dead_code, reason = "shared with the end-to-end tests")]
