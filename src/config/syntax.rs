@@ -26,6 +26,9 @@ pub(super) fn parse<'s>(source: &'s str, problems: &Problems) -> Option<DeTable<
         }
         return Some(table.into_inner());
     }
+    // What a broken file means nobody knows, so every line of it that may hold a secret is hidden.
+    let starts = source.split_inclusive('\n').scan(0, |at, line| Some(std::mem::replace(at, *at + line.len())));
+    starts.for_each(|start| mask_line(source, start, problems));
     let mut seen_lines = Vec::new();
     for error in &broken {
         let span = visible(source, error.span().unwrap_or_default());
@@ -35,7 +38,6 @@ pub(super) fn parse<'s>(source: &'s str, problems: &Problems) -> Option<DeTable<
             continue;
         }
         seen_lines.push(line);
-        mask_line(source, span.start, problems);
         problems.error(span, broken_syntax(error));
     }
     None

@@ -22,7 +22,8 @@ pub(super) fn check(request: &RequestView<'_>) -> Result<(), Denial> {
     }
     let in_headers = request.access_token.iter().chain(request.token.iter()).chain(bearer);
     let in_query = request.query().into_iter().flat_map(query_tokens);
-    for token in in_headers.chain(in_query) {
+    // What is looked at is what 8sens will read, and what is looked up.
+    for token in in_headers.map(Cow::Borrowed).chain(in_query.map(percent_decoded)) {
         if token.contains(&b',') {
             return Err(Denial::because(DenyCode::AmbiguousToken, "tokens joined by a comma"));
         }
@@ -189,6 +190,8 @@ mod tests {
     fn a_broken_token_is_malformed() {
         for (target, fields) in [
             ("/?access_token=", &[][..]),
+            ("/?access_token=a%1bb", &[]),
+            ("/?access_token=a%20b", &[]),
             ("/", &[("token", "")]),
             ("/", &[("token", "a b")]),
             ("/", &[("authorization", "Bearer")]),
