@@ -5,7 +5,7 @@ CARGO ?= cargo
 # What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package.
 NEEDS := cmake:cmake curl:curl
 
-.PHONY: help deps demo test check fmt differential fuzz bench bench-quick
+.PHONY: help deps demo test check fmt differential slow fuzz bench bench-quick
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,12 @@ fmt: ## Format the code
 differential: NEEDS += nginx:nginx haproxy:haproxy apache2:apache2-bin lighttpd:lighttpd
 differential: deps ## The corpus at nginx, HAProxy, Apache and lighttpd too
 	$(CARGO) test --test corpus -- --ignored --nocapture --exact differential::the_gate_forwards_nothing_that_others_refuse_without_a_reason
+
+# Not a test either: prints availability, latency and memory under 2,000 slow and 10,000 idle connections.
+slow: NEEDS += nginx:nginx slowhttptest:slowhttptest python3:python3
+slow: deps ## Slow heads, bodies and readers, and idle connections, in about 6 minutes once built
+	$(CARGO) build --release --bin sensgate
+	python3 -B benches/slow/slow.py
 
 # Seconds for each target, and which of them; all when none is named.
 FUZZ_SECONDS ?= 60

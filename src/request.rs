@@ -177,7 +177,20 @@ const HOP_BY_HOP_FIELDS: &[&str] = &[
 ];
 
 /// Spellings of the key's name beside `api_key`. One that is no alias is not looked at, and may still hold a key.
-const KEY_LOOKALIKES: &[&str] = &["api-key", "x-api-key", "apikey", "api.key", "x-apikey"];
+const KEY_LOOKALIKES: &[&str] = &[
+    "api-key",
+    "apikey",
+    "api.key",
+    "x-api-key",
+    "x-apikey",
+    "x-api.key",
+    "x.api-key",
+    "x.api.key",
+    "x.apikey",
+    "xapi-key",
+    "xapi.key",
+    "xapikey",
+];
 
 impl FieldTable {
     /// Compiles the table. `key_aliases` and `client_address` are names from the configuration, in any case.

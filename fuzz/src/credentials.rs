@@ -139,12 +139,12 @@ fn is(name: &[u8], wanted: &str) -> bool {
     name.eq_ignore_ascii_case(wanted.as_bytes())
 }
 
-/// True for every name under which somebody might read a key.
+/// True for every name under which somebody might read a key: its words in any case, together or joined by one separator.
 fn names_a_key(name: &[u8]) -> bool {
-    let letters: Vec<u8> =
-        name.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect();
-    let separators_only = name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-    separators_only && matches!(&letters[..], b"apikey" | b"xapikey")
+    let fold = |byte: &u8| if matches!(byte, b'-' | b'.') { b'_' } else { byte.to_ascii_lowercase() };
+    let folded: Vec<u8> = name.iter().map(fold).collect();
+    let names: [&[u8]; 6] = [b"apikey", b"api_key", b"xapikey", b"x_apikey", b"xapi_key", b"x_api_key"];
+    names.contains(&&folded[..])
 }
 
 /// The token that a field carries to a reader that takes `-` for `_`.

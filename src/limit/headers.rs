@@ -53,6 +53,11 @@ fn whole_seconds(time: Duration) -> u64 {
 /// A String of RFC 9651 section 3.3.3. It has no way to write a character that is not visible ASCII or space: those are left out.
 fn push_quoted(value: &mut String, name: &str) {
     value.push('"');
+    if name.bytes().fold(true, |plain, b| plain & matches!(b, b' '..=b'~') & (b != b'"') & (b != b'\\')) {
+        value.push_str(name);
+        value.push('"');
+        return;
+    }
     for c in name.chars().filter(|c| matches!(c, ' '..='~')) {
         if matches!(c, '"' | '\\') {
             value.push('\\');

@@ -24,10 +24,13 @@ pub(super) fn check(request: &RequestView<'_>) -> Result<(), Denial> {
     let in_query = request.query().into_iter().flat_map(query_tokens);
     // What is looked at is what 8sens will read, and what is looked up.
     for token in in_headers.map(Cow::Borrowed).chain(in_query.map(percent_decoded)) {
-        if token.contains(&b',') {
+        let (joined, graphic) = token
+            .iter()
+            .fold((false, true), |(joined, graphic), b| (joined | (*b == b','), graphic & b.is_ascii_graphic()));
+        if joined {
             return Err(Denial::because(DenyCode::AmbiguousToken, "tokens joined by a comma"));
         }
-        if token.is_empty() || token.len() > MAX_TOKEN_LEN || !token.iter().all(u8::is_ascii_graphic) {
+        if token.is_empty() || token.len() > MAX_TOKEN_LEN || !graphic {
             return Err(Denial::because(DenyCode::MalformedRequest, "token is empty, too long or not visible ASCII"));
         }
     }

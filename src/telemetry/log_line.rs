@@ -108,6 +108,11 @@ const fn is_plain(byte: u8) -> bool {
 /// A JSON string of raw bytes, each one a character.
 fn bytes(line: &mut Vec<u8>, value: &[u8]) {
     line.push(b'"');
+    if value.iter().fold(true, |plain, byte| plain & is_plain(*byte)) {
+        line.extend_from_slice(value);
+        line.push(b'"');
+        return;
+    }
     for byte in value {
         if is_plain(*byte) {
             line.push(*byte);
@@ -121,7 +126,7 @@ fn bytes(line: &mut Vec<u8>, value: &[u8]) {
 /// A JSON string of text.
 fn text(line: &mut Vec<u8>, value: &str) {
     line.push(b'"');
-    if value.bytes().all(is_plain) {
+    if value.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
         line.extend_from_slice(value.as_bytes());
         line.push(b'"');
         return;
