@@ -5,7 +5,7 @@ CARGO ?= cargo
 # What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package.
 NEEDS := cmake:cmake curl:curl
 
-.PHONY: help deps demo test check fmt differential slow fuzz bench bench-quick
+.PHONY: help deps demo test check fmt differential slow audit fuzz bench bench-quick
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,18 @@ slow: NEEDS += nginx:nginx slowhttptest:slowhttptest python3:python3
 slow: deps ## Slow heads, bodies and readers, and idle connections, in about 6 minutes once built
 	$(CARGO) build --release --bin sensgate
 	python3 -B benches/slow/slow.py
+
+# ADVISORY_DB is a git repository with RustSec's advisories, for machines without a network; its name below is the one cargo-deny expects.
+ADVISORY_DB ?=
+audit: deps ## Advisories, licences, bans and sources of all dependencies (ADVISORY_DB=folder: offline)
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	@echo "$$(grep -c '^name = ' Cargo.lock) packages in Cargo.lock"
+	@if [ -z "$(ADVISORY_DB)" ]; then $(CARGO) deny check --show-stats; exit; fi; \
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && database="$$folder/advisory-db-3157b0e258782691" && \
+	git clone --quiet "$(ADVISORY_DB)" "$$database" && touch "$$database/.git/FETCH_HEAD" && \
+	echo "$$(find "$$database/crates" -name 'RUSTSEC-*.md' | wc -l) advisories, the last of $$(git -C "$$database" log -1 --format=%cs)" && \
+	sed "s|^\[advisories\]|&\ndb-path = \"$$folder\"|" deny.toml >"$$folder/deny.toml" && \
+	$(CARGO) deny --offline --config "$$folder/deny.toml" check --show-stats
 
 # Seconds for each target, and which of them; all when none is named.
 FUZZ_SECONDS ?= 60

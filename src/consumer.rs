@@ -7,9 +7,9 @@ use crate::limit::Quota;
 use crate::route::RouteRule;
 use crate::snapshot::Enforce;
 use crate::types::Wall;
+use ahash::AHashMap;
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
@@ -64,8 +64,8 @@ pub struct Credential {
 #[derive(Clone, Debug, Default)]
 pub struct ConsumerTable {
     consumers: Vec<Consumer>,
-    /// Keyed by the first half of the digest; std's SipHash is seeded per process.
-    by_digest: HashMap<[u8; 16], (usize, usize)>,
+    /// Keyed by the first half of the digest; the hash is seeded per process.
+    by_digest: AHashMap<[u8; 16], (usize, usize)>,
 }
 
 /// What a presented key turned out to be.
@@ -81,7 +81,7 @@ impl ConsumerTable {
     /// Builds the index. Two credentials with one digest are refused by the configuration; here the first one wins.
     #[must_use]
     pub fn new(consumers: Vec<Consumer>) -> Self {
-        let mut by_digest = HashMap::new();
+        let mut by_digest = AHashMap::new();
         for (c, consumer) in consumers.iter().enumerate() {
             for (k, credential) in consumer.credentials.iter().enumerate() {
                 by_digest.entry(half(&credential.digest)).or_insert((c, k));

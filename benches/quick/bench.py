@@ -3,7 +3,7 @@
 
 Every proxy has one worker, pinned to the first core. wrk (one thread, 50 connections) and an nginx as upstream share the second. Plain
 HTTP/1.1 with keep-alive on loopback, an answer of 197 bytes. nginx, HAProxy and sensgate know 1,000 keys, count each caller's rate
-(sensgate from the day it has rates) and write a JSON access log to a file. The bare pingora-proxy does none of it.
+and write a JSON access log to a file. The bare pingora-proxy does none of it.
 
 Rounds of load are interleaved: each round asks every proxy once, in an order that rotates, each started afresh. A round in which the
 machine lost time to its neighbours is repeated, up to a bound.

@@ -3,13 +3,13 @@
 use super::gcra::Wait;
 use super::{Bucket, Quota};
 use crate::types::Mono;
+use ahash::AHashMap;
 use parking_lot::RwLock;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// One bucket per name. Holds what it was asked for since the last [`NamedBuckets::retain`]: ask only for configured names.
 #[derive(Debug, Default)]
-pub struct NamedBuckets(RwLock<HashMap<Box<str>, Arc<Bucket>>>);
+pub struct NamedBuckets(RwLock<AHashMap<Box<str>, Arc<Bucket>>>);
 
 impl NamedBuckets {
     /// The bucket of `name`; a full one when the name is new.

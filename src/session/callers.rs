@@ -4,6 +4,7 @@
 //! else, and whatever still holds the old number (a request in flight, a place on a token) no longer means anybody.
 
 use super::idle_queue::IdleQueue;
+use ahash::AHashMap;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU16;
@@ -90,7 +91,7 @@ impl Admitted {
 #[derive(Debug, Default)]
 struct Names {
     by_id: BTreeMap<ConsumerId, Admitted>,
-    by_name: HashMap<Arc<str>, ConsumerId>,
+    by_name: AHashMap<Arc<str>, ConsumerId>,
 }
 
 /// The consumers and credentials that the configuration names. Its lock is the innermost: nothing else is locked while it is held.
