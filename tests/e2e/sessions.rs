@@ -139,6 +139,27 @@ async fn a_login_answer_is_released_byte_for_byte_and_asked_for_uncompressed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_login_answer_that_is_a_bomb_is_never_opened() {
+    // A gzip stream of zeros, as far as anybody looks; and a token behind more JSON than is ever held.
+    let packed = [b"\x1f\x8b\x08\0\0\0\0\0\0\x03".as_slice(), &vec![0; 300 << 10]].concat();
+    let padded = format!("{{\"x\":\"{}\",\"access_token\":\"late\"}}", "y".repeat(1 << 20)).into_bytes();
+    for (headers, body) in [(vec![("Content-Encoding".to_owned(), "gzip".to_owned())], packed), (vec![], padded)] {
+        let action = Action::AnswerWith { status: 200, headers, body: body.clone() };
+        let witness = Witness::start(Behaviour::by(move |request| match request.target() {
+            "/v1/login/user" => action.clone(),
+            _ => Action::Answer,
+        }))
+        .await;
+        let gate = Gate::start(&config(&witness));
+        let answer = gate.exchange(login(KEY)).await;
+        assert_eq!((answer.status, answer.body == body), (200, true), "it is 8sens's answer all the same");
+        gate.wait_for_record(|record| record["alarm"] == "login_not_understood");
+        assert_eq!(outcome(&gate, with_token(KEY, "/v1/a", "late")).await, refused("session_unknown"));
+        assert_eq!(outcome(&gate, crate::gate::get("/v1/a")).await, refused("session_missing"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_login_brings_no_old_token_along() {
     let witness = Witness::start(eight_sens()).await;
     let gate = Gate::start(&config(&witness));
