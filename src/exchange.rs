@@ -10,7 +10,7 @@ use crate::limit::Reservation;
 use crate::policy::quota::Buckets;
 use crate::policy::session::SessionUse;
 use crate::policy::{self, Admission, Caller, WouldRefuse};
-use crate::request::{FieldRole, Framing, Method, RequestView, TokenPlace, split_target};
+use crate::request::{FieldRole, Framing, Method, RequestView, TokenPlace, Transport, split_target};
 use crate::session::expiry::{AtHead, BODY_PREFIX, Ending};
 use crate::session::log_record::Record as JournalRecord;
 use crate::session::{Learned, login_answer};
@@ -189,16 +189,19 @@ pub enum Alarm {
     LoginNotUnderstood,
     /// A session could not be kept because the table is full.
     SessionsFull,
+    /// A key came over a transport where others can read it: it has to be replaced.
+    KeyInClear,
 }
 
 impl Alarm {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::TokenOfAnother,
         Self::TokenShared,
         Self::LoginsRefused,
         Self::MassExpiry,
         Self::LoginNotUnderstood,
         Self::SessionsFull,
+        Self::KeyInClear,
     ];
 
     /// The word for log and metric.
@@ -211,6 +214,7 @@ impl Alarm {
             Self::MassExpiry => "mass_expiry",
             Self::LoginNotUnderstood => "login_not_understood",
             Self::SessionsFull => "sessions_full",
+            Self::KeyInClear => "key_in_clear",
         }
     }
 }
@@ -339,6 +343,9 @@ impl Exchange {
                     }
                 }
                 exchange.refuse(&refusal.denial, now);
+                if refusal.denial.code == DenyCode::InsecureTransport && request.shows_a_key() {
+                    exchange.alarm = Some(Alarm::KeyInClear);
+                }
                 Step::Deny(refusal.denial)
             }
         };
@@ -361,6 +368,19 @@ impl Exchange {
         let mut exchange = Self::blank(snapshot, tables, client, head.method, path, id, now);
         exchange.refuse(denial, now);
         exchange
+    }
+
+    /// The exchange of a request that is answered by the connection itself: nothing was decided on.
+    #[must_use]
+    pub fn answered_here(
+        snapshot: Arc<Snapshot>,
+        tables: Arc<Tables>,
+        request: &RequestView<'_>,
+        id: RequestId,
+        now: Now,
+    ) -> Self {
+        let client = ClientIp { address: crate::client_ip::canonical(request.peer), unreadable: false };
+        Self::blank(snapshot, tables, client, request.method, request.path(), id, now)
     }
 
     fn blank(
@@ -443,7 +463,7 @@ impl Exchange {
                 token_from,
                 pass_cookies: session.pass_cookies,
                 client_ip: self.client.address,
-                https: request.transport == crate::request::Transport::BehindProxy,
+                https: matches!(request.transport, Transport::BehindProxy | Transport::Tls),
                 request_id: self.request_id.clone(),
                 rate_limit: self.rate_limit.clone(),
             },

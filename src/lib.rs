@@ -40,4 +40,5 @@ pub mod state;
 pub mod tables;
 pub mod telemetry;
 pub mod text;
+pub mod tls;
 pub mod types;

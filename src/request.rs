@@ -319,6 +319,10 @@ pub enum Framing {
 pub enum Transport {
     /// Encrypted by the gate itself, or plain on a loopback listener.
     Trusted,
+    /// Encrypted by the gate itself.
+    Tls,
+    /// A `plaintext = "redirect"` listener, or plaintext where TLS was expected: no key may come this way.
+    Cleartext,
     /// A `plaintext = "lan"` listener: private sources only.
     Lan,
     /// A `plaintext = "behind_proxy"` listener: a trusted proxy that says https.
@@ -337,6 +341,7 @@ pub struct RequestView<'a> {
     pub transport: Transport,
     pub keys: Values<'a, 2>,
     pub key_aliases: Values<'a, 1>,
+    pub host: Values<'a, 1>,
     pub access_token: Values<'a, 2>,
     pub token: Values<'a, 2>,
     pub authorization: Values<'a, 2>,
@@ -366,6 +371,13 @@ impl fmt::Debug for RequestView<'_> {
 }
 
 impl<'a> RequestView<'a> {
+    /// True when a key or a token came along, in whatever place one is looked for in header fields.
+    #[must_use]
+    pub fn shows_a_key(&self) -> bool {
+        let fields = self.keys.count() + self.key_aliases.count() + self.access_token.count() + self.token.count();
+        fields + self.authorization.count() > 0
+    }
+
     /// A view without fields; push each field with [`RequestView::push_field`].
     #[must_use]
     pub fn new(method: &'a [u8], target: &'a [u8], version: HttpVersion, peer: IpAddr, transport: Transport) -> Self {
@@ -378,6 +390,7 @@ impl<'a> RequestView<'a> {
             transport,
             keys: Values::default(),
             key_aliases: Values::default(),
+            host: Values::default(),
             access_token: Values::default(),
             token: Values::default(),
             authorization: Values::default(),
@@ -397,6 +410,7 @@ impl<'a> RequestView<'a> {
         match table.role(name) {
             Some(FieldRole::Key) => self.keys.push(value),
             Some(FieldRole::KeyAlias) => self.key_aliases.push(value),
+            Some(FieldRole::Host) => self.host.push(value),
             Some(FieldRole::Token(TokenPlace::AccessTokenHeader)) => self.access_token.push(value),
             Some(FieldRole::Token(_)) => self.token.push(value),
             Some(FieldRole::Authorization) => self.authorization.push(value),

@@ -10,11 +10,14 @@ use crate::control::Command;
 use crate::proxy::acceptor::accept;
 use crate::proxy::connection::{Connections, Shared};
 use crate::proxy::hooks::{Hooks, MAX_ATTEMPTS};
+use crate::proxy::opening::{MAX_HANDSHAKES, Opening};
 use crate::proxy::upstream::Upstream;
+use crate::request::Transport;
 use crate::snapshot::SessionMode;
 use crate::state::{SessionLog, StateDirectory, StateError};
 use crate::tables::Tables;
 use crate::telemetry::{Telemetry, panics};
+use crate::tls::{self, Certificates};
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
 use std::io;
@@ -22,7 +25,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 /// How long log lines still queued at the end may take to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -114,9 +117,24 @@ impl BoundGate {
         let proxy = Arc::new(proxy(&settings, upstream));
         let shared = Arc::new(Shared::new(settings, tables, Arc::clone(&telemetry)));
         publish(&shared, &shared.settings.load());
-        let mut services = Vec::new();
+        let (mut services, mut tasks) = (Vec::new(), Vec::new());
+        let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+        let https = https_port(&listeners);
         for (listener, socket) in listeners {
-            let app = Connections::new(Arc::clone(&shared), Arc::clone(&proxy), listener.transport);
+            let certificates = listener.tls.as_ref().map(|tls| Arc::new(Certificates::new(tls.certificates.clone())));
+            if let (Some(tls), Some(certificates)) = (listener.tls, &certificates) {
+                telemetry.metrics.set_certificate_expiries(listener.address, &tls.certificates);
+                let (certificates, telemetry) = (Arc::clone(certificates), Arc::clone(&telemetry));
+                tasks.push(tokio::spawn(tls::watch(listener.address, tls, certificates, telemetry)));
+            }
+            let opening = Opening {
+                transport: listener.transport,
+                tls: certificates.map(|certificates| tls::server_config(certificates).into()),
+                proxy_protocol: listener.proxy_protocol,
+                handshakes: Arc::clone(&handshakes),
+            };
+            let redirect = (listener.transport == Transport::Cleartext).then_some(https);
+            let app = Connections::new(Arc::clone(&shared), Arc::clone(&proxy), opening, redirect);
             let socket = tokio::net::TcpListener::from_std(socket).map_err(StartError::Runtime)?;
             services.push(tokio::spawn(accept(Arc::new(app), socket, stopped.clone())));
         }
@@ -154,12 +172,18 @@ impl BoundGate {
         // Receivers live as long as the services.
         let _ = stop.send(true);
         drain(&shared, services, drain_timeout).await;
-        for task in [watching, keeping, control] {
+        for task in [watching, keeping, control].into_iter().chain(tasks) {
             task.abort();
         }
         shared.tables.flush_touches(clock::now());
         Ok(())
     }
+}
+
+/// Where browsers are sent that come in clear: to the first listener with TLS, or to whoever answers on 443.
+fn https_port(listeners: &[(ListenerSettings, TcpListener)]) -> u16 {
+    let first = listeners.iter().find(|(listener, _)| listener.tls.is_some());
+    first.and_then(|(_, socket)| socket.local_addr().ok()).map_or(443, |address| address.port())
 }
 
 /// Pingora's proxy with its hurtful defaults replaced.

@@ -17,6 +17,9 @@ use zeroize::Zeroizing;
 /// Longest secret in bytes.
 pub const MAX_SECRET: usize = 4096;
 
+/// Longest private key file in bytes.
+const MAX_KEY: usize = 64 << 10;
+
 /// Reads a secret such as `{ file = "8sens-api-key" }`. Relative paths start at `base`.
 pub(super) fn read(field: &Field<'_>, base: &Path) -> Option<SecretString> {
     let DeValue::Table(table) = field.value else {
@@ -87,7 +90,23 @@ enum Owner {
     Systemd,
 }
 
+/// Reads a private key: a file as secret as a secret, and of more lines.
+pub(super) fn read_key(field: &Field<'_>, path: &Path) -> Option<Zeroizing<Vec<u8>>> {
+    read_bytes(field, path, Owner::Admin, MAX_KEY)
+}
+
 fn read_file(field: &Field<'_>, path: &Path, owner: Owner) -> Option<Zeroizing<Vec<u8>>> {
+    let mut content = read_bytes(field, path, owner, MAX_SECRET)?;
+    if content.ends_with(b"\n") {
+        content.pop();
+        if content.ends_with(b"\r") {
+            content.pop();
+        }
+    }
+    Some(content)
+}
+
+fn read_bytes(field: &Field<'_>, path: &Path, owner: Owner, max: usize) -> Option<Zeroizing<Vec<u8>>> {
     let complain = |en: &str, fr: &str| unreadable(field, text! { en: "{en}", fr: "{fr}" });
     match std::fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => {
@@ -97,19 +116,13 @@ fn read_file(field: &Field<'_>, path: &Path, owner: Owner) -> Option<Zeroizing<V
         Ok(_) => check_mode(field, path, owner),
         Err(_) => {}
     }
-    let mut content = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 3));
+    let mut content = Zeroizing::new(Vec::with_capacity(max + 3));
     // Room for a line end and one byte more, so that a secret that is too long is seen.
-    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_SECRET as u64 + 3).read_to_end(&mut content));
+    let read = std::fs::File::open(path).and_then(|file| file.take(max as u64 + 3).read_to_end(&mut content));
     if let Err(error) = read {
         let (en, fr) = io_reason(&error);
         complain(&en, &fr);
         return None;
-    }
-    if content.ends_with(b"\n") {
-        content.pop();
-        if content.ends_with(b"\r") {
-            content.pop();
-        }
     }
     Some(content)
 }

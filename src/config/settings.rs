@@ -3,8 +3,10 @@
 //! [`Settings::snapshot`] is what the core decides on; the rest is for the edges. Each field's meaning and default stand in
 //! `config/sensgate.example.toml`.
 
+use crate::client_ip::TrustedProxies;
 use crate::request::Transport;
 use crate::snapshot::Snapshot;
+use crate::tls::Certificate;
 use http::HeaderValue;
 use secrecy::SecretString;
 use std::net::SocketAddr;
@@ -48,10 +50,28 @@ pub struct UpstreamSettings {
 }
 
 /// One bound address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ListenerSettings {
     pub address: SocketAddr,
     pub transport: Transport,
+    /// There exactly when the transport is [`Transport::Tls`].
+    pub tls: Option<TlsSettings>,
+    /// Who begins connections with a PROXY header, and must.
+    pub proxy_protocol: Arc<TrustedProxies>,
+}
+
+/// The certificates of a listener, the one for unknown names first.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    pub files: Vec<CertificateFiles>,
+    pub certificates: Vec<Certificate>,
+}
+
+/// Where a certificate chain and its key are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// What one downstream connection may take.
@@ -61,6 +81,8 @@ pub struct ConnectionSettings {
     pub max: usize,
     /// Open downstream connections of one IPv4 address or IPv6 /64 that is not a trusted proxy.
     pub max_per_address: usize,
+    /// From the connection to the end of its TLS handshake.
+    pub handshake_timeout: Duration,
     /// From the first byte of a head to its last.
     pub head_timeout: Duration,
     /// What is asked of a request body on its way in.

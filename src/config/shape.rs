@@ -160,9 +160,9 @@ pub static SESSION: TableSpec = TableSpec {
 pub static LISTENER: TableSpec = TableSpec {
     path: "listener",
     form: Form::Repeated,
-    keys: &[required("address"), optional("plaintext")],
+    keys: &[required("address"), optional("tls"), optional("plaintext"), default("proxy_protocol")],
     renamed: &[("listen", "address"), ("bind", "address")],
-    later: &["tls"],
+    later: &[],
 };
 
 pub static CLIENT_IP: TableSpec = TableSpec {
@@ -186,6 +186,7 @@ pub static LIMITS: TableSpec = TableSpec {
         default("body_bytes"),
         default("connections"),
         default("connections_per_address"),
+        default("handshake_timeout"),
         default("head_timeout"),
         default("body_timeout"),
         default("body_rate"),
@@ -264,6 +265,14 @@ pub static KEY: TableSpec = TableSpec {
     later: &[],
 };
 
+pub static TLS: TableSpec = TableSpec {
+    path: "listener.tls",
+    form: Form::Inline,
+    keys: &[required("certificate"), required("key")],
+    renamed: &[("cert", "certificate"), ("chain", "certificate"), ("private_key", "key")],
+    later: &["acme"],
+};
+
 pub static SECRET: TableSpec = TableSpec {
     path: "secret",
     form: Form::Inline,
@@ -322,6 +331,7 @@ pub static TABLES: &[&TableSpec] = &[
     &CONSUMER,
     &ROUTE_LIMIT,
     &KEY,
+    &TLS,
     &SECRET,
 ];
 

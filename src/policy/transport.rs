@@ -7,7 +7,8 @@ use crate::request::{RequestView, Transport};
 /// Refuses what did not come encrypted, from the private network of a `lan` listener, or from a trusted proxy that says https.
 pub(super) fn check(trusted: &TrustedProxies, request: &RequestView<'_>) -> Result<(), Denial> {
     match request.transport {
-        Transport::Trusted => Ok(()),
+        Transport::Trusted | Transport::Tls => Ok(()),
+        Transport::Cleartext => Err(Denial::because(DenyCode::InsecureTransport, "plaintext where TLS is needed")),
         Transport::Lan if is_private(request.peer) => Ok(()),
         Transport::Lan => Err(Denial::because(DenyCode::InsecureTransport, "public source on a lan listener")),
         Transport::BehindProxy if !trusted.contains(crate::client_ip::canonical(request.peer)) => {
@@ -44,6 +45,8 @@ mod tests {
     #[test]
     fn each_transport_holds_its_word() {
         assert!(passes(Transport::Trusted, "203.0.113.1", &[]));
+        assert!(passes(Transport::Tls, "203.0.113.1", &[]));
+        assert!(!passes(Transport::Cleartext, "127.0.0.1", &["https"]));
         assert!(passes(Transport::Lan, "192.168.1.9", &[]));
         assert!(!passes(Transport::Lan, "203.0.113.1", &[]));
         assert!(passes(Transport::BehindProxy, "10.0.0.1", &["https"]));

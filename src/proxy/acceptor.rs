@@ -4,7 +4,6 @@
 //! does anything for it, and is back as soon as there is something to accept with.
 
 use super::connection::Connections;
-use super::socket::Socket;
 use crate::platform;
 use std::io;
 use std::net::SocketAddr;
@@ -37,7 +36,7 @@ pub async fn accept(connections: Arc<Connections>, socket: TcpListener, mut stop
 fn start(connections: &Arc<Connections>, stream: TcpStream, peer: SocketAddr, stop: &watch::Receiver<bool>) {
     let admitted = connections.admit(peer.ip());
     let (connections, stop) = (Arc::clone(connections), stop.clone());
-    tokio::spawn(async move { connections.carry(Socket::new(stream, peer), admitted, stop).await });
+    tokio::spawn(async move { connections.carry(stream, peer, admitted, stop).await });
 }
 
 /// A connection that was gone before it was accepted is nobody's loss; running out of descriptors is.

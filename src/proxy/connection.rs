@@ -7,9 +7,11 @@
 use super::caller_stream::{CallerState, CallerStream};
 use super::hooks::{BAD_CHUNK, Handoff, Hooks};
 use super::lent::lend;
+use super::opening::Opening;
+use super::reply::redirect_to_https;
 use super::reply::{Problem, http_date};
 use super::slots::{NoSlot, Slot, SlotLimits, Slots};
-use super::socket::Socket;
+use super::socket::{self, Socket};
 use super::ticket::Ticket;
 use crate::chunked::ChunkScanner;
 use crate::clock;
@@ -18,7 +20,7 @@ use crate::denial::{Denial, DenyCode};
 use crate::exchange::{Exchange, ForwardPlan, Outcome, Step, has_body};
 use crate::head::{self, Fragment, Origin, Scan};
 use crate::platform;
-use crate::request::{Framing, Transport};
+use crate::request::{Framing, RequestView};
 use crate::tables::Tables;
 use crate::telemetry::{ConnectionOutcome, OpenConnection, Telemetry};
 use crate::types::{Mono, RequestId};
@@ -27,11 +29,12 @@ use pingora_core::apps::{HttpPersistentSettings, HttpServerApp};
 use pingora_core::protocols::http::ServerSession;
 use pingora_proxy::HttpProxy;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -89,7 +92,7 @@ fn connections_within(descriptors: u64) -> usize {
 /// A caller's connection that has its place, counted as open.
 #[derive(Debug)]
 pub struct Admitted {
-    _slot: Slot,
+    slot: Slot,
     _open: OpenConnection,
 }
 
@@ -97,13 +100,15 @@ pub struct Admitted {
 pub struct Connections {
     shared: Arc<Shared>,
     proxy: Arc<HttpProxy<Hooks>>,
-    transport: Transport,
+    opening: Opening,
+    /// The port of the https to which browsers are sent from here.
+    redirect: Option<u16>,
 }
 
 impl Connections {
     #[must_use]
-    pub fn new(shared: Arc<Shared>, proxy: Arc<HttpProxy<Hooks>>, transport: Transport) -> Self {
-        Self { shared, proxy, transport }
+    pub fn new(shared: Arc<Shared>, proxy: Arc<HttpProxy<Hooks>>, opening: Opening, redirect: Option<u16>) -> Self {
+        Self { shared, proxy, opening, redirect }
     }
 
     /// Takes a place for a connection from `peer`. A trusted proxy speaks for many, so only the cap on all holds for it.
@@ -112,32 +117,92 @@ impl Connections {
     /// When there is no place.
     pub fn admit(&self, peer: IpAddr) -> Result<Admitted, NoSlot> {
         let settings = self.shared.settings.load();
-        let speaks_for_many = settings.snapshot.trusted_proxies.contains(peer);
+        let speaks_for_many = settings.snapshot.trusted_proxies.contains(peer) || self.opening.awaits_header(peer);
         let limits = SlotLimits {
             all: self.shared.connections_max(settings.connections.max),
             per_host: (!speaks_for_many).then_some(settings.connections.max_per_address),
         };
         let slot = self.shared.slots.take(peer, limits)?;
-        Ok(Admitted { _slot: slot, _open: self.shared.telemetry.metrics.connection() })
+        Ok(Admitted { slot, _open: self.shared.telemetry.metrics.connection() })
     }
 
     /// Carries one connection to its end.
     pub async fn carry(
         self: &Arc<Self>,
-        socket: Socket,
+        stream: TcpStream,
+        peer: SocketAddr,
         admitted: Result<Admitted, NoSlot>,
         shutdown: watch::Receiver<bool>,
     ) {
+        socket::tune(&stream);
         let settings = self.shared.settings.load_full();
-        let origin = Origin { peer: socket.peer().ip(), transport: self.transport };
-        let caller = CallerStream::new(socket, settings.connections.clone());
-        let mut connection = Connection { app: self, origin, shutdown, served: 0 };
-        let outcome = match &admitted {
-            Ok(_) => connection.serve(caller).await,
-            Err(none) => connection.turn_away(caller, *none).await,
+        let outcome = match admitted {
+            Ok(mut admitted) => self.open_and_serve(stream, peer, &mut admitted, &settings, shutdown).await,
+            Err(none) => self.turn_away(stream, peer, none, &settings).await,
         };
         self.shared.telemetry.metrics.connection_outcome(outcome);
-        drop(admitted);
+    }
+
+    async fn open_and_serve(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        admitted: &mut Admitted,
+        settings: &Settings,
+        shutdown: watch::Receiver<bool>,
+    ) -> ConnectionOutcome {
+        let limits = &settings.connections;
+        let opened = timeout(limits.handshake_timeout, self.opening.open(stream, peer)).await;
+        let (socket, transport) = match opened {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(denial)) => return self.cut_off(peer, settings, denial, ConnectionOutcome::Unopened),
+            Err(_) => {
+                let denial = Denial::because(DenyCode::RequestTimeout, "connection not opened in time");
+                return self.cut_off(peer, settings, denial, ConnectionOutcome::Unopened);
+            }
+        };
+        let (stated, caller) = (socket.peer(), CallerStream::new(socket, limits.clone()));
+        let origin = Origin { peer: stated.ip(), transport };
+        let mut connection = Connection { app: self, origin, shutdown, served: 0 };
+        if stated.ip() != peer.ip() && !settings.snapshot.trusted_proxies.contains(stated.ip()) {
+            if let Err(none) = admitted.slot.move_to(stated.ip(), limits.max_per_address) {
+                return connection.turn_away(caller, none).await;
+            }
+        }
+        connection.serve(caller).await
+    }
+
+    /// Answers a connection for which there is no place. One that would have to be opened first is closed without a word: opening
+    /// it is what there is no room for.
+    async fn turn_away(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        none: NoSlot,
+        settings: &Settings,
+    ) -> ConnectionOutcome {
+        let Some(transport) = self.opening.without_ado(peer.ip()) else {
+            return self.cut_off(peer, settings, none.denial(), none.outcome());
+        };
+        let caller = CallerStream::new(Socket::plain(stream, peer), settings.connections.clone());
+        let (_, shutdown) = watch::channel(false);
+        let origin = Origin { peer: peer.ip(), transport };
+        Connection { app: self, origin, shutdown, served: 0 }.turn_away(caller, none).await
+    }
+
+    /// Takes down a connection that is closed before any HTTP.
+    fn cut_off(
+        &self,
+        peer: SocketAddr,
+        settings: &Settings,
+        denial: Denial,
+        outcome: ConnectionOutcome,
+    ) -> ConnectionOutcome {
+        let (snapshot, tables) = (Arc::clone(&settings.snapshot), Arc::clone(&self.shared.tables));
+        let (fragment, now) = (Fragment::default(), clock::now());
+        let exchange = Exchange::unreadable(snapshot, tables, peer.ip(), fragment, &denial, fresh_id(), now);
+        Ticket::new(exchange, Arc::clone(&self.shared.telemetry)).finish(Outcome::CutOff(denial));
+        outcome
     }
 
     /// Notes that the system had nothing left to accept a connection with.
@@ -165,6 +230,8 @@ enum Next {
         exchange: Box<Exchange>,
         step: Step,
     },
+    /// A browser that has to come again by https.
+    Redirected { exchange: Box<Exchange>, location: String, is_head: bool },
     /// A head that cannot be used.
     Refused { exchange: Box<Exchange>, denial: Denial, is_head: bool },
     /// Closed, idle for too long, or the gate is ending.
@@ -189,6 +256,19 @@ impl Connection<'_> {
         loop {
             match self.next(&mut caller).await {
                 Next::End(outcome) => return outcome,
+                Next::Redirected { exchange, location, is_head } => {
+                    let bytes =
+                        redirect_to_https(&location, exchange.request_id(), &http_date(clock::now().wall), is_head);
+                    let ticket = Ticket::new(*exchange, Arc::clone(&self.shared().telemetry));
+                    let _ = timeout(DRAIN_TIMEOUT, async {
+                        caller.write_all(&bytes).await?;
+                        caller.flush().await
+                    })
+                    .await;
+                    ticket.finish(Outcome::Answered { status: 308 });
+                    linger(caller).await;
+                    return ConnectionOutcome::Closed;
+                }
                 Next::Refused { exchange, denial, is_head } => {
                     let is_slow = denial.code == DenyCode::RequestTimeout;
                     self.refuse(&mut caller, *exchange, denial, is_head, None).await;
@@ -285,6 +365,12 @@ impl Connection<'_> {
             Scan::Partial => None,
             Scan::Refused(denial, fragment) => Some(self.refused(settings, denial, fragment)),
             Scan::Complete(head_len, view) => {
+                if let Some(location) = self.redirect(&view) {
+                    let (snapshot, tables) = (Arc::clone(snapshot), Arc::clone(&self.shared().tables));
+                    let exchange = Exchange::answered_here(snapshot, tables, &view, fresh_id(), clock::now());
+                    let is_head = view.method == b"HEAD";
+                    return Some(Next::Redirected { exchange: Box::new(exchange), location, is_head });
+                }
                 let closes = view.connection.iter().any(|value| {
                     value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
                 });
@@ -316,6 +402,22 @@ impl Connection<'_> {
                 })
             }
         }
+    }
+
+    /// Where a request on a redirecting listener is sent: the same host and target by https. One that shows a key is refused instead, so
+    /// that whoever sent it notices.
+    fn redirect(&self, view: &RequestView<'_>) -> Option<String> {
+        let port = self.app.redirect.filter(|_| !view.shows_a_key() && matches!(view.method, b"GET" | b"HEAD"))?;
+        if !crate::path::is_canonical(view.path()) {
+            return None;
+        }
+        let host = std::str::from_utf8(view.host.first()?).ok()?;
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let path = std::str::from_utf8(view.path()).ok()?;
+        Some(if port == 443 { format!("https://{name}{path}") } else { format!("https://{name}:{port}{path}") })
     }
 
     fn refused(&self, settings: &Settings, denial: Denial, fragment: Fragment<'_>) -> Next {
@@ -350,10 +452,7 @@ impl Connection<'_> {
         let exchange = self.unreadable(&settings, Fragment::default(), &denial);
         self.refuse(&mut caller, exchange, denial, false, None).await;
         // No lingering: a connection over the cap must not cost more than its refusal.
-        match none {
-            NoSlot::All => ConnectionOutcome::Refused,
-            NoSlot::Host => ConnectionOutcome::RefusedHost,
-        }
+        none.outcome()
     }
 
     /// Writes a refusal and its record. `keep` says whether the connection stays usable when framing is not in doubt.

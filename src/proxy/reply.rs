@@ -88,6 +88,19 @@ impl Problem {
     }
 }
 
+/// The answer that sends a browser to https: 308, so that its method stays (RFC 9110 section 15.4.9). The query is not repeated: it may
+/// hold what must not travel again.
+#[must_use]
+pub fn redirect_to_https(location: &str, request_id: &RequestId, date: &str, is_head: bool) -> Vec<u8> {
+    let body = if is_head { "" } else { "https only\n" };
+    let id = request_id.as_str();
+    format!(
+        "HTTP/1.1 308 Permanent Redirect\r\nLocation: {location}\r\nCache-Control: no-store\r\nContent-Type: text/plain\r\n\
+         X-Request-ID: {id}\r\nContent-Length: 11\r\nDate: {date}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
 /// `Retry-After` in whole seconds, rounded up, at least 1 (RFC 9110 section 10.2.3).
 fn whole_seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)

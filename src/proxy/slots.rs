@@ -5,6 +5,7 @@
 
 use crate::denial::{Denial, DenyCode};
 use crate::limit::address::host_key;
+use crate::telemetry::ConnectionOutcome;
 use dashmap::DashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -46,6 +47,17 @@ impl NoSlot {
             Self::Host => "too many from one address",
         };
         Denial::because(DenyCode::TooManyConnections, reason).retry_after(Duration::from_secs(1))
+    }
+}
+
+impl NoSlot {
+    /// How such a connection is counted.
+    #[must_use]
+    pub const fn outcome(self) -> ConnectionOutcome {
+        match self {
+            Self::All => ConnectionOutcome::Refused,
+            Self::Host => ConnectionOutcome::RefusedHost,
+        }
     }
 }
 
@@ -93,19 +105,43 @@ impl Slots {
         }
     }
 
+    fn leave(&self, host: u128) {
+        if let Some(mut count) = self.of_host.get_mut(&host) {
+            *count = count.saturating_sub(1);
+        }
+        // Checked again under the lock of its shard: another connection of the same address may have come meanwhile.
+        self.of_host.remove_if(&host, |_, count| *count == 0);
+    }
+
     fn release(&self) {
         self.open.fetch_sub(1, Ordering::AcqRel);
         self.ended.notify_waiters();
     }
 }
 
+impl Slot {
+    /// Counts the place for another address than the one it was taken for: what a PROXY header said.
+    ///
+    /// # Errors
+    /// When that address has all that one address may have. The place stays with the old one.
+    pub fn move_to(&mut self, peer: IpAddr, per_host: usize) -> Result<(), NoSlot> {
+        let host = host_key(peer);
+        {
+            let mut count = self.slots.of_host.entry(host).or_insert(0);
+            if *count >= per_host {
+                return Err(NoSlot::Host);
+            }
+            *count += 1;
+        }
+        self.slots.leave(self.host);
+        self.host = host;
+        Ok(())
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(mut count) = self.slots.of_host.get_mut(&self.host) {
-            *count = count.saturating_sub(1);
-        }
-        // Checked again under the lock of its shard: another connection of the same address may have come meanwhile.
-        self.slots.of_host.remove_if(&self.host, |_, count| *count == 0);
+        self.slots.leave(self.host);
         self.slots.release();
     }
 }
@@ -143,6 +179,16 @@ mod tests {
         let _held = take(&slots, "2001:db8::1", limits(9, 1)).unwrap();
         assert_eq!(take(&slots, "2001:db8::ffff:1", limits(9, 1)).unwrap_err(), NoSlot::Host);
         assert!(take(&slots, "2001:db8:0:1::1", limits(9, 1)).is_ok());
+    }
+
+    #[test]
+    fn a_place_moves_to_the_address_that_was_stated() {
+        let slots = Arc::new(Slots::default());
+        let mut proxied = take(&slots, "192.0.2.1", limits(9, None)).unwrap();
+        let _direct = take(&slots, "203.0.113.9", limits(9, 1)).unwrap();
+        assert_eq!(proxied.move_to("203.0.113.9".parse().unwrap(), 1), Err(NoSlot::Host));
+        assert_eq!(proxied.move_to("203.0.113.8".parse().unwrap(), 1), Ok(()));
+        assert!(take(&slots, "203.0.113.8", limits(9, 1)).is_err() && take(&slots, "192.0.2.1", limits(9, 1)).is_ok());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A caller's socket: small writes of one answer leave together.
+//! A caller's socket, encrypted or not: small writes of one answer leave together.
 
 use crate::proxy::upstream::tcp_keepalive;
 use socket2::{SockRef, TcpKeepalive};
@@ -8,31 +8,95 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 /// Bytes of an answer that are gathered before they are sent.
 const WRITE_BUFFER: usize = 4096;
 
-/// An accepted connection, before any byte was read.
+/// What the bytes travel on.
+#[derive(Debug)]
+enum Wire {
+    Plain(TcpStream),
+    /// Boxed: it is many times as large.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Wire {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, out),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, out),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// Sets what every accepted connection gets: answers leave at once, and a peer that vanished is noticed within about two minutes.
+pub fn tune(stream: &TcpStream) {
+    let probes = tcp_keepalive();
+    let keepalive =
+        TcpKeepalive::new().with_time(probes.idle).with_interval(probes.interval).with_retries(probes.count as u32);
+    // Both only make a good connection better; one that is gone already shows it at the first read.
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+    let _ = stream.set_nodelay(true);
+}
+
+/// A connection on which HTTP is about to begin.
 #[derive(Debug)]
 pub struct Socket {
-    stream: BufWriter<TcpStream>,
+    stream: BufWriter<Wire>,
     peer: SocketAddr,
 }
 
 impl Socket {
-    /// Takes over an accepted connection. Answers leave at once, and a peer that vanished is noticed within about two minutes.
+    /// One that is not encrypted.
     #[must_use]
-    pub fn new(stream: TcpStream, peer: SocketAddr) -> Self {
-        let probes = tcp_keepalive();
-        let keepalive =
-            TcpKeepalive::new().with_time(probes.idle).with_interval(probes.interval).with_retries(probes.count as u32);
-        // Both only make a good connection better; one that is gone already shows it at the first read.
-        let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
-        let _ = stream.set_nodelay(true);
-        Self { stream: BufWriter::with_capacity(WRITE_BUFFER, stream), peer }
+    pub fn plain(stream: TcpStream, peer: SocketAddr) -> Self {
+        Self::on(Wire::Plain(stream), peer)
     }
 
-    /// The address of the other end.
+    /// One whose handshake is done.
+    #[must_use]
+    pub fn tls(stream: TlsStream<TcpStream>, peer: SocketAddr) -> Self {
+        Self::on(Wire::Tls(Box::new(stream)), peer)
+    }
+
+    fn on(wire: Wire, peer: SocketAddr) -> Self {
+        Self { stream: BufWriter::with_capacity(WRITE_BUFFER, wire), peer }
+    }
+
+    /// The address of the other end, as a PROXY header stated it where there was one.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
         self.peer
@@ -43,11 +107,11 @@ impl Socket {
     pub fn id(&self) -> pingora_core::protocols::UniqueIDType {
         #[cfg(unix)]
         {
-            std::os::fd::AsRawFd::as_raw_fd(self.stream.get_ref())
+            std::os::fd::AsRawFd::as_raw_fd(self.stream.get_ref().tcp())
         }
         #[cfg(windows)]
         {
-            std::os::windows::io::AsRawSocket::as_raw_socket(self.stream.get_ref()) as usize
+            std::os::windows::io::AsRawSocket::as_raw_socket(self.stream.get_ref().tcp()) as usize
         }
     }
 }

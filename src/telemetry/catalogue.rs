@@ -71,6 +71,10 @@ families! {
         "Tasks of the gate that ended in a panic.";
     KEY_EXPIRY = Gauge "sensgate_key_expiry_timestamp_seconds" ["consumer", "key_id"]
         "Instant from which the key is no longer valid, in seconds since the Unix epoch. Absent for a key that never expires.";
+    CERTIFICATE_EXPIRY = Gauge "sensgate_certificate_expiry_timestamp_seconds" ["listener", "name"]
+        "Instant at which the certificate that a listener serves for a name expires, in seconds since the Unix epoch.";
+    CERTIFICATES_REFUSED = Counter "sensgate_certificates_refused_total" []
+        "Changed certificate files that could not be used: the old certificate is served on.";
     BUILD_INFO = Gauge "sensgate_build_info" ["version", "revision", "rustc"]
         "What the gate was built from; always 1.";
     START_TIME = Gauge "sensgate_start_time_seconds" []

@@ -11,6 +11,8 @@ pub enum ConnectionOutcome {
     Silent,
     /// Ended in the middle of a request head.
     Broken,
+    /// Its TLS handshake or its PROXY header failed, or took too long.
+    Unopened,
     /// A request head was not complete in time.
     SlowHead,
     /// A request body came too slowly.
@@ -24,11 +26,12 @@ pub enum ConnectionOutcome {
 }
 
 impl ConnectionOutcome {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Closed,
         Self::Idle,
         Self::Silent,
         Self::Broken,
+        Self::Unopened,
         Self::SlowHead,
         Self::SlowBody,
         Self::SlowReader,
@@ -44,6 +47,7 @@ impl ConnectionOutcome {
             Self::Idle => "idle",
             Self::Silent => "silent",
             Self::Broken => "broken",
+            Self::Unopened => "unopened",
             Self::SlowHead => "slow_head",
             Self::SlowBody => "slow_body",
             Self::SlowReader => "slow_reader",

@@ -7,6 +7,7 @@ use crate::telemetry::catalogue::{self, Family};
 use crate::telemetry::connection_outcome::ConnectionOutcome;
 use crate::telemetry::gauge_guard::{InFlight, OpenConnection};
 use crate::telemetry::{build_info, key_expiry::KeyExpiries};
+use crate::tls::Certificate;
 use crate::types::Wall;
 use prometheus::core::Collector;
 use prometheus::{
@@ -39,6 +40,8 @@ pub struct Metrics {
     connections_open: IntGauge,
     connections: IntCounterVec,
     connections_max: IntGauge,
+    certificate_expiry: IntGaugeVec,
+    certificates_refused: IntCounter,
     accept_failures: IntCounter,
     upstream_up: IntGaugeVec,
     upstream_connections: [IntCounter; 2],
@@ -74,6 +77,11 @@ impl Metrics {
             in_flight: IntGauge::with_opts(opts(catalogue::REQUESTS_IN_FLIGHT))?,
             connections_open: IntGauge::with_opts(opts(catalogue::CONNECTIONS_OPEN))?,
             connections: IntCounterVec::new(opts(catalogue::CONNECTIONS), catalogue::CONNECTIONS.labels)?,
+            certificate_expiry: IntGaugeVec::new(
+                opts(catalogue::CERTIFICATE_EXPIRY),
+                catalogue::CERTIFICATE_EXPIRY.labels,
+            )?,
+            certificates_refused: IntCounter::with_opts(opts(catalogue::CERTIFICATES_REFUSED))?,
             connections_max: IntGauge::with_opts(opts(catalogue::CONNECTIONS_MAX))?,
             accept_failures: IntCounter::with_opts(opts(catalogue::ACCEPT_FAILURES))?,
             // A vector without labels is absent until it is set for the first time.
@@ -101,7 +109,7 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let collectors: [Box<dyn Collector>; 19] = [
+        let collectors: [Box<dyn Collector>; 21] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.upstream_duration.clone()),
@@ -110,6 +118,8 @@ impl Metrics {
             Box::new(self.connections_open.clone()),
             Box::new(self.connections.clone()),
             Box::new(self.connections_max.clone()),
+            Box::new(self.certificate_expiry.clone()),
+            Box::new(self.certificates_refused.clone()),
             Box::new(self.accept_failures.clone()),
             Box::new(self.upstream_up.clone()),
             Box::new(self.client_ip_unreadable.clone()),
@@ -188,6 +198,22 @@ impl Metrics {
     /// States whether 8sens could be reached.
     pub fn upstream_up(&self, up: bool) {
         self.upstream_up.with_label_values::<&str>(&[]).set(i64::from(up));
+    }
+
+    /// The expiry of what a listener serves, each certificate under its first name. A name that is served no more keeps its last value
+    /// until the next start.
+    pub fn set_certificate_expiries(&self, listener: std::net::SocketAddr, certificates: &[Certificate]) {
+        let listener = listener.to_string();
+        for certificate in certificates {
+            let name = certificate.names().next().unwrap_or_default();
+            let gauge = self.certificate_expiry.with_label_values(&[listener.as_str(), name]);
+            gauge.set(certificate.not_after().0.div_euclid(1000));
+        }
+    }
+
+    /// Counts a changed certificate that could not be used.
+    pub fn certificate_refused(&self) {
+        self.certificates_refused.inc();
     }
 
     /// How many connections of callers may be open at the same time.
@@ -322,6 +348,10 @@ mod tests {
         let would_refuse = Some(WouldRefuse { code: DenyCode::SessionUnknown, issued: Some(Issued::Elsewhere) });
         metrics.observe(&Record { would_refuse, ..fixture::answered() });
         metrics.upstream_up(true);
+        let made = rcgen::generate_simple_self_signed(["gate.example".to_owned()]).unwrap();
+        let key = made.signing_key.serialize_pem();
+        let certificate = Certificate::from_pem(made.cert.pem().as_bytes(), key.as_bytes()).unwrap();
+        metrics.set_certificate_expiries("127.0.0.1:443".parse().unwrap(), &[certificate]);
         metrics.set_key_expiries([("shop", "k1", Wall(1_000))]);
         metrics
     }

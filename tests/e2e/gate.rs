@@ -68,6 +68,9 @@ impl Config {
             }
         }
         text.push_str("[[listener]]\naddress = \"127.0.0.1:0\"\n");
+        for (_, line) in self.tables.iter().filter(|(name, _)| *name == "listener") {
+            text.push_str(&format!("{line}\n"));
+        }
         text.push_str(&consumer("boutique-paris", KEY, ""));
         text.push_str(&consumer("partenaire-lyon", PARTNER_KEY, "allow = [\"GET /v1/open/*\"]\n"));
         text.push_str(&consumer("depot-lille", DEPOT_KEY, "allow_from = [\"203.0.113.0/24\"]\n"));

@@ -16,3 +16,4 @@ mod log_injection;
 mod refusals;
 mod secrets;
 mod sessions;
+mod tls;

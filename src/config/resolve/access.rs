@@ -1,6 +1,7 @@
 //! `[[listener]]` and `[admin]`: what is bound, and for whom.
 
-use super::client::ClientIpRules;
+use super::client::{self, ClientIpRules};
+use super::tls;
 use super::upstream::Upstream;
 use crate::config::diagnostic::{Complaint, Problems, Rule};
 use crate::config::field::Field;
@@ -14,6 +15,7 @@ use secrecy::ExposeSecret;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180);
 
@@ -118,6 +120,7 @@ fn bindable(field: &Field<'_>) -> Option<SocketAddr> {
 
 pub(super) fn listeners(
     root: &Section<'_>,
+    base: &Path,
     client_ip: &ClientIpRules,
     addresses: &mut Addresses,
     problems: &Problems,
@@ -135,19 +138,29 @@ pub(super) fn listeners(
             .hint(text! { en: "add a `[[listener]]` with an `address`", fr: "ajoutez un `[[listener]]` avec une `address`" }),
         );
     }
-    sections.iter().filter_map(|section| listener(section, client_ip, addresses, problems)).collect()
+    sections.iter().filter_map(|section| listener(section, base, client_ip, addresses, problems)).collect()
 }
 
 fn listener(
     section: &Section<'_>,
+    base: &Path,
     client_ip: &ClientIpRules,
     addresses: &mut Addresses,
     problems: &Problems,
 ) -> Option<ListenerSettings> {
     let plaintext = section.get("plaintext");
-    let chosen = plaintext
-        .as_ref()
-        .and_then(|field| field.choice(&[("lan", Transport::Lan), ("behind_proxy", Transport::BehindProxy)]));
+    let chosen = plaintext.as_ref().and_then(|field| {
+        field.choice(&[
+            ("lan", Transport::Lan),
+            ("behind_proxy", Transport::BehindProxy),
+            ("redirect", Transport::Cleartext),
+        ])
+    });
+    let tls = section.get("tls");
+    if let (Some(_), Some(field)) = (&tls, &plaintext) {
+        field.error(tls_and_plaintext());
+    }
+    let settings = tls.as_ref().and_then(|field| tls::read(field, base));
     if let (Some(Transport::BehindProxy), Some(field), false) = (chosen, &plaintext, client_ip.any_proxy) {
         field.error(
             Complaint::new(
@@ -164,10 +177,21 @@ fn listener(
     let field = section.required("address", "address = \"127.0.0.1:8443\"")?;
     let address = bindable(&field)?;
     addresses.take(address, &field);
-    if plaintext.is_none() && !is_loopback(address) {
+    if plaintext.is_none() && tls.is_none() && !is_loopback(address) {
         problems.error(field.span.clone(), plaintext_required());
     }
-    Some(ListenerSettings { address, transport: chosen.unwrap_or(Transport::Trusted) })
+    let proxy_protocol = section.get("proxy_protocol").map(|field| client::networks(&field)).unwrap_or_default();
+    let transport = if settings.is_some() { Transport::Tls } else { chosen.unwrap_or(Transport::Trusted) };
+    Some(ListenerSettings { address, transport, tls: settings, proxy_protocol: Arc::new(proxy_protocol) })
+}
+
+fn tls_and_plaintext() -> Complaint {
+    Complaint::new(
+        Rule::TlsAndPlaintext,
+        text! { en: "a listener with TLS takes no plaintext", fr: "un point d'écoute TLS n'accepte rien en clair" },
+        text! { en: "beside `tls`", fr: "à côté de `tls`" },
+    )
+    .hint(text! { en: "remove one of the two", fr: "supprimez l'un des deux" })
 }
 
 fn plaintext_required() -> Complaint {
@@ -180,10 +204,11 @@ fn plaintext_required() -> Complaint {
         text! { en: "not a loopback address, and no TLS", fr: "ni adresse de bouclage, ni TLS" },
     )
     .hint(text! {
-        en: "this version has no TLS yet; add `plaintext = \"behind_proxy\"` if a trusted proxy in front does TLS, or \
-             `plaintext = \"lan\"` if only private addresses call",
-        fr: "cette version n'a pas encore TLS ; ajoutez `plaintext = \"behind_proxy\"` si un proxy de confiance placé devant \
-             fait le TLS, ou `plaintext = \"lan\"` si seules des adresses privées appellent"
+        en: "add `tls` with a certificate and its key; or `plaintext = \"behind_proxy\"` if a trusted proxy in front does TLS, \
+             `plaintext = \"lan\"` if only private addresses call, `plaintext = \"redirect\"` to send browsers to https",
+        fr: "ajoutez `tls` avec un certificat et sa clé ; ou `plaintext = \"behind_proxy\"` si un proxy de confiance placé devant \
+             fait le TLS, `plaintext = \"lan\"` si seules des adresses privées appellent, `plaintext = \"redirect\"` pour \
+             renvoyer les navigateurs vers https"
     })
 }
 

@@ -116,6 +116,11 @@ pub(super) fn client_ip(section: &Section<'_>) -> ClientIpRules {
     }
 }
 
+/// A list of networks whose senders are believed about addresses.
+pub(super) fn networks(field: &Field<'_>) -> TrustedProxies {
+    TrustedProxies::new(field.list().unwrap_or_default().iter().filter_map(trusted_proxy).collect())
+}
+
 fn trusted_proxy(field: &Field<'_>) -> Option<IpNet> {
     let network = field.parsed(address::network)?;
     let least = match network {

@@ -35,6 +35,7 @@ pub(super) fn read(section: &Section<'_>) -> (SizeLimits, ConnectionSettings) {
     let connections = ConnectionSettings {
         max: section.or("connections", 1024, |field| field.integer(1..=65_536)),
         max_per_address: section.or("connections_per_address", 256, |field| field.integer(1..=65_536)),
+        handshake_timeout: timeout("handshake_timeout", secs(10)),
         head_timeout: timeout("head_timeout", secs(10)),
         body: MinimumRate { grace: timeout("body_timeout", secs(30)), rate: rate("body_rate") },
         answer: MinimumRate { grace: timeout("write_timeout", secs(30)), rate: rate("write_rate") },

@@ -6,6 +6,7 @@ mod consumer;
 mod limits;
 mod session;
 mod state;
+mod tls;
 mod upstream;
 
 use super::diagnostic::{Complaint, Problems, Rule};
@@ -50,7 +51,7 @@ pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> 
     let state_directory = state::directory(&root.table("state", &shape::STATE), base);
 
     let mut addresses = access::Addresses::new(&upstream);
-    let listeners = access::listeners(&root, &client_ip, &mut addresses, problems);
+    let listeners = access::listeners(&root, base, &client_ip, &mut addresses, problems);
     let admin = access::admin(&root.table("admin", &shape::ADMIN), base, &mut addresses);
     let consumers = consumer::read(&root, &upstream, budgets.enforce, problems);
 
