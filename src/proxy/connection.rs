@@ -164,10 +164,11 @@ impl Connections {
         let (stated, caller) = (socket.peer(), CallerStream::new(socket, limits.clone()));
         let origin = Origin { peer: stated.ip(), transport };
         let mut connection = Connection { app: self, origin, shutdown, served: 0 };
-        if stated.ip() != peer.ip() && !settings.snapshot.trusted_proxies.contains(stated.ip()) {
-            if let Err(none) = admitted.slot.move_to(stated.ip(), limits.max_per_address) {
-                return connection.turn_away(caller, none).await;
-            }
+        if stated.ip() != peer.ip()
+            && !settings.snapshot.trusted_proxies.contains(stated.ip())
+            && let Err(none) = admitted.slot.move_to(stated.ip(), limits.max_per_address)
+        {
+            return connection.turn_away(caller, none).await;
         }
         connection.serve(caller).await
     }
