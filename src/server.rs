@@ -3,10 +3,13 @@
 //! Pingora's own `Server` is not used: it forks, binds late and without a usable error, and sleeps a fixed time on SIGTERM. Its proxy runs
 //! here on one runtime of ours, behind listeners that are already bound.
 
+mod supervision;
+
 use crate::admin::{self, AdminContext, Readiness, control};
 use crate::clock;
 use crate::config::{self, ListenerSettings, Settings};
 use crate::control::Command;
+use crate::platform::{Notice, ServiceManager};
 use crate::proxy::acceptor::accept;
 use crate::proxy::connection::{Connections, Shared};
 use crate::proxy::hooks::{Hooks, MAX_ATTEMPTS};
@@ -17,6 +20,7 @@ use crate::snapshot::SessionMode;
 use crate::state::{SessionLog, StateDirectory, StateError};
 use crate::tables::Tables;
 use crate::telemetry::{Telemetry, panics};
+use crate::text::Lang;
 use crate::tls::{self, Certificates};
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
@@ -25,6 +29,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use supervision::{Rounds, Supervision};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 /// How long log lines still queued at the end may take to be written.
@@ -54,6 +59,7 @@ pub struct BoundGate {
     telemetry: Arc<Telemetry>,
     tables: Arc<Tables>,
     session_log: Arc<SessionLog>,
+    supervision: Supervision,
 }
 
 impl BoundGate {
@@ -70,7 +76,14 @@ impl BoundGate {
         let admin = settings.admin.as_ref().map(|admin| bind(admin.address)).transpose()?;
         let telemetry = Arc::new(Telemetry::start(&settings.log).map_err(StartError::AccessLog)?);
         let (tables, session_log) = open_state(&settings, &telemetry).map_err(StartError::State)?;
-        Ok(Self { settings, config_path, listeners, admin, telemetry, tables, session_log })
+        let supervision = Supervision::default();
+        Ok(Self { settings, config_path, listeners, admin, telemetry, tables, session_log, supervision })
+    }
+
+    /// Tells the service manager what happens, in the operator's language.
+    #[must_use]
+    pub fn supervised_by(self, manager: ServiceManager, lang: Lang) -> Self {
+        Self { supervision: Supervision { manager, lang }, ..self }
     }
 
     /// The bound traffic addresses, in the order of the configuration.
@@ -104,7 +117,7 @@ impl BoundGate {
     }
 
     async fn serve(self, mut commands: mpsc::Receiver<Command>) -> Result<(), StartError> {
-        let Self { settings, config_path, listeners, admin, telemetry, tables, session_log } = self;
+        let Self { settings, config_path, listeners, admin, telemetry, tables, session_log, supervision } = self;
         let drain_timeout = settings.server.drain_timeout;
         let upstream = Arc::new(Upstream::new(&settings.upstream, Arc::clone(&telemetry)));
         let watching = tokio::spawn({
@@ -114,7 +127,7 @@ impl BoundGate {
         let readiness = Arc::new(Readiness::default());
         let (stop, stopped) = watch::channel(false);
         let admin_token = settings.admin.as_ref().and_then(|admin| admin.token.clone());
-        let proxy = Arc::new(proxy(&settings, upstream));
+        let proxy = Arc::new(proxy(&settings, Arc::clone(&upstream)));
         let shared = Arc::new(Shared::new(settings, tables, Arc::clone(&telemetry)));
         publish(&shared, &shared.settings.load());
         let (mut services, mut tasks) = (Vec::new(), Vec::new());
@@ -151,28 +164,36 @@ impl BoundGate {
                 let _ = stopped.wait_for(|_| false).await;
             }));
         }
-        let keeping = tokio::spawn(keep_tables(Arc::clone(&shared), Arc::clone(&session_log)));
+        let rounds = Arc::new(Rounds::default());
+        let keeping = tokio::spawn(keep_tables(Arc::clone(&shared), Arc::clone(&session_log), Arc::clone(&rounds)));
         let control = control::serve(session_log.directory(), Arc::clone(&shared)).map_err(StartError::State)?;
+        let manager = supervision.manager.clone();
+        let accepting = services.iter().map(tokio::task::JoinHandle::abort_handle).collect();
+        let watched = tokio::spawn(supervision.watch(upstream, rounds, accepting, stopped.clone()));
         readiness.set_listening(true);
+        manager.tell(Notice::Ready);
         tracing::info!("ready");
         while let Some(command) = commands.recv().await {
             match command {
                 Command::Drain => break,
                 Command::ReopenLogs => telemetry.reopen_logs(),
                 Command::Reload => {
+                    manager.tell(Notice::Reloading);
                     telemetry.reopen_logs();
                     if let Some(path) = &config_path {
                         reload(&shared, path.clone()).await;
                     }
+                    manager.tell(Notice::Ready);
                 }
             }
         }
+        manager.tell(Notice::Stopping);
         readiness.start_draining();
         tracing::info!("draining");
         // Receivers live as long as the services.
         let _ = stop.send(true);
         drain(&shared, services, drain_timeout).await;
-        for task in [watching, keeping, control].into_iter().chain(tasks) {
+        for task in [watching, keeping, control, watched].into_iter().chain(tasks) {
             task.abort();
         }
         shared.tables.flush_touches(clock::now());
@@ -260,7 +281,7 @@ fn open_state(settings: &Settings, telemetry: &Arc<Telemetry>) -> Result<(Arc<Ta
 }
 
 /// Sweeps expired sessions and keeps the log short, for ever. Ends with the runtime.
-async fn keep_tables(shared: Arc<Shared>, log: Arc<SessionLog>) {
+async fn keep_tables(shared: Arc<Shared>, log: Arc<SessionLog>, rounds: Arc<Rounds>) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     let mut until_touches = TOUCHES_EVERY;
     loop {
@@ -270,6 +291,7 @@ async fn keep_tables(shared: Arc<Shared>, log: Arc<SessionLog>) {
         shared.tables.sessions.sweep(clock::now().mono, SWEEP_BUDGET, &limits);
         shared.telemetry.metrics.sessions(shared.tables.sessions.len());
         shared.telemetry.metrics.limiter_overflowed(shared.tables.limiter.overflowed());
+        rounds.done();
         until_touches -= 1;
         if until_touches > 0 {
             continue;

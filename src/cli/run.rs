@@ -46,6 +46,7 @@ pub fn run(args: &RunArgs, lang: Lang) -> Exit {
             lang,
         );
     }
+    let gate = gate.supervised_by(platform::ServiceManager::of_environment(), lang);
     match gate.run(platform::commands_from_signals()) {
         Ok(()) => Exit::Ok,
         Err(error) => failed(&error, lang),

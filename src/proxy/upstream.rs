@@ -80,6 +80,16 @@ impl Upstream {
         self.prove(DOWN);
     }
 
+    /// Whether 8sens answered when it was last needed or asked; `None` before that.
+    #[must_use]
+    pub fn is_reachable(&self) -> Option<bool> {
+        match self.state.load(Ordering::Relaxed) {
+            UP => Some(true),
+            DOWN => Some(false),
+            _ => None,
+        }
+    }
+
     fn prove(&self, state: u8) {
         self.proven_at.store(now_millis(), Ordering::Relaxed);
         if self.state.swap(state, Ordering::Relaxed) != state {

@@ -15,5 +15,7 @@ mod lifecycle;
 mod log_injection;
 mod refusals;
 mod secrets;
+#[cfg(unix)]
+mod service_manager;
 mod sessions;
 mod tls;
