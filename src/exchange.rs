@@ -13,7 +13,7 @@ use crate::policy::{self, Admission, Caller, WouldRefuse};
 use crate::request::{FieldRole, Framing, Method, RequestView, TokenPlace, Transport, split_target};
 use crate::session::expiry::{AtHead, BODY_PREFIX, Ending};
 use crate::session::log_record::Record as JournalRecord;
-use crate::session::{Learned, login_answer};
+use crate::session::{Learned, LoginOutcome, login_answer};
 use crate::snapshot::Snapshot;
 use crate::tables::Tables;
 use crate::types::{Mono, Now, RequestId};
@@ -254,6 +254,8 @@ pub struct Record {
     pub would_refuse: Option<WouldRefuse>,
     /// Something that an admin has to look at.
     pub alarm: Option<Alarm>,
+    /// What came of it, when it was a login that went out to 8sens.
+    pub login: Option<LoginOutcome>,
     pub bytes: Bytes,
     /// From the complete head to the end.
     pub total: Duration,
@@ -307,6 +309,7 @@ pub struct Exchange {
     status: Option<u16>,
     bytes: Bytes,
     is_login: bool,
+    login: Option<LoginOutcome>,
     /// Quota that is given back unless the request reaches 8sens.
     reservation: Option<Reservation>,
     rate_limit: Option<RateLimitFields>,
@@ -407,6 +410,7 @@ impl Exchange {
             status: None,
             bytes: Bytes::default(),
             is_login: false,
+            login: None,
             reservation: None,
             rate_limit: None,
             session: None,
@@ -534,6 +538,7 @@ impl Exchange {
     }
 
     fn login_head(&mut self, status: u16, now: Now) {
+        self.login = Some(LoginOutcome::of_status(status));
         if (200..300).contains(&status) {
             self.reading = Reading::Login(Vec::new());
         } else if matches!(status, 401 | 403) {
@@ -632,6 +637,7 @@ impl Exchange {
             self.alarm = Some(Alarm::LoginNotUnderstood);
             return;
         };
+        self.login = Some(LoginOutcome::Accepted);
         self.tables.expiries().login_accepted();
         let hash = self.tables.sessions.hash(token.expose_secret().as_bytes());
         let Some(caller) = self.tables.sessions.caller(&consumer, &credential) else { return };
@@ -689,6 +695,7 @@ impl Exchange {
             reason,
             would_refuse: self.would_refuse,
             alarm: self.alarm,
+            login: self.login.or((self.is_login && self.at.upstream_started.is_some()).then_some(LoginOutcome::Failed)),
             bytes: self.bytes,
             total: end.since(self.began.mono),
             upstream: self.at.upstream_started.map(|start| self.at.upstream_ended.unwrap_or(end).since(start)),

@@ -289,7 +289,10 @@ async fn keep_tables(shared: Arc<Shared>, log: Arc<SessionLog>, rounds: Arc<Roun
         let settings = shared.settings.load_full();
         let limits = settings.snapshot.session.limits;
         shared.tables.sessions.sweep(clock::now().mono, SWEEP_BUDGET, &limits);
-        shared.telemetry.metrics.sessions(shared.tables.sessions.len());
+        let sessions = &shared.tables.sessions;
+        let consumers = settings.snapshot.consumers.iter().map(|consumer| consumer.name.as_ref());
+        let of_consumers = consumers.map(|name| (name, sessions.consumer_len(name)));
+        shared.telemetry.metrics.sessions(sessions.len(), of_consumers);
         shared.telemetry.metrics.limiter_overflowed(shared.tables.limiter.overflowed());
         rounds.done();
         until_touches -= 1;
@@ -314,9 +317,13 @@ fn publish(shared: &Shared, settings: &Settings) {
     if max < configured {
         tracing::warn!(configured, max, "fewer connections than configured: raise the limit of open files");
     }
-    shared.telemetry.metrics.set_connections_max(max);
-    shared.telemetry.metrics.set_key_expiries(settings.snapshot.consumers.iter().flat_map(|consumer| {
-        consumer.credentials.iter().filter_map(|credential| {
+    let metrics = &shared.telemetry.metrics;
+    metrics.set_connections_max(max);
+    let sessions = &settings.snapshot.session.limits;
+    metrics.set_sessions_max(sessions.total, sessions.per_consumer);
+    metrics.prepare(settings.snapshot.consumers.iter().map(|consumer| consumer.name.as_ref()));
+    metrics.set_key_expiries(settings.snapshot.consumers.iter().flat_map(|consumer| {
+        consumer.credentials.iter().filter(|credential| credential.enabled).filter_map(|credential| {
             let expires = credential.expires?;
             Some((consumer.name.as_ref(), credential.id.as_ref(), expires))
         })

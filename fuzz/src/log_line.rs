@@ -97,6 +97,7 @@ fn record(bytes: &[u8]) -> Record {
             issued: [None, Some(Issued::BeforeStart), Some(Issued::Elsewhere)][one_of(3)],
         }),
         alarm: Alarm::ALL.get(one_of(Alarm::ALL.len() + 2)).copied(),
+        login: None,
         bytes: Bytes { received: low, sent: high },
         total: Duration::from_nanos(low),
         upstream: (number[7] % 2 == 0).then(|| Duration::new(high, 999_999_999)),

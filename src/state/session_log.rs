@@ -109,7 +109,10 @@ impl SessionLog {
                 *inner = Inner { file: Some(file), len, compacted_len: len, overlay: None };
                 Ok(())
             }
-            Err(error) => Err(self.directory.failed(error)),
+            Err(error) => {
+                self.telemetry.metrics.state_write_failed();
+                Err(self.directory.failed(error))
+            }
         }
     }
 }

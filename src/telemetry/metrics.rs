@@ -2,11 +2,12 @@
 
 use crate::clock;
 use crate::exchange::{Alarm, Record};
+use crate::session::LoginOutcome;
 use crate::session::unfamiliar::Issued;
 use crate::telemetry::catalogue::{self, Family};
 use crate::telemetry::connection_outcome::ConnectionOutcome;
 use crate::telemetry::gauge_guard::{InFlight, OpenConnection};
-use crate::telemetry::{build_info, key_expiry::KeyExpiries};
+use crate::telemetry::{build_info, replaced_gauges::ReplacedGauges};
 use crate::tls::Certificate;
 use crate::types::Wall;
 use prometheus::core::Collector;
@@ -47,13 +48,17 @@ pub struct Metrics {
     upstream_connections: [IntCounter; 2],
     client_ip_unreadable: IntCounter,
     access_log_lines_dropped: IntCounter,
+    logins: IntCounterVec,
     sessions: IntGauge,
+    sessions_max: IntGauge,
+    consumer_sessions: ReplacedGauges,
+    consumer_sessions_max: IntGauge,
     would_refuse: IntCounterVec,
     alarms: IntCounterVec,
     state_write_failures: IntCounter,
     limiter_overflow: IntCounter,
     panics: IntCounter,
-    key_expiries: KeyExpiries,
+    key_expiries: ReplacedGauges,
 }
 
 impl Metrics {
@@ -89,13 +94,17 @@ impl Metrics {
             upstream_connections: upstream_connections(&registry)?,
             client_ip_unreadable: IntCounter::with_opts(opts(catalogue::CLIENT_IP_UNREADABLE))?,
             access_log_lines_dropped: IntCounter::with_opts(opts(catalogue::ACCESS_LOG_LINES_DROPPED))?,
+            logins: IntCounterVec::new(opts(catalogue::LOGINS), catalogue::LOGINS.labels)?,
             sessions: IntGauge::with_opts(opts(catalogue::SESSIONS))?,
+            sessions_max: IntGauge::with_opts(opts(catalogue::SESSIONS_MAX))?,
+            consumer_sessions: ReplacedGauges::new(catalogue::CONSUMER_SESSIONS)?,
+            consumer_sessions_max: IntGauge::with_opts(opts(catalogue::CONSUMER_SESSIONS_MAX))?,
             would_refuse: IntCounterVec::new(opts(catalogue::WOULD_REFUSE), catalogue::WOULD_REFUSE.labels)?,
             alarms: IntCounterVec::new(opts(catalogue::ALARMS), catalogue::ALARMS.labels)?,
             state_write_failures: IntCounter::with_opts(opts(catalogue::STATE_WRITE_FAILURES))?,
             limiter_overflow: IntCounter::with_opts(opts(catalogue::LIMITER_OVERFLOW))?,
             panics: IntCounter::with_opts(opts(catalogue::PANICS))?,
-            key_expiries: KeyExpiries::new()?,
+            key_expiries: ReplacedGauges::new(catalogue::KEY_EXPIRY)?,
             registry,
         };
         metrics.register()?;
@@ -109,7 +118,7 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let collectors: [Box<dyn Collector>; 21] = [
+        let collectors: [Box<dyn Collector>; 25] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.upstream_duration.clone()),
@@ -124,7 +133,11 @@ impl Metrics {
             Box::new(self.upstream_up.clone()),
             Box::new(self.client_ip_unreadable.clone()),
             Box::new(self.access_log_lines_dropped.clone()),
+            Box::new(self.logins.clone()),
             Box::new(self.sessions.clone()),
+            Box::new(self.sessions_max.clone()),
+            Box::new(self.consumer_sessions.clone()),
+            Box::new(self.consumer_sessions_max.clone()),
             Box::new(self.would_refuse.clone()),
             Box::new(self.alarms.clone()),
             Box::new(self.state_write_failures.clone()),
@@ -151,6 +164,9 @@ impl Metrics {
         if record.client_ip_unreadable {
             self.client_ip_unreadable.inc();
         }
+        if let Some(login) = record.login {
+            self.logins.with_label_values(&[consumer, login.as_str()]).inc();
+        }
         self.observe_notices(record, consumer);
     }
 
@@ -165,9 +181,26 @@ impl Metrics {
         }
     }
 
-    /// States how many places on tokens are known.
-    pub fn sessions(&self, places: usize) {
-        self.sessions.set(i64::try_from(places).unwrap_or(i64::MAX));
+    /// States how many places on tokens are known: in all, and of each consumer.
+    pub fn sessions<'c>(&self, places: usize, consumers: impl IntoIterator<Item = (&'c str, usize)>) {
+        self.sessions.set(gauge_value(places));
+        self.consumer_sessions
+            .replace(consumers.into_iter().map(|(consumer, places)| ([consumer], gauge_value(places))));
+    }
+
+    /// How many places there may be: in all, and of each consumer.
+    pub fn set_sessions_max(&self, total: usize, per_consumer: usize) {
+        self.sessions_max.set(gauge_value(total));
+        self.consumer_sessions_max.set(gauge_value(per_consumer));
+    }
+
+    /// Makes the series of consumers whose first count has to be seen as a rise from zero.
+    pub fn prepare<'c>(&self, consumers: impl IntoIterator<Item = &'c str>) {
+        for consumer in consumers {
+            for outcome in LoginOutcome::ALL {
+                self.logins.with_label_values(&[consumer, outcome.as_str()]);
+            }
+        }
     }
 
     /// States how many charges had to share a bucket so far.
@@ -218,7 +251,7 @@ impl Metrics {
 
     /// How many connections of callers may be open at the same time.
     pub fn set_connections_max(&self, max: usize) {
-        self.connections_max.set(i64::try_from(max).unwrap_or(i64::MAX));
+        self.connections_max.set(gauge_value(max));
     }
 
     /// Counts a connection that could not be accepted for want of descriptors or memory.
@@ -244,7 +277,8 @@ impl Metrics {
 
     /// Replaces the expiries of all keys: consumer, key id, first instant at which the key is no longer valid.
     pub fn set_key_expiries<'k>(&self, keys: impl IntoIterator<Item = (&'k str, &'k str, Wall)>) {
-        self.key_expiries.replace(keys);
+        let seconds = |expires: Wall| expires.0.div_euclid(1000);
+        self.key_expiries.replace(keys.into_iter().map(|(consumer, id, expires)| ([consumer, id], seconds(expires))));
     }
 
     /// Writes a scrape in the Prometheus text format. The first value is its content type.
@@ -269,6 +303,10 @@ impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }
+}
+
+fn gauge_value(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn opts(family: Family) -> Opts {
@@ -352,7 +390,10 @@ mod tests {
         let key = made.signing_key.serialize_pem();
         let certificate = Certificate::from_pem(made.cert.pem().as_bytes(), key.as_bytes()).unwrap();
         metrics.set_certificate_expiries("127.0.0.1:443".parse().unwrap(), &[certificate]);
-        metrics.set_key_expiries([("shop", "k1", Wall(1_000))]);
+        metrics.set_key_expiries([("shop", "k1", Wall(1_999))]);
+        metrics.sessions(3, [("shop", 2)]);
+        metrics.set_sessions_max(1_000, 100);
+        metrics.prepare(["shop"]);
         metrics
     }
 

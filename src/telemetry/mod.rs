@@ -9,11 +9,12 @@ pub mod build_info;
 pub mod catalogue;
 mod connection_outcome;
 mod gauge_guard;
-mod key_expiry;
+pub mod label;
 mod log_file;
 pub mod log_line;
 pub mod metrics;
 pub mod panics;
+mod replaced_gauges;
 pub(crate) mod throttle;
 mod would_refuse;
 
@@ -131,6 +132,7 @@ pub(crate) mod fixture {
             reason: "",
             would_refuse: None,
             alarm: None,
+            login: None,
             bytes: Bytes { received: 0, sent: 512 },
             total: Duration::from_micros(12_345),
             upstream: Some(Duration::from_micros(11_900)),

@@ -1,0 +1,39 @@
+//! What came of a login at 8sens.
+
+/// What 8sens made of a login that was sent to it. A closed set: the label `result`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LoginOutcome {
+    /// Answered with a token.
+    Accepted,
+    /// Answered with a 4xx status: wrong login or password, no seat left, or a wrong upstream key.
+    Refused,
+    /// Answered with success, but with no token that can be read. Some servers refuse like that.
+    NotUnderstood,
+    /// Not answered, or answered with another status.
+    Failed,
+}
+
+impl LoginOutcome {
+    pub const ALL: [Self; 4] = [Self::Accepted, Self::Refused, Self::NotUnderstood, Self::Failed];
+
+    /// What the status alone says. A success still has to hold a token.
+    #[must_use]
+    pub const fn of_status(status: u16) -> Self {
+        match status {
+            200..=299 => Self::NotUnderstood,
+            400..=499 => Self::Refused,
+            _ => Self::Failed,
+        }
+    }
+
+    /// The word for the metric.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::NotUnderstood => "not_understood",
+            Self::Failed => "failed",
+        }
+    }
+}
