@@ -44,6 +44,23 @@ impl Text {
     }
 }
 
+/// One sentence in both languages that is known when the gate is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaticText {
+    pub en: &'static str,
+    pub fr: &'static str,
+}
+
+impl StaticText {
+    #[must_use]
+    pub const fn in_lang(self, lang: Lang) -> &'static str {
+        match lang {
+            Lang::En => self.en,
+            Lang::Fr => self.fr,
+        }
+    }
+}
+
 /// Makes a [`Text`](crate::text::Text): `text! { en: "listening on {address}", fr: "à l'écoute sur {address}" }`. Names in braces are
 /// taken from the scope, as in `format!`.
 #[macro_export]

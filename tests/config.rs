@@ -179,12 +179,31 @@ fn leaving_out_a_key_with_a_default_changes_nothing() {
     let whole = dump(&load_example(&WITH_TLS, &secrets).unwrap().settings);
     let mut compared = 0;
     for table in TABLES {
-        for key in table.keys.iter().filter(|key| key.presence == Presence::Default) {
+        for key in table.keys.iter().filter(|key| matches!(key.presence, Presence::Default(_))) {
             let place = format!("{}.{}", table.path, key.name);
             let shorter = without(table, key.name).unwrap_or_else(|| panic!("{place} is not in the example"));
             let loaded = load_example(&shorter, &secrets).unwrap_or_else(|report| panic!("{place}: {report:#?}"));
             assert_eq!(dump(&loaded.settings), whole, "{place}");
             compared += 1;
+        }
+    }
+    assert!(compared > 45, "{compared}");
+}
+
+/// The registry says what the reader takes; the example says so to people.
+#[test]
+fn the_example_shows_the_defaults_of_the_registry() {
+    let value = |text: &str| format!("it = {text}").parse::<toml::Table>().unwrap();
+    let mut compared = 0;
+    for table in TABLES.iter().filter(|table| table.form != Form::Root) {
+        for key in table.keys {
+            let Presence::Default(default) = key.presence else { continue };
+            let mut document: DocumentMut = WITH_TLS.parse().unwrap();
+            for place in places(&mut document, table) {
+                let shown = place.get(key.name).and_then(Item::as_value).unwrap_or_else(|| panic!("{}", key.name));
+                assert_eq!(value(&shown.to_string()), value(default), "{}.{}", table.path, key.name);
+                compared += 1;
+            }
         }
     }
     assert!(compared > 45, "{compared}");

@@ -1,12 +1,12 @@
 //! One value of the file: what it should be, and what is said when it is not.
 
 use super::diagnostic::{Complaint, Problems, Rule};
+use super::kind::Kind;
 use super::mask;
 use super::value::{self, Parsed};
 use crate::limit::Quota;
 use crate::text;
 use crate::text::Text;
-use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 use toml::Spanned;
@@ -18,14 +18,16 @@ pub(super) struct Field<'a> {
     pub name: String,
     pub span: Range<usize>,
     pub value: &'a DeValue<'a>,
+    /// What the registry says may stand here; nothing for what a reader of its own looks at.
+    kind: Option<Kind>,
     /// One of the elements of the list with that name.
     in_list: bool,
     pub problems: &'a Problems,
 }
 
 impl<'a> Field<'a> {
-    pub fn new(name: String, value: &'a Spanned<DeValue<'a>>, problems: &'a Problems) -> Self {
-        Self { name, span: value.span(), value: value.get_ref(), in_list: false, problems }
+    pub fn new(name: String, kind: Option<Kind>, value: &'a Spanned<DeValue<'a>>, problems: &'a Problems) -> Self {
+        Self { name, span: value.span(), value: value.get_ref(), kind, in_list: false, problems }
     }
 
     pub fn error(&self, complaint: Complaint) {
@@ -77,6 +79,10 @@ impl<'a> Field<'a> {
             name: self.name.clone(),
             span: element.span(),
             value: element.get_ref(),
+            kind: match self.kind {
+                Some(Kind::List(inner)) => Some(*inner),
+                other => other,
+            },
             in_list: true,
             problems: self.problems,
         }
@@ -118,7 +124,9 @@ impl<'a> Field<'a> {
         }
     }
 
-    pub fn integer<T: TryFrom<u64> + Display + Copy + PartialOrd>(&self, range: RangeInclusive<T>) -> Option<T> {
+    /// An integer within the bounds of the registry, which fit `T`.
+    pub fn integer<T: TryFrom<u64>>(&self) -> Option<T> {
+        let Some(Kind::Integer { least, most }) = self.kind else { unreachable!("{} is no integer", self.name) };
         let DeValue::Integer(integer) = self.value else {
             let hint = match self.value {
                 DeValue::String(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
@@ -130,31 +138,35 @@ impl<'a> Field<'a> {
             self.wrong_type(&text! { en: "an integer", fr: "un nombre entier" }, hint);
             return None;
         };
-        let number =
-            u64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|number| number.try_into().ok());
-        self.in_range(number, range, &T::to_string)
+        let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
+        self.in_range(number, least..=most, &u64::to_string)?.try_into().ok()
     }
 
-    pub fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
+    /// A duration within the bounds of the registry.
+    pub fn duration(&self) -> Option<Duration> {
+        let Some(Kind::Duration { least, most }) = self.kind else { unreachable!("{} is no duration", self.name) };
         let hint = self.bare_number().map(|n| text! { en: "write \"{n}s\"", fr: "écrivez \"{n}s\"" });
         let duration = value::duration(self.string_or(hint)?).map_err(|complaint| self.error(complaint)).ok()?;
-        self.in_range(Some(duration), range, &|d| value::show_duration(*d))
+        self.in_range(Some(duration), least..=most, &|d| value::show_duration(*d))
     }
 
-    pub fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
+    /// A size in bytes within the bounds of the registry.
+    pub fn size(&self) -> Option<u64> {
+        let Some(Kind::Size { least, most }) = self.kind else { unreachable!("{} is no size", self.name) };
         let hint = self.bare_number().map(|n| {
             let bytes = n.parse().map_or_else(|_| format!("{n}B"), value::show_size);
             text! { en: "write \"{bytes}\"", fr: "écrivez \"{bytes}\"" }
         });
         let size = value::size(self.string_or(hint)?).map_err(|complaint| self.error(complaint)).ok()?;
-        self.in_range(Some(size), range, &|size| value::show_size(*size))
+        self.in_range(Some(size), least..=most, &|size| value::show_size(*size))
     }
 
-    /// Bytes in a second, such as `1KiB/s`.
-    pub fn byte_rate(&self, range: RangeInclusive<u64>) -> Option<u64> {
+    /// Bytes in a second, such as `1KiB/s`, within the bounds of the registry.
+    pub fn byte_rate(&self) -> Option<u64> {
+        let Some(Kind::ByteRate { least, most }) = self.kind else { unreachable!("{} is no rate", self.name) };
         let hint = self.bare_number().map(|n| text! { en: "write \"{n}B/s\"", fr: "écrivez \"{n}B/s\"" });
         let rate = value::byte_rate(self.string_or(hint)?).map_err(|complaint| self.error(complaint)).ok()?;
-        self.in_range(Some(rate), range, &|rate| value::show_byte_rate(*rate))
+        self.in_range(Some(rate), least..=most, &|rate| value::show_byte_rate(*rate))
     }
 
     /// A quota such as `20/s, burst 40`.
@@ -163,8 +175,14 @@ impl<'a> Field<'a> {
         value::quota(self.string_or(hint)?).map_err(|complaint| self.error(complaint)).ok()
     }
 
-    /// The value when it is one of these words.
+    /// The value when it is one of these words, which are those of the registry.
     pub fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
+        debug_assert!(
+            matches!(self.kind, Some(Kind::Choice(words)) if words.iter().eq(choices.iter().map(|(word, _)| word))),
+            "{}: {:?}",
+            self.name,
+            self.kind
+        );
         let word = self.string()?;
         if let Some((_, found)) = choices.iter().find(|(name, _)| *name == word) {
             return Some(*found);

@@ -1,12 +1,14 @@
 //! From one TOML file to [`Settings`], or to every reason why not.
 //!
-//! [`shape`] is the registry of keys, `reader` and `field` walk the tables and collect findings, `resolve` turns them into
+//! [`shape`] is the registry of keys, [`kind`] says what may stand at them, `reader` and `field` walk the tables and collect
+//! findings, `resolve` turns them into
 //! settings, and [`Report`] shows what was found. Secrets are read in `secret` and masked in every report.
 
 mod address;
 mod diagnostic;
 mod field;
 mod file;
+pub mod kind;
 mod mask;
 mod reader;
 mod render;

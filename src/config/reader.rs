@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Complaint, Problems, Rule};
 use super::field::Field;
-use super::shape::{self, Form, TableSpec};
+use super::shape::{self, Form, Presence, TableSpec};
 use super::{mask, value};
 use crate::text;
 use std::ops::Range;
@@ -44,11 +44,15 @@ impl<'a> Section<'a> {
     pub fn get(&self, name: &'static str) -> Option<Field<'a>> {
         debug_assert!(self.spec.has(name), "{name} is not registered for {}", self.spec.path);
         let value = self.table?.get(name)?;
+        Some(self.field(name, value, self.problems))
+    }
+
+    fn field<'v>(&self, name: &'static str, value: &'v Spanned<DeValue<'v>>, problems: &'v Problems) -> Field<'v> {
         let path = match self.spec.form {
             Form::Root | Form::Inline => name.to_owned(),
             Form::Table | Form::Repeated => format!("{}.{name}", self.spec.path),
         };
-        Some(Field::new(path, value, self.problems))
+        Field::new(path, self.spec.key(name).map(|key| key.kind), value, problems)
     }
 
     /// True when one of these keys was meant, under a name that was reported.
@@ -73,8 +77,26 @@ impl<'a> Section<'a> {
         found
     }
 
-    /// The value of a key as `read` finds it, or `default` when it is left out. A value that cannot be read is reported, and what
-    /// is returned for it never leaves the reader: the file is refused.
+    /// The value of a key as `read` finds it, or the default of the registry when it is left out. A value that cannot be read is
+    /// reported, and what is returned for it never leaves the reader: the file is refused.
+    pub fn value<T>(&self, name: &'static str, read: impl Fn(&Field<'_>) -> Option<T>) -> T {
+        match self.get(name).and_then(|field| read(&field)) {
+            Some(value) => value,
+            None => self.default(name, read),
+        }
+    }
+
+    #[expect(clippy::expect_used, reason = "a static text that loading any configuration reads")]
+    fn default<T>(&self, name: &'static str, read: impl Fn(&Field<'_>) -> Option<T>) -> T {
+        let Some(Presence::Default(text)) = self.spec.key(name).map(|key| key.presence) else {
+            unreachable!("{}.{name} has no default", self.spec.path)
+        };
+        let value = DeValue::parse(text).expect("a default is TOML");
+        let problems = Problems::default();
+        read(&self.field(name, &value, &problems)).expect("a default can be read")
+    }
+
+    /// As [`Section::value`], for a key whose default depends on others.
     pub fn or<T>(&self, name: &'static str, default: T, read: impl FnOnce(&Field<'a>) -> Option<T>) -> T {
         self.get(name).and_then(|field| read(&field)).unwrap_or(default)
     }

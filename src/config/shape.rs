@@ -1,14 +1,25 @@
-//! The one registry of keys: which table has which, what they used to be called, and what is still to come.
+//! The one registry of keys: which table has which, what may stand there, what stands there when a key is left out, what it is for,
+//! what it used to be called, and what is still to come.
 //!
-//! The reader refuses everything that is not here, suggestions come from here, and a test holds the example file to it.
+//! The reader takes kinds, bounds and defaults from here and refuses everything that is not here; suggestions, `sensgate schema` and
+//! `docs/configuration.md` come from here, and tests hold the example file to it.
+
+use super::kind::{
+    BOOL, CREDENTIAL_NAME, DATE, DIGEST, ENVIRONMENT_NAME, FIELD_NAME, HOST_PORT, Kind, LOG_TARGET, NAME, NETWORKS,
+    PATH, QUOTA, ROUTE, ROUTES, SOCKET_ADDRESS, SOCKET_ADDRESS_OR_OFF, TIMEOUT, TOKEN_PLACES, WORDS, byte_rate, choice,
+    duration, integer, size,
+};
+use crate::head::MAX_FIELDS;
+use crate::text::StaticText;
+use std::time::Duration;
 
 /// Whether a key may be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// The file is refused without it.
     Required,
-    /// Left out, it has the value that the example file shows.
-    Default,
+    /// Left out, it has this value, as it would be written.
+    Default(&'static str),
     /// Left out, it has no value.
     Optional,
 }
@@ -18,6 +29,9 @@ pub enum Presence {
 pub struct KeySpec {
     pub name: &'static str,
     pub presence: Presence,
+    pub kind: Kind,
+    /// What it is for: one phrase, without a full stop.
+    pub about: StaticText,
 }
 
 /// How a table is written.
@@ -39,7 +53,11 @@ pub struct TableSpec {
     /// Its name, dotted when it is inside another one; empty for the file itself.
     pub path: &'static str,
     pub form: Form,
+    /// What it is for: one sentence.
+    pub about: StaticText,
     pub keys: &'static [KeySpec],
+    /// Optional keys of which at least one must be there; empty when all may be left out.
+    pub any_of: &'static [&'static str],
     /// Names that people write or that earlier versions had, with the name of today.
     pub renamed: &'static [(&'static str, &'static str)],
     /// Names that a later version will have. Deleting one here is all it takes to free it.
@@ -49,7 +67,13 @@ pub struct TableSpec {
 impl TableSpec {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.keys.iter().any(|key| key.name == name)
+        self.key(name).is_some()
+    }
+
+    /// What is known of a key.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Option<&'static KeySpec> {
+        self.keys.iter().find(|key| key.name == name)
     }
 
     /// How a person would write the table's head.
@@ -63,250 +87,513 @@ impl TableSpec {
     }
 }
 
-const fn required(name: &'static str) -> KeySpec {
-    KeySpec { name, presence: Presence::Required }
+const fn required(name: &'static str, kind: Kind, en: &'static str, fr: &'static str) -> KeySpec {
+    KeySpec { name, presence: Presence::Required, kind, about: StaticText { en, fr } }
 }
 
-const fn default(name: &'static str) -> KeySpec {
-    KeySpec { name, presence: Presence::Default }
+/// `value` is what the key has when it is left out, as TOML.
+const fn default(name: &'static str, value: &'static str, kind: Kind, en: &'static str, fr: &'static str) -> KeySpec {
+    KeySpec { name, presence: Presence::Default(value), kind, about: StaticText { en, fr } }
 }
 
-const fn optional(name: &'static str) -> KeySpec {
-    KeySpec { name, presence: Presence::Optional }
+const fn optional(name: &'static str, kind: Kind, en: &'static str, fr: &'static str) -> KeySpec {
+    KeySpec { name, presence: Presence::Optional, kind, about: StaticText { en, fr } }
 }
+
+/// A table of its own; what it is for stands in its specification.
+const fn table(name: &'static str, presence: Presence, kind: Kind) -> KeySpec {
+    let (Kind::Table(spec) | Kind::Tables(spec) | Kind::TableOrTables(spec)) = kind else { panic!("not a table") };
+    KeySpec { name, presence, kind, about: spec.about }
+}
+
+const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
 
 /// The top level.
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static ROOT: TableSpec = TableSpec {
     path: "",
     form: Form::Root,
+    about: StaticText {
+        en: "The configuration of sensgate.",
+        fr: "La configuration de sensgate.",
+    },
     keys: &[
-        required("upstream"),
-        default("session"),
-        required("listener"),
-        default("client_ip"),
-        default("credentials"),
-        default("limits"),
-        default("log"),
-        default("admin"),
-        default("server"),
-        default("state"),
-        optional("consumer"),
+        table("upstream", Presence::Required, Kind::Table(&UPSTREAM)),
+        table("session", Presence::Default("{}"), Kind::Table(&SESSION)),
+        table("listener", Presence::Required, Kind::Tables(&LISTENER)),
+        table("client_ip", Presence::Default("{}"), Kind::Table(&CLIENT_IP)),
+        table("credentials", Presence::Default("{}"), Kind::Table(&CREDENTIALS)),
+        table("limits", Presence::Default("{}"), Kind::Table(&LIMITS)),
+        table("log", Presence::Default("{}"), Kind::Table(&LOG)),
+        table("admin", Presence::Default("{}"), Kind::Table(&ADMIN)),
+        table("server", Presence::Default("{}"), Kind::Table(&SERVER)),
+        table("state", Presence::Default("{}"), Kind::Table(&STATE)),
+        table("consumer", Presence::Optional, Kind::Tables(&CONSUMER)),
     ],
+    any_of: &[],
     renamed: &[
-        ("listen", "listener"),
-        ("listeners", "listener"),
-        ("consumers", "consumer"),
-        ("backend", "upstream"),
-        ("upstreams", "upstream"),
-        ("sessions", "session"),
-        ("limit", "limits"),
-        ("logs", "log"),
-        ("logging", "log"),
+        ("listen", "listener"), ("listeners", "listener"), ("consumers", "consumer"), ("backend", "upstream"),
+        ("upstreams", "upstream"), ("sessions", "session"), ("limit", "limits"), ("logs", "log"), ("logging", "log"),
         ("proxies", "client_ip"),
     ],
     later: &["login", "shield", "orders", "maintenance", "shared"],
 };
 
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static UPSTREAM: TableSpec = TableSpec {
     path: "upstream",
     form: Form::Table,
+    about: StaticText {
+        en: "The REST server of 8sens.",
+        fr: "Le serveur REST de 8sens.",
+    },
     keys: &[
-        required("address"),
-        required("api_key"),
-        default("idle_timeout"),
-        default("connect_timeout"),
-        default("read_timeout"),
-        default("write_timeout"),
-        default("keepalive_timeout"),
-        default("pool_size"),
+        required("address", HOST_PORT,
+            "host and port; the Port is on the REST screen of 8sens", "hôte et port ; le Port figure sur l'écran REST de 8sens"),
+        required("api_key", Kind::Table(&SECRET),
+            "the one `api_key` that 8sens knows", "la seule `api_key` que 8sens connaît"),
+        default("idle_timeout", "\"900s\"", duration(secs(1), secs(7 * 86_400)),
+            "after how long without use 8sens forgets a token; on its REST screen as well",
+            "après combien de temps sans usage 8sens oublie un jeton ; « Durée d'inactivité » de son écran REST"),
+        default("connect_timeout", "\"2s\"", TIMEOUT,
+            "longest time to connect to 8sens", "temps maximal pour se connecter à 8sens"),
+        default("read_timeout", "\"60s\"", TIMEOUT,
+            "longest silence of 8sens while its answer is awaited or under way",
+            "plus long silence de 8sens pendant que sa réponse est attendue ou en cours"),
+        default("write_timeout", "\"30s\"", TIMEOUT,
+            "longest time 8sens may take nothing of a request",
+            "plus long temps pendant lequel 8sens peut ne rien prendre d'une requête"),
+        default("keepalive_timeout", "\"4s\"", TIMEOUT,
+            "how long an idle connection to 8sens is kept for the next request",
+            "combien de temps une connexion inactive vers 8sens est gardée pour la requête suivante"),
+        default("pool_size", "64", integer(1, 4096),
+            "idle connections to 8sens, in all", "connexions inactives vers 8sens, en tout"),
     ],
+    any_of: &[],
     renamed: &[
-        ("apikey", "api_key"),
-        ("api-key", "api_key"),
-        ("key", "api_key"),
-        ("timeout", "read_timeout"),
-        ("url", "address"),
-        ("host", "address"),
-        ("ttl", "idle_timeout"),
-        ("session_timeout", "idle_timeout"),
+        ("apikey", "api_key"), ("api-key", "api_key"), ("key", "api_key"), ("timeout", "read_timeout"), ("url", "address"),
+        ("host", "address"), ("ttl", "idle_timeout"), ("session_timeout", "idle_timeout"),
     ],
     later: &["tls"],
 };
 
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static SESSION: TableSpec = TableSpec {
     path: "session",
     form: Form::Table,
+    about: StaticText {
+        en: "How access tokens travel, where logins happen, and what happens to a token that is not good.",
+        fr: "Comment voyagent les jetons, où se font les connexions, et ce qu'il advient d'un jeton qui n'est pas bon.",
+    },
     keys: &[
-        default("mode"),
-        default("token_from"),
-        default("login_routes"),
-        default("public"),
-        default("expired_when"),
-        default("margin"),
-        default("per_consumer"),
-        default("total"),
-        default("cookies"),
+        default("mode", "\"guard\"", choice(&["observe", "guard"]),
+            "`guard`: a token that is unknown, expired or another consumer's never reaches 8sens; `observe`: it does, and is logged and counted",
+            "`guard` : un jeton inconnu, expiré ou appartenant à un autre n'atteint jamais 8sens ; `observe` : il l'atteint, et c'est journalisé et compté"),
+        default("token_from", "[\"header:access_token\", \"bearer\", \"header:token\", \"query:access_token\"]", TOKEN_PLACES,
+            "where a token may stand; elsewhere, tokens are removed",
+            "où un jeton peut figurer ; ailleurs, les jetons sont retirés"),
+        default("login_routes", "[\"POST /v1/login/user\"]", ROUTES,
+            "where logins happen; open to every consumer, whatever its rules",
+            "où se font les connexions ; ouvertes à tout consommateur, quelles que soient ses règles"),
+        default("public", "[]", ROUTES,
+            "routes that need a key but no token", "routes qui demandent une clé mais pas de jeton"),
+        default("expired_when", "[{ status = 401 }]", Kind::Tables(&EXPIRED_WHEN),
+            "how 8sens answers an expired token; one match is enough",
+            "comment 8sens répond à un jeton expiré ; une correspondance suffit"),
+        default("margin", "\"30s\"", duration(Duration::ZERO, Duration::MAX),
+            "how much earlier than 8sens a token is given up; at most a tenth of `idle_timeout`",
+            "de combien un jeton est abandonné avant que 8sens ne le fasse ; au plus un dixième de `idle_timeout`"),
+        default("per_consumer", "20000", integer(1, 1_000_000),
+            "sessions of one consumer; then its longest unused ones make room",
+            "sessions d'un consommateur ; au-delà, ses plus anciennes cèdent la place"),
+        default("total", "1000000", integer(1, 10_000_000),
+            "sessions of all consumers", "sessions de tous les consommateurs"),
+        default("cookies", "\"drop\"", choice(&["drop", "pass"]),
+            "whether `Cookie` and `Set-Cookie` go through", "si `Cookie` et `Set-Cookie` passent"),
     ],
+    any_of: &[],
     renamed: &[
-        ("login_route", "login_routes"),
-        ("tokens_from", "token_from"),
-        ("public_routes", "public"),
-        ("expired", "expired_when"),
+        ("login_route", "login_routes"), ("tokens_from", "token_from"), ("public_routes", "public"), ("expired", "expired_when"),
         ("max_sessions", "total"),
     ],
     later: &[],
 };
 
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static LISTENER: TableSpec = TableSpec {
     path: "listener",
     form: Form::Repeated,
-    keys: &[required("address"), optional("tls"), optional("plaintext"), default("proxy_protocol")],
-    renamed: &[("listen", "address"), ("bind", "address")],
+    about: StaticText {
+        en: "Where consumers connect. There may be several.",
+        fr: "Où les consommateurs se connectent. Il peut y en avoir plusieurs.",
+    },
+    keys: &[
+        required("address", SOCKET_ADDRESS,
+            "IP address and port", "adresse IP et port"),
+        optional("tls", Kind::TableOrTables(&TLS),
+            "a certificate and its key; a list of such pairs serves several names",
+            "un certificat et sa clé ; une liste de telles paires sert plusieurs noms"),
+        optional("plaintext", choice(&["lan", "behind_proxy", "redirect"]),
+            "off loopback and without `tls`, one of these must be said: `lan`, only private addresses call; `behind_proxy`, a trusted proxy in front says https; `redirect`, browsers are sent to https",
+            "hors bouclage et sans `tls`, il faut l'un de ces mots : `lan`, seules des adresses privées appellent ; `behind_proxy`, un proxy de confiance placé devant annonce https ; `redirect`, les navigateurs sont renvoyés vers https"),
+        default("proxy_protocol", "[]", NETWORKS,
+            "networks of proxies that begin each connection with a PROXY header, v1 or v2; then they must",
+            "réseaux des proxys qui ouvrent chaque connexion par un en-tête PROXY, v1 ou v2 ; ils le doivent alors"),
+    ],
+    any_of: &[],
+    renamed: &[
+        ("listen", "address"), ("bind", "address"),
+    ],
     later: &[],
 };
 
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static CLIENT_IP: TableSpec = TableSpec {
     path: "client_ip",
     form: Form::Table,
-    keys: &[default("trusted_proxies"), default("header")],
-    renamed: &[("trusted", "trusted_proxies"), ("proxies", "trusted_proxies")],
+    about: StaticText {
+        en: "Whose word is taken for the client's address.",
+        fr: "Qui est cru sur l'adresse du client.",
+    },
+    keys: &[
+        default("trusted_proxies", "[]", NETWORKS,
+            "networks such as `192.0.2.0/24`, or single addresses", "réseaux tels que `192.0.2.0/24`, ou adresses isolées"),
+        default("header", "\"x-forwarded-for\"", FIELD_NAME,
+            "the one field that is read; every other forwarding field is dropped",
+            "le seul en-tête qui est lu ; les autres en-têtes de ce genre sont supprimés"),
+    ],
+    any_of: &[],
+    renamed: &[
+        ("trusted", "trusted_proxies"), ("proxies", "trusted_proxies"),
+    ],
     later: &[],
 };
 
-pub static CREDENTIALS: TableSpec =
-    TableSpec { path: "credentials", form: Form::Table, keys: &[default("aliases")], renamed: &[], later: &[] };
+#[rustfmt::skip] // a key on one line, what it is for below it
+pub static CREDENTIALS: TableSpec = TableSpec {
+    path: "credentials",
+    form: Form::Table,
+    about: StaticText {
+        en: "How keys are presented, besides the field `api_key`.",
+        fr: "Comment les clés sont présentées, outre l'en-tête `api_key`.",
+    },
+    keys: &[
+        default("aliases", "[]", Kind::List(&choice(&["api-key", "x-api-key"])),
+            "further names of that field", "autres noms de cet en-tête"),
+    ],
+    any_of: &[],
+    renamed: &[],
+    later: &[],
+};
 
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static LIMITS: TableSpec = TableSpec {
     path: "limits",
     form: Form::Table,
+    about: StaticText {
+        en: "What one request and one connection may take, and what abuse may use.",
+        fr: "Ce qu'une requête et une connexion peuvent prendre, et ce que les abus peuvent consommer.",
+    },
     keys: &[
-        default("head_bytes"),
-        default("uri_bytes"),
-        default("fields"),
-        default("body_bytes"),
-        default("connections"),
-        default("connections_per_address"),
-        default("handshake_timeout"),
-        default("head_timeout"),
-        default("body_timeout"),
-        default("body_rate"),
-        default("write_timeout"),
-        default("write_rate"),
-        default("keepalive_timeout"),
-        default("requests_per_connection"),
-        default("address_budget"),
-        default("failed_credentials"),
-        default("failed_tokens"),
-        default("enforce"),
-        default("rate_limit_headers"),
+        default("head_bytes", "\"32KiB\"", size(KIB, 256 * KIB),
+            "request line and header fields together", "ligne de requête et en-têtes, ensemble"),
+        default("uri_bytes", "\"8KiB\"", size(64, 256 * KIB),
+            "path and query; at most `head_bytes`", "chemin et paramètres ; au plus `head_bytes`"),
+        default("fields", "100", integer(1, MAX_FIELDS as u64),
+            "header fields", "nombre d'en-têtes"),
+        default("body_bytes", "\"10MiB\"", size(1, 1024 * MIB),
+            "the body of a request", "corps d'une requête"),
+        default("connections", "1024", integer(1, 65_536),
+            "open at the same time", "ouvertes en même temps"),
+        default("connections_per_address", "256", integer(1, 65_536),
+            "of these, from one IPv4 address or IPv6 /64; trusted proxies are not counted",
+            "dont celles d'une même adresse IPv4 ou d'un même /64 IPv6 ; les proxys de confiance ne sont pas comptés"),
+        default("handshake_timeout", "\"10s\"", TIMEOUT,
+            "from the connection to the end of its PROXY header and TLS handshake",
+            "de la connexion à la fin de son en-tête PROXY et de sa négociation TLS"),
+        default("head_timeout", "\"10s\"", TIMEOUT,
+            "from the first byte of a head to its last", "du premier octet d'un en-tête à son dernier"),
+        default("body_timeout", "\"30s\"", TIMEOUT,
+            "longest silence within a body", "plus long silence au sein d'un corps"),
+        default("body_rate", "\"1KiB/s\"", byte_rate(1, MIB),
+            "slowest a body may come, after the time above", "débit le plus lent d'un corps, passé le délai précédent"),
+        default("write_timeout", "\"30s\"", TIMEOUT,
+            "longest time a caller may take nothing of its answer",
+            "plus long temps pendant lequel un appelant peut ne rien prendre de sa réponse"),
+        default("write_rate", "\"1KiB/s\"", byte_rate(1, MIB),
+            "slowest it may take it, after the time above",
+            "débit le plus lent auquel il peut la prendre, passé le délai précédent"),
+        default("keepalive_timeout", "\"60s\"", TIMEOUT,
+            "longest idle time between two requests", "plus longue inactivité entre deux requêtes"),
+        default("requests_per_connection", "1000", integer(1, 1_000_000),
+            "then the connection is closed", "la connexion est ensuite fermée"),
+        default("address_budget", "\"200/s\"", QUOTA,
+            "refusals of one address; past it, everything from there is refused",
+            "refus d'une même adresse ; au-delà, tout ce qui en vient est refusé"),
+        default("failed_credentials", "\"10/min\"", QUOTA,
+            "wrong keys from one address; a good key still passes",
+            "clés fausses d'une même adresse ; une bonne clé passe toujours"),
+        default("failed_tokens", "\"60/min\"", QUOTA,
+            "wrong tokens of one consumer; a good token still passes",
+            "jetons faux d'un même consommateur ; un bon jeton passe toujours"),
+        default("enforce", "\"on\"", choice(&["on", "shadow", "off"]),
+            "whether these budgets and the quotas, address and route rules of consumers refuse; `shadow`: only logged and counted",
+            "si ces budgets et les quotas, règles d'adresse et de route des consommateurs refusent ; `shadow` : seulement journalisé et compté"),
+        default("rate_limit_headers", "\"answers\"", choice(&["answers", "refusals"]),
+            "`RateLimit` fields in all answers, or only in refusals",
+            "en-têtes `RateLimit` dans toutes les réponses, ou seulement dans les refus"),
     ],
+    any_of: &[],
     renamed: &[
-        ("header_bytes", "head_bytes"),
-        ("url_bytes", "uri_bytes"),
-        ("max_body", "body_bytes"),
-        ("max_connections", "connections"),
+        ("header_bytes", "head_bytes"), ("url_bytes", "uri_bytes"), ("max_body", "body_bytes"), ("max_connections", "connections"),
         ("failed_keys", "failed_credentials"),
     ],
     later: &[],
 };
 
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static LOG: TableSpec = TableSpec {
     path: "log",
     form: Form::Table,
-    keys: &[default("level"), default("access"), default("queue")],
-    renamed: &[("access_log", "access")],
+    about: StaticText {
+        en: "What is written down, and where.",
+        fr: "Ce qui est consigné, et où.",
+    },
+    keys: &[
+        default("level", "\"info\"", choice(&["error", "warn", "info"]),
+            "the least severe line of the application log", "ligne la moins grave du journal de l'application"),
+        default("access", "\"stdout\"", LOG_TARGET,
+            "where the access log goes", "où va le journal des accès"),
+        default("queue", "8192", integer(64, 1_048_576),
+            "access log lines waiting to be written; further ones are dropped and counted",
+            "lignes du journal des accès en attente d'écriture ; les suivantes sont perdues et comptées"),
+    ],
+    any_of: &[],
+    renamed: &[
+        ("access_log", "access"),
+    ],
     later: &[],
 };
 
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static ADMIN: TableSpec = TableSpec {
     path: "admin",
     form: Form::Table,
-    keys: &[default("address"), optional("token")],
-    renamed: &[("listen", "address"), ("bearer_token", "token")],
+    about: StaticText {
+        en: "Metrics, health and status pages.",
+        fr: "Métriques, santé et pages d'état.",
+    },
+    keys: &[
+        default("address", "\"127.0.0.1:9180\"", SOCKET_ADDRESS_OR_OFF,
+            "where they are served", "où elles sont servies"),
+        optional("token", Kind::Table(&SECRET),
+            "at least 32 characters; required when the address is not a loopback one",
+            "au moins 32 caractères ; obligatoire quand l'adresse n'est pas une adresse de bouclage"),
+    ],
+    any_of: &[],
+    renamed: &[
+        ("listen", "address"), ("bearer_token", "token"),
+    ],
     later: &[],
 };
 
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static SERVER: TableSpec = TableSpec {
     path: "server",
     form: Form::Table,
-    keys: &[default("threads"), default("drain_timeout")],
-    renamed: &[("workers", "threads"), ("shutdown_timeout", "drain_timeout")],
+    about: StaticText {
+        en: "The process itself.",
+        fr: "Le processus lui-même.",
+    },
+    keys: &[
+        default("threads", "0", integer(0, 256),
+            "worker threads; 0: one for each core", "threads de travail ; 0 : un par cœur"),
+        default("drain_timeout", "\"30s\"", TIMEOUT,
+            "how long requests in flight may take to end after SIGTERM",
+            "temps laissé aux requêtes en cours pour finir après SIGTERM"),
+    ],
+    any_of: &[],
+    renamed: &[
+        ("workers", "threads"), ("shutdown_timeout", "drain_timeout"),
+    ],
     later: &[],
 };
 
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static CONSUMER: TableSpec = TableSpec {
     path: "consumer",
     form: Form::Repeated,
+    about: StaticText {
+        en: "Who may call. Without any consumer, every request is refused.",
+        fr: "Qui peut appeler. Sans aucun consommateur, toute requête est refusée.",
+    },
     keys: &[
-        required("name"),
-        required("keys"),
-        optional("rate_limit"),
-        optional("route_limits"),
-        optional("enforce"),
-        optional("allow_from"),
-        optional("allow"),
-        default("deny"),
+        required("name", NAME,
+            "its name in logs, metrics and commands", "son nom dans les journaux, les métriques et les commandes"),
+        required("keys", Kind::Tables(&KEY),
+            "its keys; several, so that one can replace the other",
+            "ses clés ; plusieurs, pour que l'une puisse remplacer l'autre"),
+        optional("rate_limit", QUOTA,
+            "how many requests it may make; without it, no limit", "combien de requêtes il peut faire ; sans cela, pas de limite"),
+        optional("route_limits", Kind::Tables(&ROUTE_LIMIT),
+            "quotas for routes, besides `rate_limit`; the first one that covers a request counts",
+            "quotas par route, en plus de `rate_limit` ; le premier qui couvre une requête compte"),
+        optional("enforce", choice(&["on", "shadow", "off"]),
+            "as in `[limits]`, for this consumer alone", "comme dans `[limits]`, pour ce seul consommateur"),
+        optional("allow_from", NETWORKS,
+            "from where it may call; without it, from everywhere", "d'où il peut appeler ; sans cela, de partout"),
+        optional("allow", ROUTES,
+            "what it may call; without it, everything. A trailing `*` is any rest, an inner one a segment, the method `*` any method",
+            "ce qu'il peut appeler ; sans cela, tout. Un `*` final vaut tout reste, un `*` intérieur un segment, la méthode `*` toute méthode"),
+        default("deny", "[]", ROUTES,
+            "what it may not call; wins over `allow`", "ce qu'il ne peut pas appeler ; l'emporte sur `allow`"),
     ],
+    any_of: &[],
     renamed: &[
-        ("key", "keys"),
-        ("allowed_from", "allow_from"),
-        ("routes", "allow"),
-        ("rate", "rate_limit"),
-        ("quota", "rate_limit"),
+        ("key", "keys"), ("allowed_from", "allow_from"), ("routes", "allow"), ("rate", "rate_limit"), ("quota", "rate_limit"),
     ],
     later: &[],
 };
 
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static KEY: TableSpec = TableSpec {
     path: "consumer.keys",
     form: Form::Inline,
-    keys: &[required("id"), optional("sha256"), optional("upstream_key"), optional("expires"), default("enabled")],
-    renamed: &[("digest", "sha256"), ("hash", "sha256"), ("expiry", "expires"), ("name", "id")],
+    about: StaticText {
+        en: "One key of a consumer. The key itself never stands here.",
+        fr: "Une clé d'un consommateur. La clé elle-même ne figure jamais ici.",
+    },
+    keys: &[
+        required("id", NAME,
+            "a name for logs", "un nom pour les journaux"),
+        optional("sha256", DIGEST,
+            "SHA-256 of the whole key, as `sensgate keys new` prints it",
+            "SHA-256 de la clé entière, tel que `sensgate keys new` l'affiche"),
+        optional("upstream_key", BOOL,
+            "in place of `sha256`, for a change-over: the consumer still has the key of 8sens itself",
+            "à la place de `sha256`, le temps d'une transition : le consommateur a encore la clé de 8sens elle-même"),
+        optional("expires", DATE,
+            "valid through that day, UTC; without it, until it is removed",
+            "valable jusqu'à la fin de ce jour, UTC ; sans cela, jusqu'à sa suppression"),
+        default("enabled", "true", BOOL,
+            "whether it is accepted", "si elle est acceptée"),
+    ],
+    any_of: &["sha256", "upstream_key"],
+    renamed: &[
+        ("digest", "sha256"), ("hash", "sha256"), ("expiry", "expires"), ("name", "id"),
+    ],
     later: &[],
 };
 
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static TLS: TableSpec = TableSpec {
     path: "listener.tls",
     form: Form::Inline,
-    keys: &[required("certificate"), required("key")],
-    renamed: &[("cert", "certificate"), ("chain", "certificate"), ("private_key", "key")],
+    about: StaticText {
+        en: "A certificate and its key. Changed files are taken up by themselves.",
+        fr: "Un certificat et sa clé. Les fichiers modifiés sont repris automatiquement.",
+    },
+    keys: &[
+        required("certificate", PATH,
+            "a chain in PEM, the gate's own certificate first", "une chaîne PEM, le certificat de la passerelle en premier"),
+        required("key", PATH,
+            "its private key in PEM, mode 0600", "sa clé privée PEM, mode 0600"),
+    ],
+    any_of: &[],
+    renamed: &[
+        ("cert", "certificate"), ("chain", "certificate"), ("private_key", "key"),
+    ],
     later: &["acme"],
 };
 
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static SECRET: TableSpec = TableSpec {
     path: "secret",
     form: Form::Inline,
-    keys: &[optional("file"), optional("env"), optional("credential")],
-    renamed: &[("path", "file"), ("environment", "env")],
+    about: StaticText {
+        en: "Where a secret is. It never stands in the configuration itself.",
+        fr: "Où se trouve un secret. Il ne figure jamais dans la configuration elle-même.",
+    },
+    keys: &[
+        optional("file", PATH,
+            "one line in a file of mode 0600; relative paths start at the directory of the configuration",
+            "une ligne dans un fichier de mode 0600 ; un chemin relatif part du répertoire de la configuration"),
+        optional("env", ENVIRONMENT_NAME,
+            "an environment variable", "une variable d'environnement"),
+        optional("credential", CREDENTIAL_NAME,
+            "a systemd credential (`LoadCredential=`)", "un credential systemd (`LoadCredential=`)"),
+    ],
+    any_of: &["file", "env", "credential"],
+    renamed: &[
+        ("path", "file"), ("environment", "env"),
+    ],
     later: &[],
 };
 
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static STATE: TableSpec = TableSpec {
     path: "state",
     form: Form::Table,
-    keys: &[optional("directory")],
-    renamed: &[("dir", "directory"), ("path", "directory")],
+    about: StaticText {
+        en: "Where sessions survive a restart. One directory for each gate, which only its user can read.",
+        fr: "Où les sessions survivent à un redémarrage. Un répertoire par passerelle, que seul son utilisateur peut lire.",
+    },
+    keys: &[
+        optional("directory", PATH,
+            "without it: `$STATE_DIRECTORY`, as systemd sets it, else `state` beside the configuration",
+            "sans cela : `$STATE_DIRECTORY`, tel que systemd le donne, sinon `state` à côté de la configuration"),
+    ],
+    any_of: &[],
+    renamed: &[
+        ("dir", "directory"), ("path", "directory"),
+    ],
     later: &[],
 };
 
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static EXPIRED_WHEN: TableSpec = TableSpec {
     path: "session.expired_when",
     form: Form::Inline,
-    keys: &[required("status"), optional("body_contains")],
-    renamed: &[("code", "status"), ("body", "body_contains"), ("contains", "body_contains")],
+    about: StaticText {
+        en: "What an answer of 8sens to an expired token looks like.",
+        fr: "À quoi ressemble la réponse de 8sens à un jeton expiré.",
+    },
+    keys: &[
+        required("status", integer(200, 599),
+            "the status of the answer", "le statut de la réponse"),
+        optional("body_contains", WORDS,
+            "words in the first 4 KiB of its body; required with a status of success",
+            "mots dans les 4 premiers Kio de son corps ; obligatoire avec un statut de succès"),
+    ],
+    any_of: &[],
+    renamed: &[
+        ("code", "status"), ("body", "body_contains"), ("contains", "body_contains"),
+    ],
     later: &[],
 };
 
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static ROUTE_LIMIT: TableSpec = TableSpec {
     path: "consumer.route_limits",
     form: Form::Inline,
-    keys: &[required("route"), required("rate_limit")],
+    about: StaticText {
+        en: "A quota for the routes of one rule.",
+        fr: "Un quota pour les routes d'une règle.",
+    },
+    keys: &[
+        required("route", ROUTE,
+            "the rule", "la règle"),
+        required("rate_limit", QUOTA,
+            "how many requests it may make there", "combien de requêtes il peut y faire"),
+    ],
+    any_of: &[],
     renamed: &[
-        ("rule", "route"),
-        ("path", "route"),
-        ("limit", "rate_limit"),
-        ("rate", "rate_limit"),
-        ("quota", "rate_limit"),
+        ("rule", "route"), ("path", "route"), ("limit", "rate_limit"), ("rate", "rate_limit"), ("quota", "rate_limit"),
     ],
     later: &[],
 };
@@ -347,6 +634,21 @@ pub(super) fn only_owner(name: &str) -> Option<&'static TableSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_table_and_key_says_what_it_is_for_in_both_languages() {
+        for table in TABLES {
+            assert!(table.about.en.ends_with('.') && table.about.fr.ends_with('.'), "{}", table.path);
+            for key in table.keys {
+                let (name, StaticText { en, fr }) = (key.name, key.about);
+                assert!(!en.is_empty() && !fr.is_empty() && en != fr, "{}.{name}: {en} / {fr}", table.path);
+                assert!(matches!(key.kind, Kind::Table(_) | Kind::Tables(_)) || !en.ends_with('.'), "{name}: {en}");
+            }
+            for name in table.any_of {
+                assert!(table.key(name).is_some_and(|key| key.presence == Presence::Optional), "{}.{name}", table.path);
+            }
+        }
+    }
 
     #[test]
     fn old_and_later_names_do_not_shadow_names_of_today() {

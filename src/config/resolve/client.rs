@@ -112,7 +112,7 @@ pub(super) fn client_ip(section: &Section<'_>) -> ClientIpRules {
     ClientIpRules {
         trusted_proxies: TrustedProxies::new(networks),
         any_proxy: !list.is_empty(),
-        header: section.or("header", DEFAULT_HEADER.to_owned(), header),
+        header: section.value("header", header),
     }
 }
 
@@ -186,5 +186,5 @@ fn header(field: &Field<'_>) -> Option<String> {
 
 /// `[credentials]`: further spellings of the key's field.
 pub(super) fn key_aliases(section: &Section<'_>) -> Vec<&'static str> {
-    section.or("aliases", Vec::new(), |field| distinct(field, |element| element.choice(&KEY_ALIASES)))
+    section.value("aliases", |field| distinct(field, |element| element.choice(&KEY_ALIASES)))
 }

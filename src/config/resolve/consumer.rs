@@ -87,7 +87,7 @@ fn consumer(
         warn_if_empty(&field, "only login routes are left", "il ne reste que les routes de connexion");
         routes(&field)
     });
-    let deny = section.or("deny", Vec::new(), routes);
+    let deny = section.value("deny", routes);
     let rate_limit = section.get("rate_limit").and_then(|field| field.quota());
     let route_limits = section.or("route_limits", Vec::new(), route_limits);
     let enforce = section.or("enforce", book.enforce, limits::enforce);
@@ -226,7 +226,7 @@ fn credential(
             None
         }
     };
-    let enabled = section.or("enabled", true, Field::bool);
+    let enabled = section.value("enabled", |field| field.bool());
     Some(Credential { id: id?.into(), digest: digest?, expires, enabled })
 }
 

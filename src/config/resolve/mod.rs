@@ -19,19 +19,10 @@ use crate::policy::PolicySet;
 use crate::request::FieldTable;
 use crate::snapshot::Snapshot;
 use crate::text;
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::Duration;
 use toml::de::DeTable;
-
-/// Every timeout there is.
-const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
-
-const fn secs(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
 
 /// Resolves a parsed file. `None` only when something without a default is missing or broken, and then it was reported.
 pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> Option<Settings> {
@@ -77,9 +68,9 @@ pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> 
 
 fn log(section: &Section<'_>, base: &Path) -> LogSettings {
     LogSettings {
-        level: section.or("level", LogLevel::Info, log_level),
-        access: section.or("access", AccessLogTarget::Stdout, |field| access_log(field, base)),
-        queue: section.or("queue", 8192, |field| field.integer(64..=1_048_576)),
+        level: section.value("level", log_level),
+        access: section.value("access", |field| access_log(field, base)),
+        queue: section.value("queue", |field| field.integer()),
     }
 }
 
@@ -130,9 +121,9 @@ fn access_log(field: &Field<'_>, base: &Path) -> Option<AccessLogTarget> {
 }
 
 fn server(section: &Section<'_>) -> ServerSettings {
-    let threads = section.or("threads", 0, |field| field.integer(0..=256));
+    let threads = section.value("threads", |field| field.integer());
     ServerSettings {
         threads: if threads == 0 { available_parallelism().map_or(1, usize::from) } else { threads },
-        drain_timeout: section.or("drain_timeout", secs(30), |field| field.duration(TIMEOUT)),
+        drain_timeout: section.value("drain_timeout", |field| field.duration()),
     }
 }

@@ -7,7 +7,6 @@ use crate::config::field::Field;
 use crate::config::reader::Section;
 use crate::config::{shape, value};
 use crate::request::TokenPlace;
-use crate::route::RouteRule;
 use crate::session::expiry::BODY_PREFIX;
 use crate::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
 use crate::snapshot::{SessionMode, SessionRules};
@@ -15,34 +14,25 @@ use crate::text;
 use std::time::Duration;
 use toml::de::DeValue;
 
-const DEFAULT_LOGIN_ROUTE: &str = "POST /v1/login/user";
-
 /// How much earlier than 8sens the gate gives a token up, unless that is more than a tenth of the idle time.
 const DEFAULT_MARGIN: Duration = Duration::from_secs(30);
 
-/// How 8sens says that a token expired, as far as anyone knows.
-const EXPIRED: ExpiredPattern = ExpiredPattern { status: 401, body_contains: None };
-
 pub(super) fn read(section: &Section<'_>, upstream: &Upstream) -> SessionRules {
     SessionRules {
-        mode: section.or("mode", SessionMode::Guard, mode),
-        token_from: section.or("token_from", TokenPlace::ALL.to_vec(), token_places),
-        login_routes: section.or(
-            "login_routes",
-            RouteRule::parse(DEFAULT_LOGIN_ROUTE).into_iter().collect(),
-            |field| {
-                let rules = routes(field)?;
-                warn_of_wide_logins(field);
-                Some(rules)
-            },
-        ),
-        public: section.or("public", Vec::new(), routes),
-        expired_when: section.or("expired_when", ExpiredWhen::new(vec![EXPIRED]), |field| {
+        mode: section.value("mode", mode),
+        token_from: section.value("token_from", token_places),
+        login_routes: section.value("login_routes", |field| {
+            let rules = routes(field)?;
+            warn_of_wide_logins(field);
+            Some(rules)
+        }),
+        public: section.value("public", routes),
+        expired_when: section.value("expired_when", |field| {
             let hint = text! { en: "write [{{ status = 401 }}]", fr: "écrivez [{{ status = 401 }}]" };
             Some(ExpiredWhen::new(field.list_or(Some(hint))?.iter().filter_map(expired_when).collect()))
         }),
         limits: session_limits(section, upstream),
-        pass_cookies: section.or("cookies", false, |field| field.choice(&[("drop", false), ("pass", true)])),
+        pass_cookies: section.value("cookies", |field| field.choice(&[("drop", false), ("pass", true)])),
     }
 }
 
@@ -67,8 +57,8 @@ fn mode(field: &Field<'_>) -> Option<SessionMode> {
 fn session_limits(section: &Section<'_>, upstream: &Upstream) -> SessionLimits {
     let defaults = SessionLimits::default();
     let idle_timeout = upstream.idle_timeout;
-    let per_consumer = section.or("per_consumer", defaults.per_consumer, |field| field.integer(1..=1_000_000));
-    let total = section.or("total", defaults.total, |field| field.integer(1..=10_000_000));
+    let per_consumer = section.value("per_consumer", |field| field.integer());
+    let total = section.value("total", |field| field.integer());
     consumer_fits_total(section, per_consumer, total);
     SessionLimits {
         idle_timeout,
@@ -103,7 +93,7 @@ fn consumer_fits_total(section: &Section<'_>, per_consumer: usize, total: usize)
 
 fn margin(field: &Field<'_>, upstream: &Upstream) -> Option<Duration> {
     let idle_timeout = upstream.idle_timeout;
-    let margin = field.duration(Duration::ZERO..=Duration::MAX)?;
+    let margin = field.duration()?;
     if margin <= idle_timeout / 10 {
         return Some(margin);
     }
@@ -138,7 +128,7 @@ fn expired_when(field: &Field<'_>) -> Option<ExpiredPattern> {
     let section = Section::open(&shape::EXPIRED_WHEN, table, Some(field.span.clone()), field.problems);
     let status = section
         .required("status", "status = 401")
-        .and_then(|field| field.integer(200..=599).inspect(|status| success_needs_a_body(&section, &field, *status)));
+        .and_then(|field| field.integer().inspect(|status| success_needs_a_body(&section, &field, *status)));
     let body_contains = section.get("body_contains").and_then(|field| body_contains(&field));
     Some(ExpiredPattern { status: status?, body_contains })
 }

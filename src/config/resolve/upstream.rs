@@ -1,6 +1,5 @@
 //! `[upstream]`
 
-use super::{TIMEOUT, secs};
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
@@ -10,16 +9,13 @@ use crate::text;
 use bytes::Bytes;
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// 22 characters of 64 possible ones are 132 bits.
 const STRONG_KEY: usize = 22;
-
-/// What the REST screen of 8sens may be set to, within reason.
-const IDLE_TIMEOUT: RangeInclusive<Duration> = secs(1)..=secs(7 * 86_400);
 
 /// `[upstream]`, with the places that other tables speak of.
 pub(super) struct Upstream {
@@ -39,13 +35,13 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
     let api_key = section
         .required("api_key", "api_key = { file = \"8sens-api-key\" }")
         .and_then(|field| secret::read(&field, base).inspect(|key| weigh(&field, key)));
-    let timeout = |name, default| section.or(name, default, |field| field.duration(TIMEOUT));
-    let idle_timeout = section.or("idle_timeout", secs(900), |field| field.duration(IDLE_TIMEOUT));
-    let connect_timeout = timeout("connect_timeout", secs(2));
-    let read_timeout = timeout("read_timeout", secs(60));
-    let write_timeout = timeout("write_timeout", secs(30));
-    let keepalive_timeout = timeout("keepalive_timeout", secs(4));
-    let pool_size = section.or("pool_size", 64, |field| field.integer(1..=4096));
+    let timeout = |name| section.value(name, |field| field.duration());
+    let idle_timeout = timeout("idle_timeout");
+    let connect_timeout = timeout("connect_timeout");
+    let read_timeout = timeout("read_timeout");
+    let write_timeout = timeout("write_timeout");
+    let keepalive_timeout = timeout("keepalive_timeout");
+    let pool_size = section.value("pool_size", |field| field.integer());
     let settings = address.as_ref().zip(api_key.as_ref()).and_then(|((host, port, _), api_key)| {
         Some(UpstreamSettings {
             host_field: host_field(host, *port)?,

@@ -1,0 +1,165 @@
+//! What may stand at a key: the closed set of kinds of value, with their bounds.
+
+use super::shape::TableSpec;
+use crate::text::StaticText;
+use std::time::Duration;
+
+/// What the value of a key is.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Bool,
+    Integer {
+        least: u64,
+        most: u64,
+    },
+    /// `"900s"`
+    Duration {
+        least: Duration,
+        most: Duration,
+    },
+    /// `"64KiB"`, in bytes.
+    Size {
+        least: u64,
+        most: u64,
+    },
+    /// `"1KiB/s"`, in bytes a second.
+    ByteRate {
+        least: u64,
+        most: u64,
+    },
+    /// `"20/s, burst 40"`
+    Quota,
+    /// A calendar day.
+    Date,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A string of a certain form.
+    Text(&'static Syntax),
+    List(&'static Self),
+    /// `[name]`, or a table within a line.
+    Table(&'static TableSpec),
+    /// `[[name]]`, or a list of tables within a line.
+    Tables(&'static TableSpec),
+    /// One table, or a list of such.
+    TableOrTables(&'static TableSpec),
+}
+
+/// The form of a string.
+#[derive(Debug)]
+pub struct Syntax {
+    pub name: StaticText,
+    /// A regular expression (ECMA 262) that every valid string matches; some invalid ones may.
+    pub pattern: Option<&'static str>,
+    pub example: &'static str,
+}
+
+pub(super) const fn integer(least: u64, most: u64) -> Kind {
+    Kind::Integer { least, most }
+}
+
+pub(super) const fn duration(least: Duration, most: Duration) -> Kind {
+    Kind::Duration { least, most }
+}
+
+pub(super) const fn size(least: u64, most: u64) -> Kind {
+    Kind::Size { least, most }
+}
+
+pub(super) const fn byte_rate(least: u64, most: u64) -> Kind {
+    Kind::ByteRate { least, most }
+}
+
+pub(super) const fn choice(words: &'static [&'static str]) -> Kind {
+    Kind::Choice(words)
+}
+
+pub(super) const BOOL: Kind = Kind::Bool;
+pub(super) const QUOTA: Kind = Kind::Quota;
+pub(super) const DATE: Kind = Kind::Date;
+pub(super) const ROUTES: Kind = Kind::List(&ROUTE);
+pub(super) const NETWORKS: Kind = Kind::List(&NETWORK);
+
+/// Where a token may stand.
+pub(super) const TOKEN_PLACES: Kind =
+    Kind::List(&Kind::Choice(&["header:access_token", "bearer", "header:token", "query:access_token"]));
+
+/// Every timeout there is.
+pub(super) const TIMEOUT: Kind = duration(Duration::from_millis(1), Duration::from_secs(3600));
+
+pub(super) const HOST_PORT: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "host and port", fr: "hôte et port" },
+    pattern: Some(r"^[^/\s]+:[0-9]{1,5}$"),
+    example: "127.0.0.1:8082",
+});
+
+pub(super) const SOCKET_ADDRESS: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "IP address and port", fr: "adresse IP et port" },
+    pattern: Some(r"^(\[[0-9A-Fa-f:.]+(%[0-9]+)?\]|[0-9.]+):[0-9]{1,5}$"),
+    example: "127.0.0.1:8443",
+});
+
+pub(super) const SOCKET_ADDRESS_OR_OFF: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "IP address and port, or \"off\"", fr: "adresse IP et port, ou \"off\"" },
+    pattern: Some(r"^(off|(\[[0-9A-Fa-f:.]+(%[0-9]+)?\]|[0-9.]+):[0-9]{1,5})$"),
+    example: "127.0.0.1:9180",
+});
+
+pub(super) const NETWORK: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "network or IP address", fr: "réseau ou adresse IP" },
+    pattern: Some(r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"),
+    example: "192.0.2.0/24",
+});
+
+pub(super) const ROUTE: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "route rule", fr: "règle de route" },
+    pattern: Some(r"^(\*|[A-Z]+) /[^\s]*$"),
+    example: "GET /v1/*",
+});
+
+pub(super) const NAME: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "name: a-z, 0-9, - and _", fr: "nom : a-z, 0-9, - et _" },
+    pattern: Some("^[a-z0-9][a-z0-9_-]{0,62}$"),
+    example: "boutique-paris",
+});
+
+pub(super) const DIGEST: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "64 hexadecimal digits in lower case", fr: "64 chiffres hexadécimaux en minuscules" },
+    pattern: Some("^[0-9a-f]{64}$"),
+    example: "a5c0e0d2f25cba0ce3b25f4c0fbe5f2d40fdbb02fde9fc9eb8e4a3b2b2a2c4f1",
+});
+
+pub(super) const FIELD_NAME: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "name of a header field", fr: "nom d'en-tête" },
+    pattern: Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$"),
+    example: "x-forwarded-for",
+});
+
+pub(super) const PATH: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "path", fr: "chemin" },
+    pattern: Some("^[^\\u0000]+$"),
+    example: "/etc/sensgate/fullchain.pem",
+});
+
+pub(super) const LOG_TARGET: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "\"stdout\", \"off\" or a path", fr: "\"stdout\", \"off\" ou un chemin" },
+    pattern: Some(r"^(off|stdout|.*[/\\.].*)$"),
+    example: "/var/log/sensgate/access.log",
+});
+
+pub(super) const ENVIRONMENT_NAME: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "name of an environment variable", fr: "nom d'une variable d'environnement" },
+    pattern: Some("^[A-Za-z_][A-Za-z0-9_]*$"),
+    example: "SENSGATE_API_KEY",
+});
+
+pub(super) const CREDENTIAL_NAME: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "name of a systemd credential", fr: "nom d'un credential systemd" },
+    pattern: Some(r"^[^/\\]+$"),
+    example: "8sens-api-key",
+});
+
+pub(super) const WORDS: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "words", fr: "mots" },
+    pattern: Some("^[\\s\\S]+$"),
+    example: "token expired",
+});
