@@ -9,6 +9,7 @@ use crate::denial::{Denial, DenyCode};
 use crate::limit::Reservation;
 use crate::policy::quota::Buckets;
 use crate::policy::session::SessionUse;
+use crate::policy::transport::Exposed;
 use crate::policy::{self, Admission, Caller, WouldRefuse};
 use crate::request::{FieldRole, Framing, Method, RequestView, TokenPlace, Transport, split_target};
 use crate::session::expiry::{AtHead, BODY_PREFIX, Ending};
@@ -217,6 +218,20 @@ impl Alarm {
             Self::KeyInClear => "key_in_clear",
         }
     }
+
+    /// What the admin does about it, for the application log.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::TokenOfAnother => "ask the consumer where it has the token from",
+            Self::TokenShared => "give each consumer a login of its own in 8sens",
+            Self::LoginsRefused => "compare upstream.api_key with the one in 8sens",
+            Self::MassExpiry => "see whether 8sens was restarted or its api_key changed",
+            Self::LoginNotUnderstood => "look at what 8sens answers to a login",
+            Self::SessionsFull => "raise session.total or session.per_consumer",
+            Self::KeyInClear => "rotate the key: it crossed the network where others can read it",
+        }
+    }
 }
 
 /// Bytes of bodies, both ways.
@@ -346,8 +361,8 @@ impl Exchange {
                     }
                 }
                 exchange.refuse(&refusal.denial, now);
-                if refusal.denial.code == DenyCode::InsecureTransport && request.shows_a_key() {
-                    exchange.alarm = Some(Alarm::KeyInClear);
+                if policy::transport::check(&snapshot.trusted_proxies, request).is_err() {
+                    exchange.note_exposed(&snapshot, request, now);
                 }
                 Step::Deny(refusal.denial)
             }
@@ -437,6 +452,19 @@ impl Exchange {
         }
         if denial.code == DenyCode::SessionNotYours {
             self.alarm = Some(Alarm::TokenOfAnother);
+        }
+    }
+
+    /// Takes down what was given away on a transport where others can read it: whose key has to be replaced.
+    fn note_exposed(&mut self, snapshot: &Snapshot, request: &RequestView<'_>, now: Now) {
+        let Some(exposed) = policy::transport::exposed(&snapshot.consumers, request, now.wall) else { return };
+        self.alarm = Some(Alarm::KeyInClear);
+        match exposed {
+            Exposed::Key(caller) => self.identify(caller),
+            Exposed::UnknownKey if snapshot.policies.has(policy::Policy::Budget) => {
+                policy::budget::charge_failed_credential(&self.tables, self.client.address, now.mono);
+            }
+            Exposed::UnknownKey | Exposed::Token => {}
         }
     }
 

@@ -75,8 +75,10 @@ pub enum FieldRole {
     /// Any other field that claims to know where the request came from, or what its real method or target is.
     Forwarding,
     RequestId,
-    /// Reads like one of the others to a program that takes `_` for `-`, or like a key. Nobody's copy reaches 8sens.
+    /// Reads like one of the others to a program that takes `_` for `-`. Nobody's copy reaches 8sens.
     Lookalike,
+    /// Reads like a key, and may hold one, but is no place where one is accepted. Nobody's copy reaches 8sens.
+    KeyLookalike,
 }
 
 impl FieldRole {
@@ -219,7 +221,7 @@ impl FieldTable {
         }
         table.insert("x-forwarded-proto", FieldRole::ForwardedProto);
         for name in KEY_LOOKALIKES {
-            table.insert(name, FieldRole::Lookalike);
+            table.insert(name, FieldRole::KeyLookalike);
         }
         for name in HOP_BY_HOP_FIELDS {
             table.insert(name, FieldRole::HopByHop);
@@ -249,9 +251,12 @@ impl FieldTable {
         let is_forwarding = alike(FORWARDING_PREFIX, name.get(..FORWARDING_PREFIX.len()).unwrap_or_default());
         let bucket = self.by_len.get(name.len()).map_or(&[][..], Vec::as_slice);
         let exact = bucket.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, role)| *role);
-        exact
-            .or_else(|| is_forwarding.then_some(FieldRole::Forwarding))
-            .or_else(|| bucket.iter().any(|(known, _)| alike(known, name)).then_some(FieldRole::Lookalike))
+        exact.or_else(|| is_forwarding.then_some(FieldRole::Forwarding)).or_else(|| {
+            bucket.iter().find(|(known, _)| alike(known, name)).map(|(_, role)| match role {
+                FieldRole::Key | FieldRole::KeyAlias | FieldRole::KeyLookalike => FieldRole::KeyLookalike,
+                _ => FieldRole::Lookalike,
+            })
+        })
     }
 }
 
@@ -341,6 +346,8 @@ pub struct RequestView<'a> {
     pub transport: Transport,
     pub keys: Values<'a, 2>,
     pub key_aliases: Values<'a, 1>,
+    /// Values that may be keys and stand where none is accepted.
+    pub key_lookalikes: Values<'a, 1>,
     pub host: Values<'a, 1>,
     pub access_token: Values<'a, 2>,
     pub token: Values<'a, 2>,
@@ -371,13 +378,6 @@ impl fmt::Debug for RequestView<'_> {
 }
 
 impl<'a> RequestView<'a> {
-    /// True when a key or a token came along, in whatever place one is looked for in header fields.
-    #[must_use]
-    pub fn shows_a_key(&self) -> bool {
-        let fields = self.keys.count() + self.key_aliases.count() + self.access_token.count() + self.token.count();
-        fields + self.authorization.count() > 0
-    }
-
     /// A view without fields; push each field with [`RequestView::push_field`].
     #[must_use]
     pub fn new(method: &'a [u8], target: &'a [u8], version: HttpVersion, peer: IpAddr, transport: Transport) -> Self {
@@ -390,6 +390,7 @@ impl<'a> RequestView<'a> {
             transport,
             keys: Values::default(),
             key_aliases: Values::default(),
+            key_lookalikes: Values::default(),
             host: Values::default(),
             access_token: Values::default(),
             token: Values::default(),
@@ -410,6 +411,7 @@ impl<'a> RequestView<'a> {
         match table.role(name) {
             Some(FieldRole::Key) => self.keys.push(value),
             Some(FieldRole::KeyAlias) => self.key_aliases.push(value),
+            Some(FieldRole::KeyLookalike) => self.key_lookalikes.push(value),
             Some(FieldRole::Host) => self.host.push(value),
             Some(FieldRole::Token(TokenPlace::AccessTokenHeader)) => self.access_token.push(value),
             Some(FieldRole::Token(_)) => self.token.push(value),
@@ -469,11 +471,13 @@ mod tests {
     #[test]
     fn lookalikes_are_known_and_never_forwarded() {
         let table = table();
-        for name in ["api-key", "ApiKey", "X_API_Key", "API.KEY", "Content_Length", "transfer_encoding", "access-token"]
-        {
+        for name in ["api-key", "ApiKey", "X_API_Key", "API.KEY"] {
+            assert_eq!(table.role(name.as_bytes()), Some(FieldRole::KeyLookalike), "{name}");
+        }
+        for name in ["Content_Length", "transfer_encoding", "access-token"] {
             assert_eq!(table.role(name.as_bytes()), Some(FieldRole::Lookalike), "{name}");
         }
-        assert!(!FieldRole::Lookalike.is_forwarded());
+        assert!(!FieldRole::Lookalike.is_forwarded() && !FieldRole::KeyLookalike.is_forwarded());
         for name in ["X-Forwarded-Anything", "x_forwarded-user", "X-Forwarded-"] {
             assert_eq!(table.role(name.as_bytes()), Some(FieldRole::Forwarding), "{name}");
         }

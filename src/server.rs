@@ -13,7 +13,7 @@ use crate::platform::{Notice, ServiceManager};
 use crate::proxy::acceptor::accept;
 use crate::proxy::connection::{Connections, Shared};
 use crate::proxy::hooks::{Hooks, MAX_ATTEMPTS};
-use crate::proxy::opening::{MAX_HANDSHAKES, Opening};
+use crate::proxy::opening::Opening;
 use crate::proxy::upstream::Upstream;
 use crate::request::Transport;
 use crate::snapshot::SessionMode;
@@ -118,7 +118,7 @@ impl BoundGate {
 
     async fn serve(self, mut commands: mpsc::Receiver<Command>) -> Result<(), StartError> {
         let Self { settings, config_path, listeners, admin, telemetry, tables, session_log, supervision } = self;
-        let drain_timeout = settings.server.drain_timeout;
+        let (drain_timeout, threads) = (settings.server.drain_timeout, settings.server.threads);
         let upstream = Arc::new(Upstream::new(&settings.upstream, Arc::clone(&telemetry)));
         let watching = tokio::spawn({
             let (upstream, settings) = (Arc::clone(&upstream), settings.upstream.clone());
@@ -131,7 +131,7 @@ impl BoundGate {
         let shared = Arc::new(Shared::new(settings, tables, Arc::clone(&telemetry)));
         publish(&shared, &shared.settings.load());
         let (mut services, mut tasks) = (Vec::new(), Vec::new());
-        let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+        let signatures = Arc::new(Semaphore::new(signatures_at_once(threads)));
         let https = https_port(&listeners);
         for (listener, socket) in listeners {
             let certificates = listener.tls.as_ref().map(|tls| Arc::new(Certificates::new(tls.certificates.clone())));
@@ -144,7 +144,7 @@ impl BoundGate {
                 transport: listener.transport,
                 tls: certificates.map(|certificates| tls::server_config(certificates).into()),
                 proxy_protocol: listener.proxy_protocol,
-                handshakes: Arc::clone(&handshakes),
+                signatures: Arc::clone(&signatures),
             };
             let redirect = (listener.transport == Transport::Cleartext).then_some(https);
             let app = Connections::new(Arc::clone(&shared), Arc::clone(&proxy), opening, redirect);
@@ -199,6 +199,11 @@ impl BoundGate {
         shared.tables.flush_touches(clock::now());
         Ok(())
     }
+}
+
+/// How many handshakes may be signed at the same time: half of the threads stay for requests, whatever knocks.
+fn signatures_at_once(threads: usize) -> usize {
+    (threads / 2).max(1)
 }
 
 /// Where browsers are sent that come in clear: to the first listener with TLS, or to whoever answers on 443.

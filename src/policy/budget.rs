@@ -58,11 +58,16 @@ pub(crate) fn charge(denial: &Denial, tables: &Tables, client: IpAddr, consumer:
     // An exhausted budget stays exhausted; there is nothing to do about it here.
     let _ = tables.limiter.address.charge(client, now);
     if denial.code == DenyCode::UnknownKey {
-        let _ = tables.limiter.failed_credentials.charge(client, now);
+        charge_failed_credential(tables, client, now);
     }
     if let Some(consumer) = consumer.filter(|_| is_failed_token(denial.code)) {
         let _ = tables.limiter.failed_tokens.charge(consumer, now);
     }
+}
+
+/// Charges the budget for a key that is nobody's, whatever it was refused for.
+pub(crate) fn charge_failed_credential(tables: &Tables, client: IpAddr, now: Mono) {
+    let _ = tables.limiter.failed_credentials.charge(client, now);
 }
 
 const fn is_failed_token(code: DenyCode) -> bool {

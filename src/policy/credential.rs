@@ -2,14 +2,18 @@
 //!
 //! Can be neither shadowed nor switched off. An unknown, expired or disabled key all answer `unknown_key`, after the same work.
 
-use super::{Caller, Refusal};
+use super::{Caller, Refusal, token};
 use crate::consumer::{ConsumerTable, KeyLookup};
 use crate::denial::{Denial, DenyCode};
 use crate::request::RequestView;
 use crate::types::Wall;
+use std::borrow::Cow;
 
 /// Longest key that is looked at, in bytes.
 pub const MAX_KEY_LEN: usize = 256;
+
+/// Values that may be keys of which the owner is looked for, in a request that came in clear.
+const MAX_SHOWN: usize = 8;
 
 /// Names under which a key is looked for outside its header field, compared without case.
 const KEY_NAMES: [&[u8]; 4] = [b"api_key", b"api-key", b"apikey", b"x-api-key"];
@@ -67,19 +71,54 @@ fn single_key<'a>(request: &RequestView<'a>) -> Result<&'a [u8], Denial> {
     Ok(key)
 }
 
+/// True when something stands where a key may stand, accepted there or not.
+pub(super) fn shows_a_key(request: &RequestView<'_>) -> bool {
+    let fields = request.keys.count() + request.key_aliases.count() + request.key_lookalikes.count();
+    fields > 0 || request.query().is_some_and(names_a_key) || request.cookies.iter().any(cookie_names_a_key)
+}
+
+/// Whose key came along, wherever it stands, Bearer tokens and query included. It proves nothing: for telling which key is to be replaced.
+pub(super) fn shown<'s>(consumers: &'s ConsumerTable, request: &RequestView<'_>, now: Wall) -> Option<Caller<'s>> {
+    let in_fields = request.keys.iter().chain(request.key_aliases.iter()).chain(request.key_lookalikes.iter());
+    let in_fields = in_fields.chain(request.authorization.iter().filter_map(token::bearer)).map(Cow::Borrowed);
+    let in_query = request.query().into_iter().flat_map(query_keys).map(token::percent_decoded);
+    let in_cookies = request.cookies.iter().flat_map(cookie_keys).map(Cow::Borrowed);
+    let candidates = in_fields.chain(in_query).chain(in_cookies).filter(|key| key.len() <= MAX_KEY_LEN);
+    candidates.take(MAX_SHOWN).find_map(|key| match consumers.lookup(&key, now) {
+        KeyLookup::Valid(consumer, credential) | KeyLookup::Refused(consumer, credential, _) => {
+            Some(Caller { consumer, credential })
+        }
+        KeyLookup::Unknown => None,
+    })
+}
+
 /// True when a query has a parameter named like a key, percent-decoding its name.
 fn names_a_key(query: &[u8]) -> bool {
-    query.split(|b| matches!(b, b'&' | b';')).any(|pair| {
-        let name = pair.split(|b| *b == b'=').next().unwrap_or_default();
-        KEY_NAMES.iter().any(|key| super::token::decoded_name_is(name, key))
+    query_keys(query).next().is_some()
+}
+
+/// The raw values of every query parameter that is named like a key.
+fn query_keys(query: &[u8]) -> impl Iterator<Item = &[u8]> {
+    query.split(|b| matches!(b, b'&' | b';')).filter_map(|pair| {
+        let (name, value) = name_and_value(pair);
+        KEY_NAMES.iter().any(|key| token::decoded_name_is(name, key)).then_some(value)
     })
 }
 
 fn cookie_names_a_key(cookie: &[u8]) -> bool {
-    cookie.split(|b| *b == b';').any(|pair| {
-        let name = pair.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii();
-        KEY_NAMES.iter().any(|key| name.eq_ignore_ascii_case(key))
+    cookie_keys(cookie).next().is_some()
+}
+
+fn cookie_keys(cookie: &[u8]) -> impl Iterator<Item = &[u8]> {
+    cookie.split(|b| *b == b';').filter_map(|pair| {
+        let (name, value) = name_and_value(pair);
+        KEY_NAMES.iter().any(|key| name.trim_ascii().eq_ignore_ascii_case(key)).then(|| value.trim_ascii())
     })
+}
+
+fn name_and_value(pair: &[u8]) -> (&[u8], &[u8]) {
+    let mut parts = pair.splitn(2, |b| *b == b'=');
+    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub(super) fn presented<'a>(request: &RequestView<'a>) -> Option<Cow<'a, [u8]>> 
 }
 
 /// Decodes `%XX`; anything else stays. Only a token that needs it costs an allocation.
-fn percent_decoded(token: &[u8]) -> Cow<'_, [u8]> {
+pub(super) fn percent_decoded(token: &[u8]) -> Cow<'_, [u8]> {
     if !token.contains(&b'%') {
         return Cow::Borrowed(token);
     }
@@ -69,7 +69,7 @@ fn percent_decoded(token: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The token of an `Authorization: Bearer …` value.
-fn bearer(value: &[u8]) -> Option<&[u8]> {
+pub(super) fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(6)?;
     let rest_starts = rest.first().is_none_or(|b| matches!(b, b' ' | b'\t'));
     (scheme.eq_ignore_ascii_case(b"bearer") && rest_starts).then(|| rest.trim_ascii())

@@ -1,11 +1,14 @@
 //! Transport: a key must not cross a network where others can read it.
 
+use super::{Caller, credential, token};
 use crate::client_ip::{TrustedProxies, is_private};
+use crate::consumer::ConsumerTable;
 use crate::denial::{Denial, DenyCode};
 use crate::request::{RequestView, Transport};
+use crate::types::Wall;
 
 /// Refuses what did not come encrypted, from the private network of a `lan` listener, or from a trusted proxy that says https.
-pub(super) fn check(trusted: &TrustedProxies, request: &RequestView<'_>) -> Result<(), Denial> {
+pub(crate) fn check(trusted: &TrustedProxies, request: &RequestView<'_>) -> Result<(), Denial> {
     match request.transport {
         Transport::Trusted | Transport::Tls => Ok(()),
         Transport::Cleartext => Err(Denial::because(DenyCode::InsecureTransport, "plaintext where TLS is needed")),
@@ -24,6 +27,39 @@ pub(super) fn check(trusted: &TrustedProxies, request: &RequestView<'_>) -> Resu
             }
         }
     }
+}
+
+/// A secret that came along, and now has to be replaced.
+#[derive(Clone, Copy, Debug)]
+pub enum Exposed<'s> {
+    /// A key that is known here, valid or not: whose it is.
+    Key(Caller<'s>),
+    /// Something in the place of a key that is no key of anybody.
+    UnknownKey,
+    /// No key, but a token or a login of another scheme.
+    Token,
+}
+
+/// True when a key or a token came along, in any place where one is accepted or known to be put by mistake.
+#[must_use]
+pub fn exposes_a_secret(request: &RequestView<'_>) -> bool {
+    credential::shows_a_key(request) || shows_a_token(request)
+}
+
+/// What a request that came in clear gave away. Keys are looked for wherever one may stand, a Bearer token among them.
+pub(crate) fn exposed<'s>(consumers: &'s ConsumerTable, request: &RequestView<'_>, now: Wall) -> Option<Exposed<'s>> {
+    if let Some(caller) = credential::shown(consumers, request, now) {
+        return Some(Exposed::Key(caller));
+    }
+    if credential::shows_a_key(request) {
+        return Some(Exposed::UnknownKey);
+    }
+    shows_a_token(request).then_some(Exposed::Token)
+}
+
+fn shows_a_token(request: &RequestView<'_>) -> bool {
+    let fields = request.access_token.count() + request.token.count() + request.authorization.count();
+    fields > 0 || request.query().is_some_and(token::is_in_query)
 }
 
 #[cfg(test)]
@@ -54,5 +90,36 @@ mod tests {
         assert!(!passes(Transport::BehindProxy, "10.0.0.1", &[]));
         assert!(!passes(Transport::BehindProxy, "10.0.0.1", &["https", "http"]));
         assert!(!passes(Transport::BehindProxy, "203.0.113.1", &["https"]));
+    }
+
+    #[test]
+    fn a_secret_is_seen_wherever_it_stands() {
+        let table = FieldTable::new([], "x-forwarded-for");
+        let shows = |target: &str, field: Option<(&str, &str)>| {
+            let peer = std::net::Ipv4Addr::LOCALHOST.into();
+            let mut view = RequestView::new(b"GET", target.as_bytes(), HttpVersion::Http11, peer, Transport::Cleartext);
+            if let Some((name, value)) = field {
+                view.push_field(&table, name.as_bytes(), value.as_bytes());
+            }
+            exposes_a_secret(&view)
+        };
+        for field in [
+            ("api_key", "k"),
+            ("X-Api-Key", "k"),
+            ("apikey", "k"),
+            ("x_api_key", "k"),
+            ("authorization", "Bearer k"),
+            ("access_token", "t"),
+            ("token", "t"),
+            ("cookie", "a=1; API_KEY=k"),
+        ] {
+            assert!(shows("/", Some(field)), "{field:?}");
+        }
+        for target in ["/?api_key=k", "/?a=1&%61pi_key=k", "/?access_token=t", "/?a;x-api-key=k"] {
+            assert!(shows(target, None), "{target}");
+        }
+        for (target, field) in [("/", None), ("/?a=api_key", None), ("/", Some(("cookie", "lang=fr")))] {
+            assert!(!shows(target, field), "{target} {field:?}");
+        }
     }
 }

@@ -20,6 +20,7 @@ use crate::denial::{Denial, DenyCode};
 use crate::exchange::{Exchange, ForwardPlan, Outcome, Step, has_body};
 use crate::head::{self, Fragment, Origin, Scan};
 use crate::platform;
+use crate::policy::transport::exposes_a_secret;
 use crate::request::{Framing, RequestView};
 use crate::tables::Tables;
 use crate::telemetry::{ConnectionOutcome, OpenConnection, Telemetry};
@@ -408,7 +409,8 @@ impl Connection<'_> {
     /// Where a request on a redirecting listener is sent: the same host and target by https. One that shows a key is refused instead, so
     /// that whoever sent it notices.
     fn redirect(&self, view: &RequestView<'_>) -> Option<String> {
-        let port = self.app.redirect.filter(|_| !view.shows_a_key() && matches!(view.method, b"GET" | b"HEAD"))?;
+        let may_go_on = matches!(view.method, b"GET" | b"HEAD") && !exposes_a_secret(view);
+        let port = self.app.redirect.filter(|_| may_go_on)?;
         if !crate::path::is_canonical(view.path()) {
             return None;
         }

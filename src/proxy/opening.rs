@@ -5,14 +5,12 @@ use super::socket::Socket;
 use crate::client_ip::{TrustedProxies, canonical};
 use crate::denial::{Denial, DenyCode};
 use crate::request::Transport;
+use rustls::server::Acceptor;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
-
-/// Handshakes under way at the same time, of all listeners; others wait under their deadline. Each costs about a millisecond of one core.
-pub const MAX_HANDSHAKES: usize = 64;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 /// The first byte of every TLS connection: a handshake record (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 0x16;
@@ -22,7 +20,8 @@ pub struct Opening {
     pub transport: Transport,
     pub tls: Option<TlsAcceptor>,
     pub proxy_protocol: Arc<TrustedProxies>,
-    pub handshakes: Arc<Semaphore>,
+    /// As many as may be signed at the same time, of all listeners; others wait under their deadline.
+    pub signatures: Arc<Semaphore>,
 }
 
 impl Opening {
@@ -56,8 +55,13 @@ impl Opening {
             return Ok((Socket::plain(stream, source), Transport::Cleartext));
         }
         let failed = |_| Denial::because(DenyCode::InsecureTransport, "TLS handshake failed");
-        let _turn = self.handshakes.acquire().await;
-        let stream = acceptor.accept(stream).await.map_err(failed)?;
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(failed)?;
+        let signed = {
+            // Held for the signature alone: a caller that leaves its handshake unfinished keeps nobody else from theirs.
+            let _turn = self.signatures.acquire().await;
+            hello.into_stream(Arc::clone(acceptor.config()))
+        };
+        let stream = signed.await.map_err(failed)?;
         Ok((Socket::tls(stream, source), self.transport))
     }
 }

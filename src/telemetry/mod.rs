@@ -75,8 +75,10 @@ impl Telemetry {
         let place = Alarm::ALL.iter().position(|known| *known == alarm).unwrap_or_default();
         if self.alarms.lock()[place].lets_through(crate::clock::now().mono) {
             let consumer = record.consumer.as_deref().unwrap_or("-");
+            let key_id = record.key_id.as_deref().unwrap_or("-");
             let request_id = record.request_id.as_str();
-            tracing::warn!(alarm = alarm.as_str(), consumer, request_id, "alarm");
+            let advice = alarm.advice();
+            tracing::warn!(alarm = alarm.as_str(), consumer, key_id, request_id, advice, "alarm");
         }
     }
 

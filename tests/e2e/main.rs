@@ -13,6 +13,8 @@ mod gate;
 mod hostile;
 mod lifecycle;
 mod log_injection;
+mod plaintext;
+mod proxy_protocol;
 mod refusals;
 mod secrets;
 #[cfg(unix)]

@@ -1,71 +1,22 @@
-//! TLS on the gate's own listeners, and what comes to them without it.
+//! TLS on the gate's own listeners.
 
-use crate::gate::{Config, DEADLINE, Gate, KEY, get, write_secret};
+use crate::gate::{Config, DEADLINE, Gate, get};
 use crate::support::http::RawClient;
+use crate::support::tls::{Made, connector, make, shake};
 use crate::support::witness::{Behaviour, Witness};
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-/// A certificate in the gate's folder, and what a client needs to trust it.
-struct Made {
-    chain: String,
-    key: String,
-    der: CertificateDer<'static>,
-}
+pub const PAIR: &str = "tls = { certificate = \"one-chain.pem\", key = \"one-key.pem\" }";
 
-fn make(names: &[&str]) -> Made {
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let made = rcgen::generate_simple_self_signed(names).unwrap();
-    let chain = made.cert.pem();
-    Made {
-        der: CertificateDer::from_pem_slice(chain.as_bytes()).unwrap(),
-        chain,
-        key: made.signing_key.serialize_pem(),
-    }
-}
-
-impl Made {
-    fn write(&self, folder: &Path, name: &str) {
-        // As a renewal does it: each file whole, one after the other.
-        for (file, content) in [("key", &self.key), ("chain", &self.chain)] {
-            let (new, path) = (folder.join("new.pem"), folder.join(format!("{name}-{file}.pem")));
-            write_secret(&new, content);
-            std::fs::rename(new, path).unwrap();
-        }
-    }
-}
-
-fn connector(trusted: &[&Made], versions: &[&'static rustls::SupportedProtocolVersion]) -> TlsConnector {
-    let mut roots = rustls::RootCertStore::empty();
-    trusted.iter().for_each(|made| roots.add(made.der.clone()).unwrap());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    TlsConnector::from(Arc::new(config))
-}
-
-async fn shake(gate: SocketAddr, connector: &TlsConnector, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
-    let name = ServerName::try_from(name.to_owned()).unwrap();
-    connector.connect(name, TcpStream::connect(gate).await?).await
-}
-
-const PAIR: &str = "tls = { certificate = \"one-chain.pem\", key = \"one-key.pem\" }";
-
-fn start(witness: &Witness, made: &Made, config: impl FnOnce(Config) -> Config) -> Gate {
+pub fn start(witness: &Witness, made: &Made, config: impl FnOnce(Config) -> Config) -> Gate {
     let folder = tempfile::tempdir().unwrap();
     made.write(folder.path(), "one");
     Gate::start_in(folder, &config(Config::new(witness.addr()).with("listener", PAIR)), |command| command)
 }
 
-async fn wait_for_metric(gate: &Gate, series: &str, at_least: f64) {
+pub async fn wait_for_metric(gate: &Gate, series: &str, at_least: f64) {
     let end = Instant::now() + DEADLINE;
     while gate.metric(series).await < at_least {
         assert!(Instant::now() < end, "{series}: {}", gate.metrics().await);
@@ -102,40 +53,6 @@ async fn the_name_chooses_the_certificate() {
     for (made, name) in [(&one, "one.example"), (&two, "two.example")] {
         assert!(shake(gate.address(), &connector(&[made], rustls::ALL_VERSIONS), name).await.is_ok(), "{name}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_key_in_clear_is_refused_and_reported() {
-    let (witness, made) = (Witness::start(Behaviour::answer()).await, make(&["gate.example"]));
-    let gate = start(&witness, &made, |config| {
-        config.and("[[listener]]\naddress = \"127.0.0.1:0\"\nplaintext = \"redirect\"\n")
-    });
-    let plain = gate.addresses[1];
-    for address in [gate.address(), plain] {
-        let refused = RawClient::connect(address).await.unwrap().exchange(get("/v1/a")).await.unwrap();
-        assert_eq!((refused.status, refused.json()["code"].as_str()), (403, Some("insecure_transport")));
-    }
-    let record = gate.wait_for_record(|record| record["code"] == "insecure_transport");
-    assert_eq!(record["alarm"], "key_in_clear");
-    wait_for_metric(&gate, "sensgate_alarms_total{alarm=\"key_in_clear\"}", 2.0).await;
-    assert!(witness.requests().is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn browsers_are_sent_to_https() {
-    let (witness, made) = (Witness::start(Behaviour::answer()).await, make(&["gate.example"]));
-    let gate = start(&witness, &made, |config| {
-        config.and("[[listener]]\naddress = \"127.0.0.1:0\"\nplaintext = \"redirect\"\n")
-    });
-    let request = "GET /v1/a?access=1 HTTP/1.1\r\nHost: gate.example:80\r\n\r\n";
-    let answer = RawClient::connect(gate.addresses[1]).await.unwrap().exchange(request).await.unwrap();
-    let location = format!("https://gate.example:{}/v1/a", gate.address().port());
-    assert_eq!((answer.status, answer.header("location")), (308, Some(location.as_str())));
-    let record = gate.wait_for_record(|record| record["status"] == 308);
-    assert_eq!((&record["code"], &record["path"]), (&"ok".into(), &"/v1/a".into()));
-    let post = "POST /v1/a HTTP/1.1\r\nHost: gate.example\r\nContent-Length: 2\r\n\r\nhi";
-    assert_eq!(RawClient::connect(gate.addresses[1]).await.unwrap().exchange(post).await.unwrap().status, 403);
-    assert!(witness.requests().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,34 +118,94 @@ async fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
     assert!(gate.stderr_lines().iter().any(|line| line.contains("certificate cannot be used")));
 }
 
+/// A ClientHello that offers one version at most, and suites by their numbers (RFC 5246 section 7.4.1.2).
+fn hello(version: [u8; 2], suites: &[u8]) -> Vec<u8> {
+    let mut body = version.to_vec();
+    body.extend([7; 32]);
+    body.push(0);
+    body.extend(u16::try_from(suites.len()).unwrap().to_be_bytes());
+    body.extend(suites);
+    // No compression; the curves and signatures that everybody has.
+    body.extend([1, 0]);
+    let extensions = [[0, 10, 0, 4, 0, 2, 0, 23].as_slice(), &[0, 11, 0, 2, 1, 0], &[0, 13, 0, 4, 0, 2, 4, 3]].concat();
+    body.extend(u16::try_from(extensions.len()).unwrap().to_be_bytes());
+    body.extend(extensions);
+    let len = u32::try_from(body.len()).unwrap().to_be_bytes();
+    let message = [&[1], &len[1..], &body].concat();
+    [&[0x16, 3, 1], &u16::try_from(message.len()).unwrap().to_be_bytes()[..], &message].concat()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_header_says_who_calls_before_tls_and_after_it() {
+async fn old_versions_and_suites_are_refused() {
     let (witness, made) = (Witness::start(Behaviour::answer()).await, make(&["gate.example"]));
-    let gate = start(&witness, &made, |config| {
-        config.with("listener", "proxy_protocol = [\"127.0.0.1\"]").with("limits", "connections_per_address = 2")
-    });
-    let header = b"PROXY TCP4 203.0.113.9 192.0.2.1 8080 443\r\n";
-    let connector = connector(&[&made], rustls::ALL_VERSIONS);
+    let gate = start(&witness, &made, |config| config);
+    // ECDHE-ECDSA with AES-128-GCM; with AES-128-CBC; ECDHE-RSA with 3DES, and RSA with RC4.
+    let (gcm, cbc, old) = ([0xc0, 0x2b], [0xc0, 0x09], [0xc0, 0x12, 0x00, 0x05]);
+    for (version, suites, alert) in [
+        ([3, 0], &gcm[..], Some(70)),
+        ([3, 1], &gcm, Some(70)),
+        ([3, 2], &gcm, Some(70)),
+        ([3, 3], &cbc, Some(40)),
+        ([3, 3], &old, Some(40)),
+        // The same bytes with what the gate has: what is above is refused for what it says.
+        ([3, 3], &gcm, None),
+    ] {
+        let mut client = RawClient::connect(gate.address()).await.unwrap();
+        client.send(hello(version, suites)).await.unwrap();
+        client.finish_sending().await.unwrap();
+        let answer = client.read_to_end().await.unwrap();
+        match alert {
+            // A fatal alert (RFC 8446 section 6): protocol_version or handshake_failure, and nothing else.
+            Some(alert) => assert_eq!((answer[0], &answer[5..]), (0x15, &[2, alert][..]), "{version:?} {suites:?}"),
+            None => assert_eq!((answer[0], answer[5]), (0x16, 2), "a ServerHello"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unfinished_handshakes_keep_nobody_from_theirs() {
+    let (witness, made) = (Witness::start(Behaviour::answer()).await, make(&["gate.example"]));
+    let gate = start(&witness, &made, |config| config.with("limits", "handshake_timeout = \"1h\""));
     let mut held = Vec::new();
-    for _ in 0..2 {
-        let mut stream = TcpStream::connect(gate.address()).await.unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut stream, header).await.unwrap();
-        let stream = connector.connect(ServerName::try_from("gate.example").unwrap(), stream).await.unwrap();
-        let mut client = RawClient::over(stream);
-        assert_eq!(client.exchange(get("/v1/a")).await.unwrap().status, 200);
+    for n in 0..200 {
+        let mut client = RawClient::connect(gate.address()).await.unwrap();
+        let hello = hello([3, 3], &[0xc0, 0x2b]);
+        // Silent within its hello, or with the answer to it.
+        client.send(&hello[..if n % 2 == 0 { 20 } else { hello.len() }]).await.unwrap();
         held.push(client);
     }
-    assert_eq!(gate.wait_for_record(|record| record["path"] == "/v1/a")["client_ip"], "203.0.113.9");
-    assert_eq!(witness.requests()[0].values("x-forwarded-for"), ["203.0.113.9"]);
-    // A third of that address has no place; the proxy itself is not counted.
-    let mut stream = TcpStream::connect(gate.address()).await.unwrap();
-    tokio::io::AsyncWriteExt::write_all(&mut stream, header).await.unwrap();
-    let mut refused =
-        RawClient::over(connector.connect(ServerName::try_from("gate.example").unwrap(), stream).await.unwrap());
-    assert_eq!(refused.read_response().await.unwrap().status, 503);
-    // Without the header a listed proxy is not heard.
-    let mut bare = RawClient::connect(gate.address()).await.unwrap();
-    bare.send(get("/v1/b").replace(KEY, "nobody")).await.unwrap();
-    let _ = bare.read_to_end().await;
-    gate.wait_for_record(|record| record["reason"] == "no PROXY header from a proxy");
+    let connector = connector(&[&made], rustls::ALL_VERSIONS);
+    let stream = shake(gate.address(), &connector, "gate.example");
+    let stream = tokio::time::timeout(DEADLINE, stream).await.expect("a handshake while others are under way").unwrap();
+    assert_eq!(RawClient::over(stream).exchange(get("/v1/a")).await.unwrap().status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_many_certificates_is_shown_to_who_asks_for_it() {
+    let witness = Witness::start(Behaviour::answer()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..40).map(|n| format!("shop-{n}.example")).collect();
+    let made: Vec<Made> = names.iter().map(|name| make(&[name])).collect();
+    let pairs = made.iter().zip(&names).map(|(made, name)| {
+        made.write(folder.path(), name);
+        format!("{{ certificate = \"{name}-chain.pem\", key = \"{name}-key.pem\" }}")
+    });
+    let line = format!("tls = [ {} ]", pairs.collect::<Vec<_>>().join(", "));
+    let gate = Gate::start_in(folder, &Config::new(witness.addr()).with("listener", &line), |command| command);
+    let everything = connector(&made.iter().collect::<Vec<_>>(), rustls::ALL_VERSIONS);
+    let shown = |name: &'static str| {
+        let (address, everything) = (gate.address(), &everything);
+        async move {
+            // A name that the certificate does not hold is refused by the client, which then has seen it.
+            shake(address, everything, name)
+                .await
+                .map(|stream| stream.get_ref().1.peer_certificates().unwrap()[0].to_vec())
+        }
+    };
+    for n in [0, 1, 17, 39] {
+        let name: &'static str = Box::leak(names[n].clone().into_boxed_str());
+        assert_eq!(shown(name).await.unwrap(), made[n].der.to_vec(), "{name}");
+    }
+    let error = shown("unknown.example").await.unwrap_err().to_string();
+    assert!(error.contains("shop-0.example"), "the first is for every other name: {error}");
 }

@@ -3,5 +3,6 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod http;
+pub mod tls;
 pub mod wire;
 pub mod witness;
