@@ -99,6 +99,12 @@ deny_codes! {
 }
 
 impl DenyCode {
+    /// The code of a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == word)
+    }
+
     /// True for refusals of a token.
     #[must_use]
     pub const fn is_about_a_session(self) -> bool {
@@ -119,6 +125,19 @@ impl DenyCode {
                 | Self::TooManyConnections
                 | Self::HttpVersion
         )
+    }
+}
+
+impl serde::Serialize for DenyCode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for DenyCode {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        Self::from_word(&word).ok_or_else(|| serde::de::Error::custom("not a code of a refusal"))
     }
 }
 

@@ -11,7 +11,7 @@
 //! The core decides on plain data and does no I/O: [`types`], [`denial`], [`path`], [`route`], [`request`], [`head`], [`client_ip`],
 //! [`consumer`], [`api_key`], [`session`], [`snapshot`], [`policy`], [`exchange`]. The edges are thin: [`clock`], [`proxy`], [`telemetry`], [`admin`],
 //! [`sandbox`], [`platform`]. [`config`] turns the TOML file into a snapshot, [`server`] puts everything together, [`cli`] is what an
-//! admin types, [`mod@text`] is what an admin reads. `tests/architecture.rs` holds who may name whom.
+//! admin types, [`mod@text`] is what an admin reads, [`explain`] says why a request was refused. `tests/architecture.rs` holds who may name whom.
 
 pub mod admin;
 pub mod api_key;
@@ -24,6 +24,7 @@ pub mod consumer;
 pub mod control;
 pub mod denial;
 pub mod exchange;
+pub mod explain;
 pub mod head;
 pub mod limit;
 pub mod path;

@@ -94,6 +94,7 @@ fn record(bytes: &[u8]) -> Record {
         reason: ["", "key not known", "token is empty, too long or not visible ASCII"][one_of(3)],
         would_refuse: (number[6] % 2 == 0).then_some(WouldRefuse {
             code: DenyCode::ALL[one_of(DenyCode::ALL.len())],
+            reason: "",
             issued: [None, Some(Issued::BeforeStart), Some(Issued::Elsewhere)][one_of(3)],
         }),
         alarm: Alarm::ALL.get(one_of(Alarm::ALL.len() + 2)).copied(),

@@ -98,6 +98,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/sessions/{hash}", delete(end))
         .route("/consumers/{name}/sessions", delete(end_consumer))
         .route("/status", get(status))
+        .merge(super::refusals::routes())
         .with_state(shared)
 }
 

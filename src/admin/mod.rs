@@ -9,6 +9,7 @@ mod guard;
 mod pages;
 mod readiness;
 mod refusal;
+pub mod refusals;
 
 pub use readiness::Readiness;
 pub use refusal::AdminCode;

@@ -1,6 +1,7 @@
 //! Opening the configuration file.
 
 use super::diagnostic::{Complaint, Problems, Report, Rule};
+use super::positions::Positions;
 use super::secret::io_reason;
 use super::settings::Settings;
 use super::{resolve, syntax};
@@ -65,7 +66,10 @@ pub fn parse(source: &str, file_name: &str, base: &Path) -> Result<Loaded, Repor
         ));
     }
     let problems = Problems::default();
-    let settings = syntax::parse(source, &problems).and_then(|table| resolve::settings(&table, base, &problems));
+    let settings = syntax::parse(source, &problems).and_then(|table| {
+        let settings = resolve::settings(&table, base, &problems)?;
+        Some(Settings { positions: Positions::of(file_name, source, &table).into(), ..settings })
+    });
     let fatal = !problems.none_is_fatal();
     let report = problems.into_report(file_name, source);
     match settings {

@@ -10,6 +10,7 @@ mod field;
 mod file;
 pub mod kind;
 mod mask;
+mod positions;
 mod reader;
 mod render;
 mod resolve;
@@ -21,5 +22,7 @@ mod value;
 
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Position, Report, Rule, Severity};
 pub use file::{Loaded, MAX_FILE, load, parse};
+pub use positions::{Place, Positions};
 pub use secret::MAX_SECRET;
 pub use settings::*;
+pub(crate) use value::{show_duration, show_size};

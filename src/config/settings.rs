@@ -3,6 +3,7 @@
 //! [`Settings::snapshot`] is what the core decides on; the rest is for the edges. Each field's meaning and default stand in
 //! `config/sensgate.example.toml`.
 
+use super::positions::Positions;
 use crate::client_ip::TrustedProxies;
 use crate::request::Transport;
 use crate::snapshot::Snapshot;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// Where sessions survive a restart.
     pub state_directory: PathBuf,
+    /// Where the file says what it says, for explanations.
+    pub positions: Arc<Positions>,
 }
 
 /// Where 8sens listens and how patient the gate is with it.

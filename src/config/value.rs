@@ -190,7 +190,7 @@ fn split_unit(text: &str) -> (Option<u64>, &str) {
 }
 
 /// A duration as it would be written, in its largest whole unit.
-pub(super) fn show_duration(duration: Duration) -> String {
+pub(crate) fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     match millis {
         m if m > 0 && m % 86_400_000 == 0 => format!("{}d", m / 86_400_000),
@@ -202,7 +202,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
 }
 
 /// A size as it would be written, in its largest whole unit.
-pub(super) fn show_size(bytes: u64) -> String {
+pub(crate) fn show_size(bytes: u64) -> String {
     let (unit, scale) =
         SIZE_UNITS.into_iter().find(|(_, scale)| bytes >= *scale && bytes.is_multiple_of(*scale)).unwrap_or(("B", 1));
     format!("{}{unit}", bytes / scale)

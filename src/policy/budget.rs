@@ -12,10 +12,15 @@ use crate::tables::Tables;
 use crate::types::Mono;
 use std::net::IpAddr;
 
+/// The reasons of the three budgets.
+pub const ADDRESS_EXHAUSTED: &str = "too many refusals for this address";
+pub const CREDENTIALS_EXHAUSTED: &str = "too many wrong keys from this address";
+pub const TOKENS_EXHAUSTED: &str = "too many tokens of this consumer were refused";
+
 /// Refuses everything from an address that was refused too often.
 pub(super) fn check_address(tables: &Tables, client: IpAddr, now: Mono) -> Result<(), Denial> {
     let exhausted = tables.limiter.address.is_exhausted(client, now);
-    exhausted.map_or(Ok(()), |wait| Err(limited("too many refusals for this address", wait)))
+    exhausted.map_or(Ok(()), |wait| Err(limited(ADDRESS_EXHAUSTED, wait)))
 }
 
 /// Turns a refused key into `rate_limited` once too many came from its address.
@@ -28,7 +33,7 @@ pub(super) fn of_failed_credential(
 ) -> Denial {
     match tables.limiter.failed_credentials.is_exhausted(client, now) {
         Some(wait) if denial.code == DenyCode::UnknownKey && rules.enforce == Enforce::On => {
-            limited("too many wrong keys from this address", wait)
+            limited(CREDENTIALS_EXHAUSTED, wait)
         }
         _ => denial,
     }
@@ -43,9 +48,7 @@ pub(super) fn of_failed_token(
     now: Mono,
 ) -> Denial {
     match tables.limiter.failed_tokens.is_exhausted(&caller.consumer.name, now) {
-        Some(wait) if is_failed_token(denial.code) && rules.enforce == Enforce::On => {
-            limited("too many tokens of this consumer were refused", wait)
-        }
+        Some(wait) if is_failed_token(denial.code) && rules.enforce == Enforce::On => limited(TOKENS_EXHAUSTED, wait),
         _ => denial,
     }
 }

@@ -99,6 +99,8 @@ pub struct Admission<'s> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WouldRefuse {
     pub code: DenyCode,
+    /// As in [`Denial::reason`].
+    pub reason: &'static str,
     /// For tokens that were never handed out here.
     pub issued: Option<Issued>,
 }
@@ -196,7 +198,7 @@ impl Shadow {
         }
         match check() {
             Err(denial) if enforce == Enforce::Shadow => {
-                self.0.get_or_insert(WouldRefuse { code: denial.code, issued: None });
+                self.0.get_or_insert(WouldRefuse { code: denial.code, reason: denial.reason, issued: None });
                 Ok(())
             }
             outcome => outcome,
@@ -212,7 +214,11 @@ impl Shadow {
         match found {
             Ok(session) => Ok(session),
             Err(unfit) if mode == SessionMode::Observe => {
-                self.0.get_or_insert(WouldRefuse { code: unfit.denial.code, issued: unfit.issued });
+                self.0.get_or_insert(WouldRefuse {
+                    code: unfit.denial.code,
+                    reason: unfit.denial.reason,
+                    issued: unfit.issued,
+                });
                 Ok(None)
             }
             Err(unfit) => Err(unfit.denial),

@@ -9,6 +9,10 @@ use crate::tables::Tables;
 use crate::types::Mono;
 use std::sync::Arc;
 
+/// The reasons of the two quotas.
+pub const OVER_ROUTE: &str = "over the quota of the route";
+pub const OVER_CONSUMER: &str = "over the quota of the consumer";
+
 /// The buckets that a request draws on, narrowest first.
 #[derive(Debug)]
 pub struct Buckets {
@@ -32,8 +36,7 @@ impl Buckets {
         let claims = [&self.route, &self.consumer]
             .map(|limit| limit.as_ref().map(|(bucket, quota)| Claim { bucket, quota: *quota }));
         Reservation::take(claims, now).map_err(|shortfall| {
-            let reason =
-                if shortfall.claim == 0 { "over the quota of the route" } else { "over the quota of the consumer" };
+            let reason = if shortfall.claim == 0 { OVER_ROUTE } else { OVER_CONSUMER };
             Denial::because(DenyCode::RateLimited, reason).retry_after(shortfall.wait.0)
         })
     }

@@ -6,6 +6,9 @@ use crate::request::RequestView;
 use crate::route::RouteRule;
 use crate::snapshot::SessionRules;
 
+/// The reason of a refusal by `deny`.
+pub const DENIED: &str = "matches a deny rule";
+
 /// The rule that allows the request, as written. `None` when the consumer has no `allow` at all.
 pub(super) fn check<'s>(
     caller: Caller<'s>,
@@ -14,7 +17,7 @@ pub(super) fn check<'s>(
 ) -> Result<Option<&'s str>, Denial> {
     let matching = |rules: &'s [RouteRule]| rules.iter().find(|rule| rule.matches(request.method, request.path()));
     if matching(&caller.consumer.deny).is_some() {
-        return Err(Denial::because(DenyCode::ForbiddenRoute, "matches a deny rule"));
+        return Err(Denial::because(DenyCode::ForbiddenRoute, DENIED));
     }
     if let Some(login) = matching(&session.login_routes) {
         return Ok(Some(login.as_str()));

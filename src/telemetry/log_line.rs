@@ -82,7 +82,7 @@ fn optional<T>(line: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec
 }
 
 /// RFC 3339 in UTC with milliseconds. A clock beyond the years of the format reads as the nearest end of them.
-fn time(line: &mut Vec<u8>, wall: Wall) {
+pub(super) fn time(line: &mut Vec<u8>, wall: Wall) {
     const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
     let nearest = if wall.0 < 0 { Timestamp::MIN } else { Timestamp::MAX };
     let instant = Timestamp::from_millisecond(wall.0).unwrap_or(nearest);

@@ -383,7 +383,8 @@ mod tests {
     fn used() -> Metrics {
         let metrics = Metrics::new();
         metrics.observe(&fixture::answered());
-        let would_refuse = Some(WouldRefuse { code: DenyCode::SessionUnknown, issued: Some(Issued::Elsewhere) });
+        let would_refuse =
+            Some(WouldRefuse { code: DenyCode::SessionUnknown, reason: "", issued: Some(Issued::Elsewhere) });
         metrics.observe(&Record { would_refuse, ..fixture::answered() });
         metrics.upstream_up(true);
         let made = rcgen::generate_simple_self_signed(["gate.example".to_owned()]).unwrap();

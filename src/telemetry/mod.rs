@@ -14,6 +14,7 @@ mod log_file;
 pub mod log_line;
 pub mod metrics;
 pub mod panics;
+mod refusals;
 mod replaced_gauges;
 pub(crate) mod throttle;
 mod would_refuse;
@@ -22,6 +23,7 @@ pub use access_log::AccessLog;
 pub use connection_outcome::ConnectionOutcome;
 pub use gauge_guard::{InFlight, OpenConnection};
 pub use metrics::Metrics;
+pub use refusals::{RECENT_REFUSALS, RecentRefusals};
 pub use would_refuse::{WouldRefuseCount, WouldRefuseLedger};
 
 use crate::config::LogSettings;
@@ -36,6 +38,7 @@ use throttle::Throttle;
 pub struct Telemetry {
     pub metrics: Metrics,
     pub would_refuse: WouldRefuseLedger,
+    pub refusals: RecentRefusals,
     access_log: AccessLog,
     alarms: Mutex<[Throttle; Alarm::ALL.len()]>,
     state_failures: Mutex<Throttle>,
@@ -53,6 +56,7 @@ impl Telemetry {
         Ok(Self {
             metrics,
             would_refuse: WouldRefuseLedger::default(),
+            refusals: RecentRefusals::default(),
             access_log,
             alarms: Mutex::default(),
             state_failures: Mutex::default(),
@@ -64,6 +68,7 @@ impl Telemetry {
     pub fn record(&self, record: &Record) {
         self.metrics.observe(record);
         self.would_refuse.take_down(record);
+        self.refusals.take_down(record);
         self.access_log.log(record);
         if let Some(alarm) = record.alarm {
             self.raise(alarm, record);

@@ -63,6 +63,7 @@ pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> 
         admin,
         server,
         state_directory,
+        positions: Arc::default(),
     })
 }
 
