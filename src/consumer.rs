@@ -43,6 +43,21 @@ pub struct Consumer {
 }
 
 impl Consumer {
+    /// A consumer that may do everything, from everywhere, without limit.
+    #[must_use]
+    pub fn named(name: &str, credentials: Vec<Credential>) -> Self {
+        Self {
+            name: name.into(),
+            credentials,
+            allow_from: None,
+            allow: None,
+            deny: Vec::new(),
+            rate_limit: None,
+            route_limits: Vec::new(),
+            enforce: Enforce::On,
+        }
+    }
+
     /// True when the consumer's keys may be used from `address`.
     #[must_use]
     pub fn may_call_from(&self, address: IpAddr) -> bool {
@@ -58,6 +73,30 @@ pub struct Credential {
     /// The first instant at which the key is no longer valid. `None` never expires.
     pub expires: Option<Wall>,
     pub enabled: bool,
+    /// The day the key was made, at its first instant, as far as the configuration says it. No decision depends on it.
+    pub created: Option<Wall>,
+    /// It is the upstream key itself, for a change-over. No decision depends on it.
+    pub is_upstream_key: bool,
+}
+
+impl Credential {
+    /// An enabled key that never expires, with a digest that no key has.
+    #[must_use]
+    pub fn named(id: &str) -> Self {
+        Self { id: id.into(), digest: [0; 32], expires: None, enabled: true, created: None, is_upstream_key: false }
+    }
+
+    /// Why the key may not be used, if it may not.
+    #[must_use]
+    pub fn refusal_at(&self, now: Wall) -> Option<&'static str> {
+        if !self.enabled {
+            Some("key disabled")
+        } else if self.expires.is_some_and(|end| now >= end) {
+            Some("key expired")
+        } else {
+            None
+        }
+    }
 }
 
 /// All consumers, with an index from digest to credential.
@@ -102,15 +141,10 @@ impl ConsumerTable {
         let expected = found.map_or(&NOBODY, |(_, credential)| &credential.digest);
         let same = bool::from(expected.ct_eq(&presented));
         match found {
-            Some((consumer, credential)) if same => {
-                if !credential.enabled {
-                    KeyLookup::Refused(consumer, credential, "key disabled")
-                } else if credential.expires.is_some_and(|end| now >= end) {
-                    KeyLookup::Refused(consumer, credential, "key expired")
-                } else {
-                    KeyLookup::Valid(consumer, credential)
-                }
-            }
+            Some((consumer, credential)) if same => match credential.refusal_at(now) {
+                Some(why) => KeyLookup::Refused(consumer, credential, why),
+                None => KeyLookup::Valid(consumer, credential),
+            },
             _ => KeyLookup::Unknown,
         }
     }
@@ -142,10 +176,10 @@ mod tests {
 
     fn table() -> ConsumerTable {
         let credential = |id: &str, key: &[u8], expires, enabled| Credential {
-            id: id.into(),
             digest: digest(key),
             expires,
             enabled,
+            ..Credential::named(id)
         };
         ConsumerTable::new(vec![Consumer {
             name: "shop".into(),

@@ -271,6 +271,8 @@ pub struct Record {
     pub alarm: Option<Alarm>,
     /// What came of it, when it was a login that went out to 8sens.
     pub login: Option<LoginOutcome>,
+    /// The key was never accepted before, as far as this gate knows.
+    pub key_first_used: bool,
     pub bytes: Bytes,
     /// From the complete head to the end.
     pub total: Duration,
@@ -332,6 +334,7 @@ pub struct Exchange {
     reading: Reading,
     would_refuse: Option<WouldRefuse>,
     alarm: Option<Alarm>,
+    key_first_used: bool,
 }
 
 impl Exchange {
@@ -355,7 +358,7 @@ impl Exchange {
             Ok(admission) => Step::Forward(exchange.admit(admission, request, now)),
             Err(refusal) => {
                 if let Some(caller) = refusal.caller {
-                    exchange.identify(caller);
+                    exchange.identify(caller, now);
                     if refusal.denial.code == DenyCode::RateLimited {
                         exchange.rate_limit = rate_limit_fields(&Buckets::of(caller, &tables, request), now);
                     }
@@ -432,6 +435,7 @@ impl Exchange {
             reading: Reading::Nothing,
             would_refuse: None,
             alarm: None,
+            key_first_used: false,
         }
     }
 
@@ -440,7 +444,11 @@ impl Exchange {
         match event {}
     }
 
-    fn identify(&mut self, caller: Caller<'_>) {
+    fn identify(&mut self, caller: Caller<'_>, now: Now) {
+        if caller.credential.refusal_at(now.wall).is_none() {
+            let (consumer, key_id) = (&caller.consumer.name, &caller.credential.id);
+            self.key_first_used = self.tables.key_uses.mark(consumer, key_id, now.wall);
+        }
         self.consumer = Some(Arc::clone(&caller.consumer.name));
         self.key_id = Some(Arc::clone(&caller.credential.id));
     }
@@ -469,7 +477,7 @@ impl Exchange {
     }
 
     fn admit(&mut self, admission: Admission<'_>, request: &RequestView<'_>, now: Now) -> ForwardPlan {
-        self.identify(admission.caller);
+        self.identify(admission.caller, now);
         self.route = admission.route.map(Arc::from);
         self.is_login = admission.is_login;
         self.reservation = Some(admission.reservation);
@@ -724,6 +732,7 @@ impl Exchange {
             would_refuse: self.would_refuse,
             alarm: self.alarm,
             login: self.login.or((self.is_login && self.at.upstream_started.is_some()).then_some(LoginOutcome::Failed)),
+            key_first_used: self.key_first_used,
             bytes: self.bytes,
             total: end.since(self.began.mono),
             upstream: self.at.upstream_started.map(|start| self.at.upstream_ended.unwrap_or(end).since(start)),

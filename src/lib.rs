@@ -26,6 +26,7 @@ pub mod denial;
 pub mod exchange;
 pub mod explain;
 pub mod head;
+pub mod key_use;
 pub mod limit;
 pub mod path;
 pub mod platform;

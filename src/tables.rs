@@ -3,6 +3,7 @@
 //! Everything here is keyed by the names of the configuration, never by their place in it, so a reload keeps it. Shared by all threads;
 //! every call is short and none waits.
 
+use crate::key_use::KeyUses;
 use crate::limit::{Budgets, Limiter};
 use crate::session::expiry::ExpiryGuard;
 use crate::session::log_record::Record;
@@ -33,6 +34,8 @@ pub struct Tables {
     pub limiter: Limiter,
     pub sessions: SessionTable,
     pub unfamiliar: UnfamiliarTokens,
+    /// When each key was last accepted.
+    pub key_uses: Arc<KeyUses>,
     expiries: Mutex<ExpiryGuard>,
     touched: Mutex<Touched>,
     journal: Box<dyn Journal>,
@@ -46,6 +49,7 @@ impl Tables {
             limiter: Limiter::new(&budgets(snapshot), Limiter::ADDRESS_SLOTS),
             sessions: SessionTable::new(secret),
             unfamiliar: UnfamiliarTokens::new(now.mono, snapshot.session.limits.idle_timeout),
+            key_uses: Arc::default(),
             expiries: Mutex::default(),
             touched: Mutex::default(),
             journal,
@@ -68,6 +72,7 @@ impl Tables {
                 None => Record::RevokeConsumer { at, consumer },
             });
         }
+        self.key_uses.adopt(&snapshot.consumers);
         self.limiter.set_budgets(&budgets(snapshot), now.mono);
         self.limiter.retain(|name, rule| {
             snapshot.consumers.iter().any(|consumer| {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that decide on plain data: no I/O, no clock, no framework, no configuration file.
-const CORE: [&str; 16] = [
+const CORE: [&str; 17] = [
     "api_key",
     "chunked",
     "client_ip",
@@ -14,6 +14,7 @@ const CORE: [&str; 16] = [
     "denial",
     "exchange",
     "head",
+    "key_use",
     "limit",
     "path",
     "policy",

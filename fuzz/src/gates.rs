@@ -88,7 +88,7 @@ fn rule(text: &str) -> RouteRule {
 fn consumer(name: &str, key: &str) -> Consumer {
     Consumer {
         name: name.into(),
-        credentials: vec![Credential { id: "k1".into(), digest: digest(key.as_bytes()), expires: None, enabled: true }],
+        credentials: vec![Credential { digest: digest(key.as_bytes()), ..Credential::named("k1") }],
         allow_from: None,
         allow: None,
         deny: vec![],

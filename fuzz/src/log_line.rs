@@ -99,6 +99,7 @@ fn record(bytes: &[u8]) -> Record {
         }),
         alarm: Alarm::ALL.get(one_of(Alarm::ALL.len() + 2)).copied(),
         login: None,
+        key_first_used: one_of(2) == 0,
         bytes: Bytes { received: low, sent: high },
         total: Duration::from_nanos(low),
         upstream: (number[7] % 2 == 0).then(|| Duration::new(high, 999_999_999)),

@@ -416,10 +416,13 @@ pub static SERVER: TableSpec = TableSpec {
         default("drain_timeout", "\"30s\"", TIMEOUT,
             "how long requests in flight may take to end after SIGTERM",
             "temps laissé aux requêtes en cours pour finir après SIGTERM"),
+        default("reload_on_change", "false", BOOL,
+            "whether changes to this file and its secrets are taken up without `sensgate reload`",
+            "si les changements de ce fichier et de ses secrets sont repris sans `sensgate reload`"),
     ],
     any_of: &[],
     renamed: &[
-        ("workers", "threads"), ("shutdown_timeout", "drain_timeout"),
+        ("workers", "threads"), ("shutdown_timeout", "drain_timeout"), ("watch", "reload_on_change"),
     ],
     later: &[],
 };
@@ -477,6 +480,8 @@ pub static KEY: TableSpec = TableSpec {
         optional("upstream_key", BOOL,
             "in place of `sha256`, for a change-over: the consumer still has the key of 8sens itself",
             "à la place de `sha256`, le temps d'une transition : le consommateur a encore la clé de 8sens elle-même"),
+        optional("created", DATE,
+            "the day it was made, for whoever reads this", "le jour de sa création, pour qui lit ce fichier"),
         optional("expires", DATE,
             "valid through that day, UTC; without it, until it is removed",
             "valable jusqu'à la fin de ce jour, UTC ; sans cela, jusqu'à sa suppression"),

@@ -131,10 +131,9 @@ mod tests {
 
     fn outcome(target: &str, fields: &[(&str, &str)]) -> String {
         let credential = |id: &str, key: &str, expires| Credential {
-            id: id.into(),
             digest: digest(key.as_bytes()),
             expires,
-            enabled: true,
+            ..Credential::named(id)
         };
         let consumers = ConsumerTable::new(vec![Consumer {
             name: "shop".into(),

@@ -43,7 +43,7 @@ mod tests {
         let rules = |texts: &[&str]| texts.iter().map(|t| RouteRule::parse(t).unwrap()).collect::<Vec<_>>();
         let consumer = Consumer {
             name: "shop".into(),
-            credentials: vec![Credential { id: "k1".into(), digest: [0; 32], expires: None, enabled: true }],
+            credentials: vec![Credential::named("k1")],
             allow_from: None,
             allow: allow.map(rules),
             deny: rules(deny),

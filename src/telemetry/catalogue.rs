@@ -140,6 +140,21 @@ families! {
     CERTIFICATES_REFUSED = Counter "sensgate_certificates_refused_total" in "changes" by [] Digging
         "Changed certificate files that could not be used: the old certificate is served on."
         "increase(sensgate_certificates_refused_total[1d])";
+    KEY_LAST_USED = Gauge "sensgate_key_last_used_timestamp_seconds" in "seconds since the Unix epoch" by [CONSUMER, KEY_ID] Watched
+        "Instant at which the key was last accepted, in seconds since the Unix epoch. Absent for a key that was never used."
+        "(time() - sensgate_key_last_used_timestamp_seconds) / 86400";
+    CONFIG_RELOADED = Gauge "sensgate_config_last_reload_successful" in "0 or 1" by [] Watched
+        "Whether the configuration was taken up when it was last read (1), or refused while the old one runs on (0)."
+        "sensgate_config_last_reload_successful == 0";
+    CONFIG_RELOAD_TIME = Gauge "sensgate_config_last_reload_success_timestamp_seconds" in "seconds since the Unix epoch" by [] Watched
+        "Instant at which a configuration was last taken up, in seconds since the Unix epoch."
+        "time() - sensgate_config_last_reload_success_timestamp_seconds";
+    CONFIG_RESTART_NEEDED = Gauge "sensgate_config_restart_needed" in "0 or 1" by [] Watched
+        "Whether the configuration holds something that only a restart takes up (1) or not (0)."
+        "sensgate_config_restart_needed == 1";
+    CONFIG_RELOADS = Counter "sensgate_config_reloads_total" in "reloads" by [RELOAD_RESULT] Digging
+        "Times that the configuration was read again, by what came of it."
+        "sum by (result) (increase(sensgate_config_reloads_total[1d]))";
     BUILD_INFO = Gauge "sensgate_build_info" in "always 1" by [VERSION, REVISION, RUSTC] Watched
         "What the gate was built from; always 1."
         "count by (version) (sensgate_build_info)";

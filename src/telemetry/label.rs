@@ -4,7 +4,7 @@ use crate::denial::DenyCode;
 use crate::exchange::{Alarm, EndCode};
 use crate::session::LoginOutcome;
 use crate::session::unfamiliar::Issued;
-use crate::telemetry::ConnectionOutcome;
+use crate::telemetry::{ConnectionOutcome, ReloadResult};
 
 /// One label.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,7 @@ labels! {
     REUSED = "reused" "Whether the connection had carried a request before." || vec![("false", "A new one."), ("true", "From the pool.")];
     ALARM = "alarm" "What happened." alarms;
     LOGIN_RESULT = "result" "What 8sens made of the login." login_results;
+    RELOAD_RESULT = "result" "What came of it." reload_results;
     VERSION = "version" "Version of the gate." open;
     REVISION = "revision" "Source revision, `unknown` when the builder did not state it." open;
     RUSTC = "rustc" "Version of the compiler." open;
@@ -42,6 +43,15 @@ labels! {
 
 const fn open() -> Vec<(&'static str, &'static str)> {
     Vec::new()
+}
+
+fn reload_results() -> Vec<(&'static str, &'static str)> {
+    let meaning = |result| match result {
+        ReloadResult::Applied => "Something had changed and was taken up.",
+        ReloadResult::Unchanged => "Nothing had changed.",
+        ReloadResult::Refused => "The file is not valid: the old configuration runs on.",
+    };
+    ReloadResult::ALL.iter().map(|result| (result.as_str(), meaning(*result))).collect()
 }
 
 fn status_classes() -> Vec<(&'static str, &'static str)> {

@@ -2,12 +2,13 @@
 
 use crate::clock;
 use crate::exchange::{Alarm, Record};
+use crate::key_use::KeyUses;
 use crate::session::LoginOutcome;
 use crate::session::unfamiliar::Issued;
 use crate::telemetry::catalogue::{self, Family};
 use crate::telemetry::connection_outcome::ConnectionOutcome;
 use crate::telemetry::gauge_guard::{InFlight, OpenConnection};
-use crate::telemetry::{build_info, replaced_gauges::ReplacedGauges};
+use crate::telemetry::{build_info, key_last_use::KeyLastUses, replaced_gauges::ReplacedGauges};
 use crate::tls::Certificate;
 use crate::types::Wall;
 use prometheus::core::Collector;
@@ -16,6 +17,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 use std::fmt;
+use std::sync::Arc;
 
 /// Seconds, made for an ERP behind the gate.
 const DURATION_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -28,6 +30,28 @@ const NONE: &str = "-";
 
 /// The `route` of a request that no rule allowed by name.
 const OTHER: &str = "other";
+
+/// What came of reading the configuration again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadResult {
+    Applied,
+    Unchanged,
+    Refused,
+}
+
+impl ReloadResult {
+    pub const ALL: [Self; 3] = [Self::Applied, Self::Unchanged, Self::Refused];
+
+    /// The word for log, report and metric.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::Refused => "refused",
+        }
+    }
+}
 
 /// Everything that is counted and measured. Cheap to use from any thread; nothing here waits or allocates per request
 /// once a series exists.
@@ -59,6 +83,11 @@ pub struct Metrics {
     limiter_overflow: IntCounter,
     panics: IntCounter,
     key_expiries: ReplacedGauges,
+    key_last_uses: KeyLastUses,
+    config_reloaded: IntGauge,
+    config_reload_time: IntGauge,
+    config_restart_needed: IntGauge,
+    config_reloads: IntCounterVec,
 }
 
 impl Metrics {
@@ -105,6 +134,11 @@ impl Metrics {
             limiter_overflow: IntCounter::with_opts(opts(catalogue::LIMITER_OVERFLOW))?,
             panics: IntCounter::with_opts(opts(catalogue::PANICS))?,
             key_expiries: ReplacedGauges::new(catalogue::KEY_EXPIRY)?,
+            key_last_uses: KeyLastUses::new()?,
+            config_reloaded: IntGauge::with_opts(opts(catalogue::CONFIG_RELOADED))?,
+            config_reload_time: IntGauge::with_opts(opts(catalogue::CONFIG_RELOAD_TIME))?,
+            config_restart_needed: IntGauge::with_opts(opts(catalogue::CONFIG_RESTART_NEEDED))?,
+            config_reloads: IntCounterVec::new(opts(catalogue::CONFIG_RELOADS), catalogue::CONFIG_RELOADS.labels)?,
             registry,
         };
         metrics.register()?;
@@ -114,11 +148,14 @@ impl Metrics {
         for alarm in Alarm::ALL {
             metrics.alarms.with_label_values(&[alarm.as_str()]);
         }
+        for result in ReloadResult::ALL {
+            metrics.config_reloads.with_label_values(&[result.as_str()]);
+        }
         Ok(metrics)
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let collectors: [Box<dyn Collector>; 25] = [
+        let collectors: [Box<dyn Collector>; 30] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.upstream_duration.clone()),
@@ -144,6 +181,11 @@ impl Metrics {
             Box::new(self.limiter_overflow.clone()),
             Box::new(self.panics.clone()),
             Box::new(self.key_expiries.clone()),
+            Box::new(self.key_last_uses.clone()),
+            Box::new(self.config_reloaded.clone()),
+            Box::new(self.config_reload_time.clone()),
+            Box::new(self.config_restart_needed.clone()),
+            Box::new(self.config_reloads.clone()),
         ];
         for collector in collectors {
             self.registry.register(collector)?;
@@ -281,6 +323,28 @@ impl Metrics {
         self.key_expiries.replace(keys.into_iter().map(|(consumer, id, expires)| ([consumer, id], seconds(expires))));
     }
 
+    /// States where the last uses of keys are found.
+    pub fn read_key_uses_from(&self, uses: Arc<KeyUses>) {
+        self.key_last_uses.read_from(uses);
+    }
+
+    /// A configuration is in force, at a start or after a reload; `restart_needed` when a part of it waits for a restart.
+    pub fn config_taken_up(&self, at: Wall, restart_needed: bool) {
+        self.config_reloaded.set(1);
+        self.config_reload_time.set(at.0.div_euclid(1000));
+        self.config_restart_needed.set(i64::from(restart_needed));
+    }
+
+    /// A changed configuration was refused: the old one runs on.
+    pub fn config_refused(&self) {
+        self.config_reloaded.set(0);
+    }
+
+    /// Counts one reading of the configuration.
+    pub fn config_reloads(&self, result: ReloadResult) {
+        self.config_reloads.with_label_values(&[result.as_str()]).inc();
+    }
+
     /// Writes a scrape in the Prometheus text format. The first value is its content type.
     #[must_use]
     pub fn render(&self) -> (&'static str, Vec<u8>) {
@@ -395,6 +459,14 @@ mod tests {
         metrics.sessions(3, [("shop", 2)]);
         metrics.set_sessions_max(1_000, 100);
         metrics.prepare(["shop"]);
+        let uses = KeyUses::default();
+        let credential = crate::consumer::Credential::named("k1");
+        uses.adopt(&crate::consumer::ConsumerTable::new(vec![crate::consumer::Consumer::named(
+            "shop",
+            vec![credential],
+        )]));
+        uses.mark("shop", "k1", Wall(1_700_000_000_999));
+        metrics.read_key_uses_from(Arc::new(uses));
         metrics
     }
 
@@ -424,6 +496,32 @@ mod tests {
         }
         #[cfg(target_os = "linux")]
         assert!(types.contains_key("process_resident_memory_bytes"));
+    }
+
+    #[test]
+    fn the_last_use_of_a_key_is_read_at_the_scrape() {
+        let series = r#"sensgate_key_last_used_timestamp_seconds{consumer="shop",key_id="k1"}"#;
+        assert_eq!(value(&used(), series), Some(1_700_000_000.0));
+        assert_eq!(value(&Metrics::new(), series), None);
+    }
+
+    #[test]
+    fn a_refused_reload_shows_until_one_is_taken_up() {
+        let metrics = Metrics::new();
+        let state = || {
+            ["successful", "success_timestamp_seconds"]
+                .map(|name| value(&metrics, &format!("sensgate_config_last_reload_{name}")))
+        };
+        metrics.config_taken_up(Wall(5_999), false);
+        assert_eq!(state(), [Some(1.0), Some(5.0)]);
+        metrics.config_refused();
+        metrics.config_reloads(ReloadResult::Refused);
+        assert_eq!(state(), [Some(0.0), Some(5.0)]);
+        assert_eq!(value(&metrics, r#"sensgate_config_reloads_total{result="refused"}"#), Some(1.0));
+        assert_eq!(value(&metrics, r#"sensgate_config_reloads_total{result="applied"}"#), Some(0.0));
+        metrics.config_taken_up(Wall(9_000), true);
+        assert_eq!(state(), [Some(1.0), Some(9.0)]);
+        assert_eq!(value(&metrics, "sensgate_config_restart_needed"), Some(1.0));
     }
 
     #[test]

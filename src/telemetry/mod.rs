@@ -9,6 +9,7 @@ pub mod build_info;
 pub mod catalogue;
 mod connection_outcome;
 mod gauge_guard;
+mod key_last_use;
 pub mod label;
 mod log_file;
 pub mod log_line;
@@ -22,7 +23,7 @@ mod would_refuse;
 pub use access_log::AccessLog;
 pub use connection_outcome::ConnectionOutcome;
 pub use gauge_guard::{InFlight, OpenConnection};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, ReloadResult};
 pub use refusals::{RECENT_REFUSALS, RecentRefusals};
 pub use would_refuse::{WouldRefuseCount, WouldRefuseLedger};
 
@@ -72,6 +73,11 @@ impl Telemetry {
         self.access_log.log(record);
         if let Some(alarm) = record.alarm {
             self.raise(alarm, record);
+        }
+        if record.key_first_used {
+            let (consumer, key_id) = (record.consumer.as_deref(), record.key_id.as_deref());
+            let client_ip = record.client_ip;
+            tracing::info!(consumer, key_id, %client_ip, "key used for the first time");
         }
     }
 
@@ -140,6 +146,7 @@ pub(crate) mod fixture {
             would_refuse: None,
             alarm: None,
             login: None,
+            key_first_used: false,
             bytes: Bytes { received: 0, sent: 512 },
             total: Duration::from_micros(12_345),
             upstream: Some(Duration::from_micros(11_900)),

@@ -36,7 +36,7 @@ impl ReplacedGauges {
     }
 }
 
-fn gauge(family: Family, labels: &[&str], value: i64) -> prometheus::Result<IntGauge> {
+pub(super) fn gauge(family: Family, labels: &[&str], value: i64) -> prometheus::Result<IntGauge> {
     let opts = Opts::new(family.name, family.help);
     let opts = family.labels.iter().zip(labels).fold(opts, |opts, (name, value)| opts.const_label(*name, *value));
     let gauge = IntGauge::with_opts(opts)?;

@@ -36,10 +36,10 @@ pub fn thousand_consumers() -> Snapshot {
     let consumers = (0..CONSUMERS).map(|n| Consumer {
         name: format!("consumer-{n}").into(),
         credentials: vec![Credential {
-            id: "k1".into(),
             digest: digest(key(n).as_bytes()),
             expires: Some(Wall(if n == 1 { 0 } else { i64::MAX })),
             enabled: n != 0,
+            ..Credential::named("k1")
         }],
         allow_from: Some(networks.to_vec()),
         allow: Some(rules(&["GET /v1/*", "POST /v1/devis*"])),

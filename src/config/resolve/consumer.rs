@@ -1,6 +1,7 @@
 //! `[[consumer]]`: who calls, and by which keys.
 
 use super::client::{route, routes};
+use super::day;
 use super::limits;
 use super::upstream::Upstream;
 use crate::clock;
@@ -15,8 +16,6 @@ use crate::snapshot::Enforce;
 use crate::text;
 use crate::types::Wall;
 use ipnet::IpNet;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use secrecy::ExposeSecret;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -210,7 +209,7 @@ fn credential(
     let owner = id.as_ref().map_or_else(|| format!("{consumer}/#{number}"), |id| format!("{consumer}/{id}"));
     let digest = key_digest(section, whole, &owner, book);
     let expires = match section.get("expires") {
-        Some(field) => expiry(&field, book.now),
+        Some(field) => day::expiry(&field, book.now),
         None => {
             whole.warn(
                 Complaint::new(
@@ -227,7 +226,11 @@ fn credential(
         }
     };
     let enabled = section.value("enabled", |field| field.bool());
-    Some(Credential { id: id?.into(), digest: digest?, expires, enabled })
+    let created = section.get("created").and_then(|field| day::first_instant(&field));
+    // Read without complaint: what is wrong with it was said with the digest.
+    let is_upstream_key =
+        section.get("upstream_key").is_some_and(|field| matches!(field.value, DeValue::Boolean(true)));
+    Some(Credential { id: id?.into(), digest: digest?, expires, enabled, created, is_upstream_key })
 }
 
 fn key_digest(section: &Section<'_>, whole: &Field<'_>, owner: &str, book: &mut Book<'_>) -> Option<KeyDigest> {
@@ -327,65 +330,4 @@ fn warn_of_sharing(field: &Field<'_>, owner: &str) {
             fr: "le temps d'une transition seulement : donnez-lui sa propre clé, puis changez celle de 8sens et supprimez cette ligne"
         }),
     );
-}
-
-/// The first instant after the last day, UTC.
-fn expiry(field: &Field<'_>, now: Wall) -> Option<Wall> {
-    let complain = |label, hint| {
-        let message = text! { en: "`expires` must be a calendar day", fr: "`expires` doit être un jour du calendrier" };
-        field.error(Complaint::new(Rule::InvalidDate, message, label).hint(hint));
-    };
-    let day = match field.value {
-        DeValue::Datetime(moment) => moment,
-        DeValue::String(text) if text.parse::<Date>().is_ok() => {
-            let shown = value::quoted(text);
-            complain(
-                text! { en: "this is a string", fr: "ceci est une chaîne de caractères" },
-                text! { en: "write {shown}, without quotes", fr: "écrivez {shown}, sans guillemets" },
-            );
-            return None;
-        }
-        _ => {
-            complain(
-                text! { en: "this is no date", fr: "ce n'est pas une date" },
-                text! { en: "write `expires = 2027-06-30`", fr: "écrivez `expires = 2027-06-30`" },
-            );
-            return None;
-        }
-    };
-    let (Some(date), None) = (day.date, day.time) else {
-        complain(
-            text! { en: "this has a time", fr: "une heure est indiquée" },
-            text! {
-                en: "write the day alone, such as 2027-06-30: the key is valid through that day, UTC",
-                fr: "écrivez le jour seul, par exemple 2027-06-30 : la clé est valable jusqu'à la fin de ce jour, UTC"
-            },
-        );
-        return None;
-    };
-    let end = i16::try_from(date.year)
-        .ok()
-        .zip(i8::try_from(date.month).ok())
-        .zip(i8::try_from(date.day).ok())
-        .and_then(|((year, month), day)| Date::new(year, month, day).ok()?.tomorrow().ok())
-        .and_then(|next| next.to_zoned_datetime(TimeZone::UTC).ok());
-    let Some(end) = end else {
-        complain(
-            text! { en: "no such day, or too far away", fr: "ce jour n'existe pas, ou il est trop lointain" },
-            text! { en: "write a day up to 9999-12-30", fr: "écrivez un jour jusqu'au 9999-12-30" },
-        );
-        return None;
-    };
-    let end = Wall(end.timestamp().as_millisecond());
-    if now >= end {
-        field.warn(
-            Complaint::new(
-                Rule::KeyExpired,
-                text! { en: "this key has expired", fr: "cette clé a expiré" },
-                text! { en: "refused since the end of this day, UTC", fr: "refusée depuis la fin de ce jour, UTC" },
-            )
-            .hint(text! { en: "renew the key, or remove it", fr: "renouvelez la clé, ou supprimez-la" }),
-        );
-    }
-    Some(end)
 }

@@ -3,6 +3,7 @@
 mod access;
 mod client;
 mod consumer;
+mod day;
 mod limits;
 mod session;
 mod state;
@@ -126,5 +127,6 @@ fn server(section: &Section<'_>) -> ServerSettings {
     ServerSettings {
         threads: if threads == 0 { available_parallelism().map_or(1, usize::from) } else { threads },
         drain_timeout: section.value("drain_timeout", |field| field.duration()),
+        reload_on_change: section.value("reload_on_change", |field| field.bool()),
     }
 }

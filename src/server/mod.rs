@@ -19,7 +19,7 @@ use crate::request::Transport;
 use crate::snapshot::SessionMode;
 use crate::state::{SessionLog, StateDirectory, StateError};
 use crate::tables::Tables;
-use crate::telemetry::{Telemetry, panics};
+use crate::telemetry::{ReloadResult, Telemetry, panics};
 use crate::text::Lang;
 use crate::tls::{self, Certificates};
 use pingora_core::server::configuration::ServerConf;
@@ -130,6 +130,8 @@ impl BoundGate {
         let proxy = Arc::new(proxy(&settings, Arc::clone(&upstream)));
         let shared = Arc::new(Shared::new(settings, tables, Arc::clone(&telemetry)));
         publish(&shared, &shared.settings.load());
+        telemetry.metrics.config_taken_up(clock::now().wall, false);
+        telemetry.metrics.read_key_uses_from(Arc::clone(&shared.tables.key_uses));
         let (mut services, mut tasks) = (Vec::new(), Vec::new());
         let signatures = Arc::new(Semaphore::new(signatures_at_once(threads)));
         let https = https_port(&listeners);
@@ -246,12 +248,18 @@ async fn reload(shared: &Arc<Shared>, path: PathBuf) {
             publish(shared, &loaded.settings);
             shared.tables.adopt(&loaded.settings.snapshot, clock::now());
             shared.settings.store(Arc::new(loaded.settings));
+            shared.telemetry.metrics.config_taken_up(clock::now().wall, false);
+            shared.telemetry.metrics.config_reloads(ReloadResult::Applied);
             tracing::info!(warnings = loaded.warnings.diagnostics().len(), "configuration reloaded");
         }
-        Ok(Err(report)) => tracing::error!(
-            problems = report.diagnostics().len(),
-            "configuration refused, the old one stays; run check"
-        ),
+        Ok(Err(report)) => {
+            shared.telemetry.metrics.config_refused();
+            shared.telemetry.metrics.config_reloads(ReloadResult::Refused);
+            tracing::error!(
+                problems = report.diagnostics().len(),
+                "configuration refused, the old one stays; run check"
+            );
+        }
         Err(_) => tracing::error!("configuration could not be read, the old one stays"),
     }
 }

@@ -1,0 +1,54 @@
+//! The control socket: what changes something, for whoever may enter the state directory.
+//!
+//! HTTP over a Unix socket of mode 0600, so that `curl --unix-socket` works as well as the commands of this program. One file for each
+//! thing that can be asked.
+
+mod sessions;
+mod status;
+
+pub use sessions::{Ended, Owner, Session};
+pub use status::{Status, WouldRefuse};
+
+use crate::proxy::connection::Shared;
+use crate::state::StateError;
+use axum::Router;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// The name of the socket in the state directory.
+pub const SOCKET: &str = "control.sock";
+
+/// Starts to serve the socket. One that is left from a gate which was killed is replaced; the lock on the directory says that it is.
+#[cfg(unix)]
+pub fn serve(directory: &std::path::Path, shared: Arc<Shared>) -> Result<JoinHandle<()>, StateError> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = directory.join(SOCKET);
+    let failed = |error| StateError::Io(path.clone(), error);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let listener = tokio::net::UnixListener::bind(&path).map_err(failed)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    let router = router(shared);
+    Ok(tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "the control socket ended");
+        }
+    }))
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .merge(sessions::router())
+        .merge(status::router())
+        .merge(super::refusals::routes())
+        .with_state(shared)
+}
+
+/// The socket of a gate whose state directory is `directory`.
+#[must_use]
+pub fn socket_in(directory: &std::path::Path) -> PathBuf {
+    directory.join(SOCKET)
+}

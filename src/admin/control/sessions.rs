@@ -1,0 +1,95 @@
+//! `/sessions`: which tokens are known, and how to end them.
+
+use crate::clock;
+use crate::proxy::connection::Shared;
+use crate::session::{EndedByHash, HashPrefix, ListedSession, SessionHash};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One live session, as an operator sees it: never the token.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Session {
+    pub hash: String,
+    pub owners: Vec<Owner>,
+}
+
+/// A consumer that owns a session.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Owner {
+    pub consumer: String,
+    pub key_id: String,
+    pub idle_left_seconds: u64,
+}
+
+/// How many places on tokens were given up.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Ended {
+    pub ended: usize,
+}
+
+/// Where a page of sessions begins and how long it is.
+#[derive(Debug, Deserialize)]
+struct Page {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(super) fn router() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/sessions", get(list).delete(clear))
+        .route("/sessions/{hash}", delete(end))
+        .route("/consumers/{name}/sessions", delete(end_consumer))
+}
+
+async fn list(State(shared): State<Arc<Shared>>, Query(page): Query<Page>) -> Response {
+    let after = match page.after.as_deref().map(whole_hash) {
+        Some(None) => return StatusCode::BAD_REQUEST.into_response(),
+        Some(Some(hash)) => Some(hash),
+        None => None,
+    };
+    let limits = shared.settings.load().snapshot.session.limits;
+    let found = shared.tables.sessions.list(after, page.limit.unwrap_or(usize::MAX), clock::now().mono, &limits);
+    Json(found.iter().map(shown).collect::<Vec<_>>()).into_response()
+}
+
+/// A hash as it is listed: 32 hexadecimal digits.
+fn whole_hash(text: &str) -> Option<SessionHash> {
+    let value = (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok())??;
+    Some(SessionHash::from_bytes(value.to_be_bytes()))
+}
+
+fn shown(session: &ListedSession) -> Session {
+    let owners = session.owners.iter().map(|owner| Owner {
+        consumer: owner.consumer.to_string(),
+        key_id: owner.credential.to_string(),
+        idle_left_seconds: owner.idle_left.as_secs(),
+    });
+    Session { hash: session.hash.to_string(), owners: owners.collect() }
+}
+
+async fn end(State(shared): State<Arc<Shared>>, Path(digits): Path<String>) -> Response {
+    let Some(prefix) = HashPrefix::parse(&digits) else { return StatusCode::BAD_REQUEST.into_response() };
+    let ended = shared.tables.end_by_hash(&prefix, clock::now());
+    match ended {
+        EndedByHash::Ended { owners, .. } => Json(Ended { ended: owners }).into_response(),
+        EndedByHash::Ambiguous => StatusCode::CONFLICT.into_response(),
+        EndedByHash::NotFound => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn end_consumer(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
+    let known = shared.settings.load().snapshot.consumers.iter().any(|consumer| consumer.name.as_ref() == name);
+    if !known {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    Json(Ended { ended: shared.tables.end_consumer(&name, clock::now()) }).into_response()
+}
+
+async fn clear(State(shared): State<Arc<Shared>>) -> Json<Ended> {
+    Json(Ended { ended: shared.tables.clear(clock::now()) })
+}
