@@ -358,7 +358,8 @@ impl Exchange {
             Ok(admission) => Step::Forward(exchange.admit(admission, request, now)),
             Err(refusal) => {
                 if let Some(caller) = refusal.caller {
-                    exchange.identify(caller, now);
+                    exchange.identify(caller);
+                    exchange.note_key_use(caller, now);
                     if refusal.denial.code == DenyCode::RateLimited {
                         exchange.rate_limit = rate_limit_fields(&Buckets::of(caller, &tables, request), now);
                     }
@@ -444,13 +445,17 @@ impl Exchange {
         match event {}
     }
 
-    fn identify(&mut self, caller: Caller<'_>, now: Now) {
+    fn identify(&mut self, caller: Caller<'_>) {
+        self.consumer = Some(Arc::clone(&caller.consumer.name));
+        self.key_id = Some(Arc::clone(&caller.credential.id));
+    }
+
+    /// Takes down that a key was accepted, whatever becomes of the request.
+    fn note_key_use(&mut self, caller: Caller<'_>, now: Now) {
         if caller.credential.refusal_at(now.wall).is_none() {
             let (consumer, key_id) = (&caller.consumer.name, &caller.credential.id);
             self.key_first_used = self.tables.key_uses.mark(consumer, key_id, now.wall);
         }
-        self.consumer = Some(Arc::clone(&caller.consumer.name));
-        self.key_id = Some(Arc::clone(&caller.credential.id));
     }
 
     /// Takes down a refusal: budgets are charged, a stolen token raises an alarm.
@@ -477,7 +482,8 @@ impl Exchange {
     }
 
     fn admit(&mut self, admission: Admission<'_>, request: &RequestView<'_>, now: Now) -> ForwardPlan {
-        self.identify(admission.caller, now);
+        self.identify(admission.caller);
+        self.note_key_use(admission.caller, now);
         self.route = admission.route.map(Arc::from);
         self.is_login = admission.is_login;
         self.reservation = Some(admission.reservation);
