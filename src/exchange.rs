@@ -267,6 +267,8 @@ pub struct Record {
     pub reason: &'static str,
     /// What would have been refused, were it not in shadow or only observed.
     pub would_refuse: Option<WouldRefuse>,
+    /// Where the token stood, when it was a live one of its own consumer.
+    pub token_place: Option<TokenPlace>,
     /// Something that an admin has to look at.
     pub alarm: Option<Alarm>,
     /// What came of it, when it was a login that went out to 8sens.
@@ -333,6 +335,7 @@ pub struct Exchange {
     session: Option<SessionUse>,
     reading: Reading,
     would_refuse: Option<WouldRefuse>,
+    token_place: Option<TokenPlace>,
     alarm: Option<Alarm>,
     key_first_used: bool,
 }
@@ -435,6 +438,7 @@ impl Exchange {
             session: None,
             reading: Reading::Nothing,
             would_refuse: None,
+            token_place: None,
             alarm: None,
             key_first_used: false,
         }
@@ -488,6 +492,7 @@ impl Exchange {
         self.is_login = admission.is_login;
         self.reservation = Some(admission.reservation);
         self.session = admission.session;
+        self.token_place = admission.session.and_then(|_| policy::token::place(request));
         self.would_refuse = admission.would_refuse;
         if self.would_refuse.is_some_and(|would| would.code == DenyCode::SessionNotYours) {
             self.alarm = Some(Alarm::TokenOfAnother);
@@ -736,6 +741,7 @@ impl Exchange {
             code,
             reason,
             would_refuse: self.would_refuse,
+            token_place: self.token_place,
             alarm: self.alarm,
             login: self.login.or((self.is_login && self.at.upstream_started.is_some()).then_some(LoginOutcome::Failed)),
             key_first_used: self.key_first_used,

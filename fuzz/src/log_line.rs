@@ -97,6 +97,7 @@ fn record(bytes: &[u8]) -> Record {
             reason: "",
             issued: [None, Some(Issued::BeforeStart), Some(Issued::Elsewhere)][one_of(3)],
         }),
+        token_place: None,
         alarm: Alarm::ALL.get(one_of(Alarm::ALL.len() + 2)).copied(),
         login: None,
         key_first_used: one_of(2) == 0,

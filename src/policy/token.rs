@@ -3,7 +3,7 @@
 //! Two tokens are an attack or a mistake: the gate would check one and 8sens might read the other.
 
 use crate::denial::{Denial, DenyCode};
-use crate::request::RequestView;
+use crate::request::{RequestView, TokenPlace};
 use std::borrow::Cow;
 
 /// Longest token that is looked at, in bytes.
@@ -35,6 +35,19 @@ pub(super) fn check(request: &RequestView<'_>) -> Result<(), Denial> {
         }
     }
     Ok(())
+}
+
+/// Where the one token of a request that passed [`check`] stands.
+pub(crate) fn place(request: &RequestView<'_>) -> Option<TokenPlace> {
+    if request.access_token.count() > 0 {
+        Some(TokenPlace::AccessTokenHeader)
+    } else if request.token.count() > 0 {
+        Some(TokenPlace::TokenHeader)
+    } else if request.authorization.first().is_some_and(is_bearer) {
+        Some(TokenPlace::Bearer)
+    } else {
+        request.query().is_some_and(is_in_query).then_some(TokenPlace::AccessTokenQuery)
+    }
 }
 
 /// The one token of a request that passed [`check`], decoded; `None` when it has none.

@@ -4,6 +4,7 @@
 //! ([`application_log`]) is about the process, never about one request.
 
 pub mod access_log;
+mod activity;
 pub mod application_log;
 pub mod build_info;
 pub mod catalogue;
@@ -21,6 +22,7 @@ pub(crate) mod throttle;
 mod would_refuse;
 
 pub use access_log::AccessLog;
+pub use activity::{Activity, LATELY, Volume};
 pub use connection_outcome::ConnectionOutcome;
 pub use gauge_guard::{InFlight, OpenConnection};
 pub use metrics::{Metrics, ReloadResult};
@@ -40,6 +42,7 @@ pub struct Telemetry {
     pub metrics: Metrics,
     pub would_refuse: WouldRefuseLedger,
     pub refusals: RecentRefusals,
+    pub activity: Activity,
     access_log: AccessLog,
     alarms: Mutex<[Throttle; Alarm::ALL.len()]>,
     state_failures: Mutex<Throttle>,
@@ -58,6 +61,7 @@ impl Telemetry {
             metrics,
             would_refuse: WouldRefuseLedger::default(),
             refusals: RecentRefusals::default(),
+            activity: Activity::default(),
             access_log,
             alarms: Mutex::default(),
             state_failures: Mutex::default(),
@@ -70,6 +74,7 @@ impl Telemetry {
         self.metrics.observe(record);
         self.would_refuse.take_down(record);
         self.refusals.take_down(record);
+        self.activity.take_down(record, crate::clock::now().mono);
         self.access_log.log(record);
         if let Some(alarm) = record.alarm {
             self.raise(alarm, record);
@@ -144,6 +149,7 @@ pub(crate) mod fixture {
             code: EndCode::Ok,
             reason: "",
             would_refuse: None,
+            token_place: None,
             alarm: None,
             login: None,
             key_first_used: false,
