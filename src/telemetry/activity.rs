@@ -71,9 +71,8 @@ impl Activity {
     /// Requests whose token was a live one of their own, by where it stood.
     #[must_use]
     pub fn token_places(&self) -> [(TokenPlace, u64); TokenPlace::ALL.len()] {
-        TokenPlace::ALL.map(|place| {
-            (place, index(place).map_or(0, |index| self.token_places[index].load(Ordering::Relaxed)))
-        })
+        TokenPlace::ALL
+            .map(|place| (place, index(place).map_or(0, |index| self.token_places[index].load(Ordering::Relaxed))))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::session::unfamiliar::Issued;
 use crate::telemetry::catalogue::{self, Family};
 use crate::telemetry::connection_outcome::ConnectionOutcome;
 use crate::telemetry::gauge_guard::{InFlight, OpenConnection};
+use crate::telemetry::readings::Readings;
 use crate::telemetry::{build_info, key_last_use::KeyLastUses, replaced_gauges::ReplacedGauges};
 use crate::tls::Certificate;
 use crate::types::Wall;
@@ -343,6 +344,12 @@ impl Metrics {
     /// Counts one reading of the configuration.
     pub fn config_reloads(&self, result: ReloadResult) {
         self.config_reloads.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// All series as they are now.
+    #[must_use]
+    pub fn readings(&self) -> Readings {
+        Readings(self.registry.gather())
     }
 
     /// Writes a scrape in the Prometheus text format. The first value is its content type.

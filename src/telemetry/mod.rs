@@ -16,6 +16,7 @@ mod log_file;
 pub mod log_line;
 pub mod metrics;
 pub mod panics;
+mod readings;
 mod refusals;
 mod replaced_gauges;
 pub(crate) mod throttle;
@@ -26,6 +27,7 @@ pub use activity::{Activity, LATELY, Volume};
 pub use connection_outcome::ConnectionOutcome;
 pub use gauge_guard::{InFlight, OpenConnection};
 pub use metrics::{Metrics, ReloadResult};
+pub use readings::Readings;
 pub use refusals::{RECENT_REFUSALS, RecentRefusals};
 pub use would_refuse::{WouldRefuseCount, WouldRefuseLedger};
 

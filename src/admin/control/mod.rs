@@ -4,10 +4,10 @@
 //! thing that can be asked.
 
 mod sessions;
-mod status;
+pub mod status;
 
 pub use sessions::{Ended, Owner, Session};
-pub use status::{Status, WouldRefuse};
+pub use status::Status;
 
 use crate::proxy::connection::Shared;
 use crate::state::StateError;
@@ -40,11 +40,7 @@ pub fn serve(directory: &std::path::Path, shared: Arc<Shared>) -> Result<JoinHan
 }
 
 fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .merge(sessions::router())
-        .merge(status::router())
-        .merge(super::refusals::routes())
-        .with_state(shared)
+    Router::new().merge(sessions::router()).merge(status::router()).merge(super::refusals::routes()).with_state(shared)
 }
 
 /// The socket of a gate whose state directory is `directory`.
