@@ -2,7 +2,7 @@
 
 use super::Exit;
 use crate::admin::control::socket_in;
-use crate::config;
+use crate::config::{self, Report};
 use crate::text;
 use crate::text::Lang;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -10,6 +10,7 @@ use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,67 +38,86 @@ pub(super) enum Answer<T> {
     Failed(Exit),
 }
 
-/// Sends one request and reads its JSON answer. Failures are told to the operator.
-pub(super) fn ask<T: DeserializeOwned>(gate: &GateArgs, method: Method, path: &str, lang: Lang) -> Answer<T> {
-    let directory = match directory(gate, lang) {
-        Ok(directory) => directory,
-        Err(exit) => return Answer::Failed(exit),
-    };
-    let socket = socket_in(&directory);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return Answer::Failed(unreachable(&socket, &error.to_string(), lang)),
-    };
-    let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, exchange(&socket, method, path)).await });
-    match answer {
-        Ok(Ok((StatusCode::OK, body))) => match serde_json::from_slice(&body) {
-            Ok(value) => Answer::Is(value),
-            Err(error) => Answer::Failed(unreachable(&socket, &error.to_string(), lang)),
-        },
-        Ok(Ok((status, _))) => Answer::Status(status),
-        Ok(Err(error)) => Answer::Failed(unreachable(&socket, &error, lang)),
-        Err(_) => Answer::Failed(unreachable(&socket, "timed out", lang)),
-    }
+/// Why a gate did not answer.
+#[derive(Debug)]
+pub(super) enum Silence {
+    /// The configuration that names its state directory is not valid.
+    Config(Box<Report>),
+    /// Nothing answers on its socket.
+    Unreachable { socket: PathBuf, error: io::Error },
 }
 
-/// The state directory, told or taken from the configuration.
-fn directory(gate: &GateArgs, lang: Lang) -> Result<PathBuf, Exit> {
-    if let Some(state) = &gate.state {
-        return Ok(state.clone());
-    }
-    let config = gate.config.clone().unwrap_or_default();
-    match config::load(&config) {
-        Ok(loaded) => Ok(loaded.settings.state_directory),
-        Err(report) => {
-            eprint!("{}", report.render(lang, super::stderr_has_colour()));
-            Err(Exit::Config)
+impl Silence {
+    /// Tells the operator, and says how the command ends.
+    pub fn tell(&self, lang: Lang) -> Exit {
+        match self {
+            Self::Config(report) => {
+                eprint!("{}", report.render(lang, super::stderr_has_colour()));
+                Exit::Config
+            }
+            Self::Unreachable { socket, error } => {
+                let socket = socket.display();
+                super::talk(
+                    &text! {
+                        en: "error: no gate answers on {socket}: {error}",
+                        fr: "erreur : aucune passerelle ne répond sur {socket} : {error}",
+                    },
+                    lang,
+                );
+                Exit::Unavailable
+            }
         }
     }
 }
 
-fn unreachable(socket: &Path, why: &str, lang: Lang) -> Exit {
-    let socket = socket.display();
-    super::talk(
-        &text! {
-            en: "error: no gate answers on {socket}: {why}",
-            fr: "erreur : aucune porte ne répond sur {socket} : {why}",
-        },
-        lang,
-    );
-    Exit::Unavailable
+/// Sends one request and reads its JSON answer. Failures are told to the operator.
+pub(super) fn ask<T: DeserializeOwned>(gate: &GateArgs, method: Method, path: &str, lang: Lang) -> Answer<T> {
+    match gate.socket().and_then(|socket| ask_at(&socket, method, path)) {
+        Ok(Ok(value)) => Answer::Is(value),
+        Ok(Err(status)) => Answer::Status(status),
+        Err(silence) => Answer::Failed(silence.tell(lang)),
+    }
+}
+
+/// The same without a word: the answer, or another status than 200.
+pub(super) fn ask_at<T: DeserializeOwned>(
+    socket: &Path,
+    method: Method,
+    path: &str,
+) -> Result<Result<T, StatusCode>, Silence> {
+    let failed = |error| Silence::Unreachable { socket: socket.to_owned(), error };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, exchange(socket, method, path)).await });
+    match answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)? {
+        (StatusCode::OK, body) => serde_json::from_slice(&body).map(Ok).map_err(|error| failed(error.into())),
+        (status, _) => Ok(Err(status)),
+    }
+}
+
+impl GateArgs {
+    /// The control socket of the gate that is meant.
+    pub(super) fn socket(&self) -> Result<PathBuf, Silence> {
+        if let Some(state) = &self.state {
+            return Ok(socket_in(state));
+        }
+        let config = self.config.clone().unwrap_or_default();
+        match config::load(&config) {
+            Ok(loaded) => Ok(socket_in(&loaded.settings.state_directory)),
+            Err(report) => Err(Silence::Config(Box::new(report))),
+        }
+    }
 }
 
 #[cfg(unix)]
-async fn exchange(socket: &Path, method: Method, path: &str) -> Result<(StatusCode, Bytes), String> {
-    let stream = tokio::net::UnixStream::connect(socket).await.map_err(|error| error.to_string())?;
+async fn exchange(socket: &Path, method: Method, path: &str) -> io::Result<(StatusCode, Bytes)> {
+    let stream = tokio::net::UnixStream::connect(socket).await?;
     let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     let driver = tokio::spawn(connection);
     let request = Request::builder().method(method).uri(path).header("host", "localhost").body(Empty::<Bytes>::new());
-    let answer =
-        sender.send_request(request.map_err(|error| error.to_string())?).await.map_err(|error| error.to_string())?;
+    let answer = sender.send_request(request.map_err(io::Error::other)?).await.map_err(io::Error::other)?;
     let status = answer.status();
-    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|error| error.to_string())?;
+    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(io::Error::other)?;
     driver.abort();
     Ok((status, body.to_bytes()))
 }

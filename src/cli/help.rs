@@ -103,6 +103,17 @@ fn details(command: &str) -> Option<Text> {
             en: "The key is shown once. The configuration holds only its SHA-256 digest.",
             fr: "La clé n'est montrée qu'une fois. La configuration ne contient que son empreinte SHA-256.",
         },
+        "status" => text! {
+            en: "With --format nagios, for Nagios, Centreon, Icinga and whatever runs their plugins: 0 (OK), 1 (WARNING: the last reload \
+                 was refused or waits for a restart, a key or certificate is near its end, log lines were dropped, the session log \
+                 cannot be written, nearly all sessions or connections are in use), 2 (CRITICAL: 8sens does not answer, or no gate \
+                 does, and so no shop can order) or 3 (UNKNOWN: broken configuration, no right to ask).",
+            fr: "Avec --format nagios, pour Nagios, Centreon, Icinga et tout ce qui lance leurs sondes : 0 (OK), 1 (WARNING : le dernier \
+                 rechargement a été refusé ou attend un redémarrage, une clé ou un certificat arrive à son terme, des lignes de journal \
+                 sont perdues, le journal des sessions ne peut pas être écrit, presque toutes les sessions ou connexions sont prises), \
+                 2 (CRITICAL : 8sens ne répond pas, ou aucune passerelle, et aucune boutique ne peut donc commander) ou 3 (UNKNOWN : \
+                 configuration invalide, pas le droit d'interroger).",
+        },
         "sandbox" => text! {
             en: "POST /v1/login/user answers as the vendor documents it. Every other route, every field of its answers and the \
                  shape of every refusal are OUR ASSUMPTION: the real server may differ.\n\n\
@@ -164,6 +175,18 @@ fn option(name: &str) -> Option<Text> {
         "status --would_refuse" => text! {
             en: "Show what guard would refuse, and whether it is safe yet",
             fr: "Montrer ce que guard refuserait, et si l'on peut déjà l'activer",
+        },
+        "status --watch" => text! {
+            en: "Show it again each second, until Ctrl-C",
+            fr: "Le montrer à nouveau chaque seconde, jusqu'à Ctrl-C",
+        },
+        "status --format" => text! {
+            en: "How to print it; nagios: one line with figures, exit code 0, 1, 2 or 3",
+            fr: "Format d'impression ; nagios : une ligne avec des mesures, code de sortie 0, 1, 2 ou 3",
+        },
+        "status --warn_days" => text! {
+            en: "Warn of keys and certificates that end within so many days",
+            fr: "Signaler les clés et certificats qui se terminent dans moins de tant de jours",
         },
         "check --strict" => text! { en: "Fail on warnings too", fr: "Échouer aussi sur les avertissements" },
         "--format" => text! { en: "How to print data", fr: "Format des données imprimées" },

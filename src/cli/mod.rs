@@ -142,6 +142,15 @@ fn data(text: &str) {
 }
 
 /// Colour only for a terminal, and not against the operator's wish (no-color.org).
+fn stdout_has_colour() -> bool {
+    std::io::stdout().is_terminal() && colour_is_wanted()
+}
+
+/// The same for what is said rather than printed.
 fn stderr_has_colour() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    std::io::stderr().is_terminal() && colour_is_wanted()
+}
+
+fn colour_is_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -1,0 +1,135 @@
+//! `status`: what a running gate says of itself, and whether guarding is safe yet.
+
+mod health;
+mod nagios;
+mod screen;
+mod watch;
+
+use super::Exit;
+use super::control_client::{GateArgs, Silence, ask_at};
+use crate::admin::control::Status;
+use crate::text;
+use crate::text::{Lang, Text};
+use health::Level;
+use hyper::Method;
+use screen::Style;
+use std::path::Path;
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub gate: GateArgs,
+    #[arg(long, conflicts_with_all = ["watch"])]
+    pub would_refuse: bool,
+    #[arg(long)]
+    pub watch: bool,
+    #[arg(long, value_enum, default_value_t, conflicts_with = "watch")]
+    pub format: StatusFormat,
+    #[arg(long, value_name = "DAYS", default_value_t = 14)]
+    pub warn_days: u32,
+}
+
+/// The form of what goes to stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum StatusFormat {
+    #[default]
+    Text,
+    Json,
+    Nagios,
+}
+
+/// Prints the status.
+#[must_use]
+pub fn run(args: &StatusArgs, lang: Lang) -> Exit {
+    let style = Style { lang, colour: super::stdout_has_colour(), warn_days: args.warn_days };
+    if args.format == StatusFormat::Nagios {
+        return monitor(args, lang);
+    }
+    let socket = match args.gate.socket() {
+        Ok(socket) => socket,
+        Err(silence) => return silence.tell(lang),
+    };
+    if args.watch {
+        return watch::watch(&socket, style);
+    }
+    let status: Status = match ask_at(&socket, Method::GET, "/status") {
+        Ok(Ok(status)) => status,
+        Ok(Err(code)) => {
+            super::talk(
+                &text! { en: "error: the gate answered {code}", fr: "erreur : la passerelle a répondu {code}" },
+                lang,
+            );
+            return Exit::Failure;
+        }
+        Err(silence) => return silence.tell(lang),
+    };
+    match args.format {
+        StatusFormat::Json => super::data(&serde_json::to_string(&status).unwrap_or_default()),
+        _ if args.would_refuse => would_refuse(&status, lang),
+        _ => super::data(&screen::lines(&status, style).join("\n")),
+    }
+    Exit::Ok
+}
+
+/// One line, and the exit code of a monitoring plugin: 0 ok, 1 warning, 2 critical, 3 unknown.
+fn monitor(args: &StatusArgs, lang: Lang) -> Exit {
+    let asked = args.gate.socket().and_then(|socket| ask_at::<Status>(&socket, Method::GET, "/status"));
+    let (level, line) = match asked {
+        Ok(Ok(status)) => nagios::line(&status, args.warn_days, lang),
+        Ok(Err(code)) => (Level::Unknown, format!("SENSGATE UNKNOWN - {code}")),
+        Err(silence) => nagios::silent(&silence, lang),
+    };
+    super::data(&line);
+    Exit::Monitor(match level {
+        Level::Ok => 0,
+        Level::Warning => 1,
+        Level::Critical => 2,
+        Level::Unknown => 3,
+    })
+}
+
+/// The status, or why there is none, in words.
+fn read(socket: &Path) -> Result<Status, Text> {
+    match ask_at(socket, Method::GET, "/status") {
+        Ok(Ok(status)) => Ok(status),
+        Ok(Err(code)) => Err(text! { en: "the gate answered {code}", fr: "la passerelle a répondu {code}" }),
+        Err(Silence::Unreachable { error, .. }) => {
+            Err(text! { en: "no gate answers: {error}", fr: "aucune passerelle ne répond : {error}" })
+        }
+        Err(Silence::Config(_)) => {
+            Err(text! { en: "the configuration is not valid", fr: "la configuration n'est pas valide" })
+        }
+    }
+}
+
+fn would_refuse(status: &Status, lang: Lang) {
+    for entry in &status.would_refuse {
+        let (consumer, code, count, ago) = (&entry.consumer, &entry.code, entry.count, entry.last_seconds_ago);
+        let origin = match entry.issued.as_deref() {
+            Some("before_start") => {
+                text! { en: " (issued before the gate started)", fr: " (émis avant le démarrage de la porte)" }
+            }
+            Some(_) => text! { en: " (issued past the gate)", fr: " (émis sans passer par la porte)" },
+            None => text! { en: "", fr: "" },
+        };
+        let origin = origin.in_lang(lang);
+        let line = text! {
+            en: "{consumer}  {code}{origin}: {count}, last {ago} s ago",
+            fr: "{consumer}  {code}{origin} : {count}, la dernière il y a {ago} s",
+        };
+        super::data(line.in_lang(lang));
+    }
+    let idle = status.idle_timeout_seconds;
+    let verdict = match (status.mode.as_str(), status.guard_is_safe) {
+        ("guard", _) => text! { en: "guard is on", fr: "guard est actif" },
+        (_, true) => text! {
+            en: "no request of the last {idle} s would have been refused: set mode = \"guard\" in [session] and reload",
+            fr: "aucune requête des {idle} dernières secondes n'aurait été refusée : mettez mode = \"guard\" dans [session] et rechargez",
+        },
+        (_, false) => text! {
+            en: "not yet: guard is offered after {idle} s in which nothing would have been refused",
+            fr: "pas encore : guard sera proposé après {idle} s pendant lesquelles rien n'aurait été refusé",
+        },
+    };
+    super::talk(&verdict, lang);
+}
