@@ -5,7 +5,7 @@ CARGO ?= cargo
 # What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package.
 NEEDS := cmake:cmake curl:curl
 
-.PHONY: help deps demo test check fmt differential slow audit fuzz bench bench-quick
+.PHONY: help deps demo test check fmt install uninstall differential slow audit fuzz bench bench-quick
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,8 @@ demo: deps ## Sandbox, gate and two consumers on loopback, with commands to past
 
 # libfaketime gives a test a wall clock of its own.
 test: NEEDS += faketime:faketime
+# What reads the files of deploy/.
+test: NEEDS += systemd-analyze:systemd logrotate:logrotate ps:procps
 # nextest where it is installed, cargo's own runner elsewhere; the same profile and the same build either way.
 test: deps ## Every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
@@ -31,6 +33,21 @@ test: deps ## Every test
 	else \
 		$(CARGO) test --no-fail-fast --lib --bins --tests; \
 	fi
+
+# What is installed, and where: `make install PREFIX=/usr DESTDIR=/tmp/root`, say. BIN is built when it is not there.
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+DESTDIR ?=
+BIN ?= target/release/sensgate
+
+$(BIN):
+	$(CARGO) build --release --locked --bin sensgate
+
+install: $(BIN) ## Install the gate (PREFIX, DESTDIR); never overwrites a configuration
+	BIN="$(BIN)" PREFIX="$(PREFIX)" SYSCONFDIR="$(SYSCONFDIR)" DESTDIR="$(DESTDIR)" deploy/install
+
+uninstall: ## Remove what `make install` put there; configuration, state and logs stay
+	PREFIX="$(PREFIX)" SYSCONFDIR="$(SYSCONFDIR)" DESTDIR="$(DESTDIR)" deploy/install --remove
 
 check: deps ## Format, lints and documentation
 	$(CARGO) fmt --check
