@@ -71,6 +71,15 @@ pub fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
+/// The network of an address, in its place: a /24 of IPv4, a /48 of IPv6. For logs that are not to tell one household from another.
+#[must_use]
+pub fn anonymized(address: IpAddr) -> IpAddr {
+    match canonical(address) {
+        IpAddr::V4(v4) => (u32::from(v4) & !0xff).to_be_bytes().into(),
+        IpAddr::V6(v6) => (u128::from(v6) & !(u128::MAX >> 48)).to_be_bytes().into(),
+    }
+}
+
 /// One hop: an address, optionally with a port, IPv6 optionally in brackets.
 fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop.trim_ascii()).ok()?;
@@ -140,6 +149,19 @@ mod tests {
         }
         for no in ["203.0.113.1", "172.32.0.1", "2001:db8::1", "::ffff:203.0.113.1"] {
             assert!(!is_private(no.parse().unwrap()), "{no}");
+        }
+    }
+
+    #[test]
+    fn an_anonymized_address_is_its_network() {
+        for (address, network) in [
+            ("203.0.113.9", "203.0.113.0"),
+            ("::ffff:203.0.113.9", "203.0.113.0"),
+            ("255.255.255.255", "255.255.255.0"),
+            ("2001:db8:1234:5678::9", "2001:db8:1234::"),
+            ("::1", "::"),
+        ] {
+            assert_eq!(anonymized(address.parse().unwrap()).to_string(), network, "{address}");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::policy::{self, Admission, Caller, WouldRefuse};
 use crate::request::{FieldRole, Framing, Method, RequestView, TokenPlace, Transport, split_target};
 use crate::session::expiry::{AtHead, BODY_PREFIX, Ending};
 use crate::session::log_record::Record as JournalRecord;
-use crate::session::{Learned, LoginOutcome, login_answer};
+use crate::session::{Learned, LoginOutcome, SessionHash, login_answer};
 use crate::snapshot::Snapshot;
 use crate::tables::Tables;
 use crate::types::{Mono, Now, RequestId};
@@ -275,6 +275,8 @@ pub struct Record {
     pub login: Option<LoginOutcome>,
     /// The key was never accepted before, as far as this gate knows.
     pub key_first_used: bool,
+    /// What the token of the answer to a login is known by.
+    pub learned: Option<SessionHash>,
     pub bytes: Bytes,
     /// From the complete head to the end.
     pub total: Duration,
@@ -329,6 +331,7 @@ pub struct Exchange {
     bytes: Bytes,
     is_login: bool,
     login: Option<LoginOutcome>,
+    learned: Option<SessionHash>,
     /// Quota that is given back unless the request reaches 8sens.
     reservation: Option<Reservation>,
     rate_limit: Option<RateLimitFields>,
@@ -433,6 +436,7 @@ impl Exchange {
             bytes: Bytes::default(),
             is_login: false,
             login: None,
+            learned: None,
             reservation: None,
             rate_limit: None,
             session: None,
@@ -693,6 +697,7 @@ impl Exchange {
             Learned::Full => self.alarm = Some(Alarm::SessionsFull),
             Learned::Gone => {}
             learned => {
+                self.learned = Some(hash);
                 if let Learned::New { evicted } | Learned::Shared { evicted, .. } = &learned {
                     for given_up in &evicted.longest_idle {
                         let consumer = Arc::clone(&consumer);
@@ -745,6 +750,7 @@ impl Exchange {
             alarm: self.alarm,
             login: self.login.or((self.is_login && self.at.upstream_started.is_some()).then_some(LoginOutcome::Failed)),
             key_first_used: self.key_first_used,
+            learned: self.learned,
             bytes: self.bytes,
             total: end.since(self.began.mono),
             upstream: self.at.upstream_started.map(|start| self.at.upstream_ended.unwrap_or(end).since(start)),

@@ -4,7 +4,7 @@
 
 use secrecy::SecretString;
 use sensgate::admin::{self, AdminContext, Readiness};
-use sensgate::config::{AccessLogTarget, LogLevel, LogSettings};
+use sensgate::config::{AccessLogTarget, LogSettings};
 use sensgate::telemetry::{Telemetry, catalogue};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ struct Served {
 }
 
 async fn serve(token: Option<&str>) -> Served {
-    let settings = LogSettings { level: LogLevel::Info, access: AccessLogTarget::Off, queue: 1 };
+    let settings = LogSettings { access: AccessLogTarget::Off, ..LogSettings::default() };
     let readiness = Arc::new(Readiness::default());
     let admin = AdminContext {
         telemetry: Arc::new(Telemetry::start(&settings).unwrap()),

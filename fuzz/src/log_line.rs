@@ -3,6 +3,7 @@
 use sensgate::denial::DenyCode;
 use sensgate::exchange::{Alarm, Bytes, EndCode, Record};
 use sensgate::policy::WouldRefuse;
+use sensgate::session::LoginOutcome;
 use sensgate::session::unfamiliar::Issued;
 use sensgate::telemetry::log_line::encode;
 use sensgate::types::{RequestId, Wall};
@@ -98,8 +99,9 @@ fn record(bytes: &[u8]) -> Record {
             issued: [None, Some(Issued::BeforeStart), Some(Issued::Elsewhere)][one_of(3)],
         }),
         token_place: None,
+        login: [None, Some(LoginOutcome::Failed)][one_of(2)],
+        learned: None,
         alarm: Alarm::ALL.get(one_of(Alarm::ALL.len() + 2)).copied(),
-        login: None,
         key_first_used: one_of(2) == 0,
         bytes: Bytes { received: low, sent: high },
         total: Duration::from_nanos(low),

@@ -67,8 +67,8 @@ pub(super) fn failed(error: &StartError, lang: Lang) -> Exit {
             text! { en: "error: cannot listen on {address}: {error}", fr: "erreur : impossible d'écouter sur {address} : {error}" },
             Exit::Unavailable,
         ),
-        StartError::AccessLog(error) => (
-            text! { en: "error: cannot open the access log: {error}", fr: "erreur : impossible d'ouvrir le journal d'accès : {error}" },
+        StartError::Log(error) => (
+            text! { en: "error: cannot open a log: {error}", fr: "erreur : impossible d'ouvrir un journal : {error}" },
             Exit::Unavailable,
         ),
         StartError::State(StateError::Locked(path)) => {

@@ -146,6 +146,12 @@ pub(super) const LOG_TARGET: Kind = Kind::Text(&Syntax {
     example: "/var/log/sensgate/access.log",
 });
 
+pub(super) const LOG_FILE: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "\"off\" or a path", fr: "\"off\" ou un chemin" },
+    pattern: Some(r"^(off|.*[/\\.].*)$"),
+    example: "/var/log/sensgate/audit.log",
+});
+
 pub(super) const ENVIRONMENT_NAME: Kind = Kind::Text(&Syntax {
     name: StaticText { en: "name of an environment variable", fr: "nom d'une variable d'environnement" },
     pattern: Some("^[A-Za-z_][A-Za-z0-9_]*$"),

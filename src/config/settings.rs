@@ -112,8 +112,18 @@ pub struct MinimumRate {
 pub struct LogSettings {
     pub level: LogLevel,
     pub access: AccessLogTarget,
-    /// Access log lines waiting for the writer; further ones are dropped and counted.
+    /// Lines of each log waiting for its writer; further ones are dropped and counted.
     pub queue: usize,
+    /// Where audit log lines go; `None` when it is off.
+    pub audit: Option<PathBuf>,
+    /// Whether all logs hold the networks of client addresses in their place.
+    pub anonymize_ip: bool,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { level: LogLevel::Info, access: AccessLogTarget::Stdout, queue: 8192, audit: None, anonymize_ip: false }
+    }
 }
 
 /// The least severe application log line that is written. There is no debug level: Pingora's debug lines show header values.

@@ -5,9 +5,9 @@
 //! `docs/configuration.md` come from here, and tests hold the example file to it.
 
 use super::kind::{
-    BOOL, CREDENTIAL_NAME, DATE, DIGEST, ENVIRONMENT_NAME, FIELD_NAME, HOST_PORT, Kind, LOG_TARGET, NAME, NETWORKS,
-    PATH, QUOTA, ROUTE, ROUTES, SOCKET_ADDRESS, SOCKET_ADDRESS_OR_OFF, TIMEOUT, TOKEN_PLACES, WORDS, byte_rate, choice,
-    duration, integer, size,
+    BOOL, CREDENTIAL_NAME, DATE, DIGEST, ENVIRONMENT_NAME, FIELD_NAME, HOST_PORT, Kind, LOG_FILE, LOG_TARGET, NAME,
+    NETWORKS, PATH, QUOTA, ROUTE, ROUTES, SOCKET_ADDRESS, SOCKET_ADDRESS_OR_OFF, TIMEOUT, TOKEN_PLACES, WORDS,
+    byte_rate, choice, duration, integer, size,
 };
 use crate::head::MAX_FIELDS;
 use crate::text::StaticText;
@@ -369,13 +369,19 @@ pub static LOG: TableSpec = TableSpec {
             "the least severe line of the application log", "ligne la moins grave du journal de l'application"),
         default("access", "\"stdout\"", LOG_TARGET,
             "where the access log goes", "où va le journal des accès"),
+        default("audit", "\"off\"", LOG_FILE,
+            "where the audit log goes: logins, refused keys and sessions, what admins did",
+            "où va le journal d'audit : connexions, clés et sessions refusées, actes d'administration"),
+        default("anonymize_ip", "false", BOOL,
+            "logs hold networks in place of client addresses: a /24 of IPv4, a /48 of IPv6",
+            "les journaux contiennent des réseaux à la place des adresses des clients : un /24 en IPv4, un /48 en IPv6"),
         default("queue", "8192", integer(64, 1_048_576),
-            "access log lines waiting to be written; further ones are dropped and counted",
-            "lignes du journal des accès en attente d'écriture ; les suivantes sont perdues et comptées"),
+            "lines of each log waiting to be written; further ones are dropped and counted",
+            "lignes de chaque journal en attente d'écriture ; les suivantes sont perdues et comptées"),
     ],
     any_of: &[],
     renamed: &[
-        ("access_log", "access"),
+        ("access_log", "access"), ("audit_log", "audit"), ("anonymise_ip", "anonymize_ip"),
     ],
     later: &[],
 };

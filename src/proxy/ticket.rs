@@ -47,7 +47,7 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AccessLogTarget, LogLevel, LogSettings};
+    use crate::config::{AccessLogTarget, LogSettings};
     use crate::denial::{Denial, DenyCode};
     use crate::head::Fragment;
     use crate::tables::{NoJournal, Tables};
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn every_end_leaves_one_record() {
-        let log = LogSettings { level: LogLevel::Error, access: AccessLogTarget::Off, queue: 64 };
+        let log = LogSettings { access: AccessLogTarget::Off, ..LogSettings::default() };
         let telemetry = Arc::new(Telemetry::start(&log).unwrap());
         ticket(&telemetry).finish(Outcome::Denied(Denial::new(DenyCode::MissingKey)));
         assert_eq!(counted(&telemetry).len(), 1);

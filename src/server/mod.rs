@@ -19,7 +19,8 @@ use crate::request::Transport;
 use crate::snapshot::SessionMode;
 use crate::state::{SessionLog, StateDirectory, StateError};
 use crate::tables::Tables;
-use crate::telemetry::{ReloadResult, Telemetry, panics};
+use crate::telemetry::audit_event::AuditEvent;
+use crate::telemetry::{ReloadResult, Telemetry, build_info, panics};
 use crate::text::Lang;
 use crate::tls::{self, Certificates};
 use pingora_core::server::configuration::ServerConf;
@@ -40,8 +41,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 pub enum StartError {
     /// An address could not be bound.
     Bind(SocketAddr, io::Error),
-    /// The access log could not be opened.
-    AccessLog(io::Error),
+    /// The access log or the audit log could not be opened.
+    Log(io::Error),
     /// The state directory cannot be used.
     State(StateError),
     /// Threads or timers could not be had.
@@ -74,7 +75,7 @@ impl BoundGate {
             listeners.push((listener.clone(), bind(listener.address)?));
         }
         let admin = settings.admin.as_ref().map(|admin| bind(admin.address)).transpose()?;
-        let telemetry = Arc::new(Telemetry::start(&settings.log).map_err(StartError::AccessLog)?);
+        let telemetry = Arc::new(Telemetry::start(&settings.log).map_err(StartError::Log)?);
         let (tables, session_log) = open_state(&settings, &telemetry).map_err(StartError::State)?;
         let supervision = Supervision::default();
         Ok(Self { settings, config_path, listeners, admin, telemetry, tables, session_log, supervision })
@@ -111,7 +112,7 @@ impl BoundGate {
         let outcome = runtime.block_on(self.serve(commands));
         runtime.shutdown_timeout(Duration::from_secs(1));
         if !telemetry.flush(FLUSH_TIMEOUT) {
-            tracing::warn!("access log lines were still queued at the end");
+            tracing::warn!("log lines were still queued at the end");
         }
         outcome
     }
@@ -173,6 +174,7 @@ impl BoundGate {
         let accepting = services.iter().map(tokio::task::JoinHandle::abort_handle).collect();
         let watched = tokio::spawn(supervision.watch(upstream, rounds, accepting, stopped.clone()));
         readiness.set_listening(true);
+        telemetry.audit.tell(&AuditEvent::GateStarted { version: build_info::VERSION });
         manager.tell(Notice::Ready);
         tracing::info!("ready");
         while let Some(command) = commands.recv().await {
@@ -191,6 +193,7 @@ impl BoundGate {
         }
         manager.tell(Notice::Stopping);
         readiness.start_draining();
+        telemetry.audit.tell(&AuditEvent::GateStopping);
         tracing::info!("draining");
         // Receivers live as long as the services.
         let _ = stop.send(true);
@@ -245,22 +248,26 @@ async fn reload(shared: &Arc<Shared>, path: PathBuf) {
     let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
     match loaded {
         Ok(Ok(loaded)) => {
+            let warnings = loaded.warnings.diagnostics().len();
             publish(shared, &loaded.settings);
             shared.tables.adopt(&loaded.settings.snapshot, clock::now());
             shared.settings.store(Arc::new(loaded.settings));
             shared.telemetry.metrics.config_taken_up(clock::now().wall, false);
             shared.telemetry.metrics.config_reloads(ReloadResult::Applied);
-            tracing::info!(warnings = loaded.warnings.diagnostics().len(), "configuration reloaded");
+            tracing::info!(warnings, "configuration reloaded");
+            shared.telemetry.audit.tell(&AuditEvent::ConfigurationReloaded { warnings });
         }
         Ok(Err(report)) => {
+            let problems = report.diagnostics().len();
             shared.telemetry.metrics.config_refused();
             shared.telemetry.metrics.config_reloads(ReloadResult::Refused);
-            tracing::error!(
-                problems = report.diagnostics().len(),
-                "configuration refused, the old one stays; run check"
-            );
+            tracing::error!(problems, "configuration refused, the old one stays; run check");
+            shared.telemetry.audit.tell(&AuditEvent::ConfigurationRefused { problems: Some(problems) });
         }
-        Err(_) => tracing::error!("configuration could not be read, the old one stays"),
+        Err(_) => {
+            tracing::error!("configuration could not be read, the old one stays");
+            shared.telemetry.audit.tell(&AuditEvent::ConfigurationRefused { problems: None });
+        }
     }
 }
 

@@ -101,6 +101,9 @@ families! {
     ACCESS_LOG_LINES_DROPPED = Counter "sensgate_access_log_lines_dropped_total" in "lines" by [] Watched
         "Access log lines lost because the queue was full or the target could not be written."
         "increase(sensgate_access_log_lines_dropped_total[10m]) > 0";
+    AUDIT_LOG_LINES_DROPPED = Counter "sensgate_audit_log_lines_dropped_total" in "lines" by [] Digging
+        "Audit log lines lost because the queue was full or the file could not be written."
+        "increase(sensgate_audit_log_lines_dropped_total[10m]) > 0";
     LOGINS = Counter "sensgate_logins_total" in "logins" by [CONSUMER, LOGIN_RESULT] Watched
         "Logins that went out to 8sens, by what came of them."
         "sum by (consumer, result) (increase(sensgate_logins_total[1h]))";

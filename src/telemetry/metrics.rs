@@ -74,6 +74,7 @@ pub struct Metrics {
     client_ip_unreadable: IntCounter,
     access_log_lines_dropped: IntCounter,
     logins: IntCounterVec,
+    audit_log_lines_dropped: IntCounter,
     sessions: IntGauge,
     sessions_max: IntGauge,
     consumer_sessions: ReplacedGauges,
@@ -125,6 +126,7 @@ impl Metrics {
             client_ip_unreadable: IntCounter::with_opts(opts(catalogue::CLIENT_IP_UNREADABLE))?,
             access_log_lines_dropped: IntCounter::with_opts(opts(catalogue::ACCESS_LOG_LINES_DROPPED))?,
             logins: IntCounterVec::new(opts(catalogue::LOGINS), catalogue::LOGINS.labels)?,
+            audit_log_lines_dropped: IntCounter::with_opts(opts(catalogue::AUDIT_LOG_LINES_DROPPED))?,
             sessions: IntGauge::with_opts(opts(catalogue::SESSIONS))?,
             sessions_max: IntGauge::with_opts(opts(catalogue::SESSIONS_MAX))?,
             consumer_sessions: ReplacedGauges::new(catalogue::CONSUMER_SESSIONS)?,
@@ -156,7 +158,7 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let collectors: [Box<dyn Collector>; 30] = [
+        let collectors: [Box<dyn Collector>; 31] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.upstream_duration.clone()),
@@ -172,6 +174,7 @@ impl Metrics {
             Box::new(self.client_ip_unreadable.clone()),
             Box::new(self.access_log_lines_dropped.clone()),
             Box::new(self.logins.clone()),
+            Box::new(self.audit_log_lines_dropped.clone()),
             Box::new(self.sessions.clone()),
             Box::new(self.sessions_max.clone()),
             Box::new(self.consumer_sessions.clone()),
@@ -316,6 +319,12 @@ impl Metrics {
     #[must_use]
     pub fn access_log_lines_dropped(&self) -> IntCounter {
         self.access_log_lines_dropped.clone()
+    }
+
+    /// The counter of lost audit log lines.
+    #[must_use]
+    pub fn audit_log_lines_dropped(&self) -> IntCounter {
+        self.audit_log_lines_dropped.clone()
     }
 
     /// Replaces the expiries of all keys: consumer, key id, first instant at which the key is no longer valid.

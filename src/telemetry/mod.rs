@@ -6,6 +6,8 @@
 pub mod access_log;
 mod activity;
 pub mod application_log;
+pub mod audit_event;
+mod audit_log;
 pub mod build_info;
 pub mod catalogue;
 mod connection_outcome;
@@ -14,6 +16,7 @@ mod key_last_use;
 pub mod label;
 mod log_file;
 pub mod log_line;
+mod log_writer;
 pub mod metrics;
 pub mod panics;
 mod readings;
@@ -24,6 +27,7 @@ mod would_refuse;
 
 pub use access_log::AccessLog;
 pub use activity::{Activity, LATELY, Volume};
+pub use audit_log::AuditLog;
 pub use connection_outcome::ConnectionOutcome;
 pub use gauge_guard::{InFlight, OpenConnection};
 pub use metrics::{Metrics, ReloadResult};
@@ -31,6 +35,7 @@ pub use readings::Readings;
 pub use refusals::{RECENT_REFUSALS, RecentRefusals};
 pub use would_refuse::{WouldRefuseCount, WouldRefuseLedger};
 
+use crate::client_ip;
 use crate::config::LogSettings;
 use crate::exchange::{Alarm, Record};
 use parking_lot::Mutex;
@@ -38,33 +43,39 @@ use std::io;
 use std::time::Duration;
 use throttle::Throttle;
 
-/// Metrics and access log of one gate.
+/// Metrics and logs of one gate.
 #[derive(Debug)]
 pub struct Telemetry {
     pub metrics: Metrics,
     pub would_refuse: WouldRefuseLedger,
     pub refusals: RecentRefusals,
     pub activity: Activity,
+    pub audit: AuditLog,
     access_log: AccessLog,
+    anonymize_ip: bool,
     alarms: Mutex<[Throttle; Alarm::ALL.len()]>,
     state_failures: Mutex<Throttle>,
     accept_failures: Mutex<Throttle>,
 }
 
 impl Telemetry {
-    /// Opens the access log and starts its writer.
+    /// Opens the access log and the audit log and starts their writers.
     ///
     /// # Errors
-    /// When the access log cannot be opened or its thread cannot be started.
+    /// When a log cannot be opened or its thread cannot be started.
     pub fn start(settings: &LogSettings) -> io::Result<Self> {
         let metrics = Metrics::new();
-        let access_log = AccessLog::start(&settings.access, settings.queue, metrics.access_log_lines_dropped())?;
+        let dropped = metrics.access_log_lines_dropped();
+        let access_log = AccessLog::start(&settings.access, settings.queue, settings.anonymize_ip, dropped)?;
+        let audit = AuditLog::start(settings, metrics.audit_log_lines_dropped())?;
         Ok(Self {
             metrics,
             would_refuse: WouldRefuseLedger::default(),
             refusals: RecentRefusals::default(),
             activity: Activity::default(),
+            audit,
             access_log,
+            anonymize_ip: settings.anonymize_ip,
             alarms: Mutex::default(),
             state_failures: Mutex::default(),
             accept_failures: Mutex::default(),
@@ -78,12 +89,13 @@ impl Telemetry {
         self.refusals.take_down(record);
         self.activity.take_down(record, crate::clock::now().mono);
         self.access_log.log(record);
+        self.audit.record(record);
         if let Some(alarm) = record.alarm {
             self.raise(alarm, record);
         }
         if record.key_first_used {
             let (consumer, key_id) = (record.consumer.as_deref(), record.key_id.as_deref());
-            let client_ip = record.client_ip;
+            let client_ip = if self.anonymize_ip { client_ip::anonymized(record.client_ip) } else { record.client_ip };
             tracing::info!(consumer, key_id, %client_ip, "key used for the first time");
         }
     }
@@ -116,15 +128,17 @@ impl Telemetry {
         }
     }
 
-    /// Reopens the access log at the next line, for a file that was renamed.
+    /// Reopens each log at its next line, for files that were renamed.
     pub fn reopen_logs(&self) {
         self.access_log.reopen();
+        self.audit.reopen();
     }
 
     /// Waits until every line handed in so far is written or dropped, at most `deadline`. False when time ran out.
     /// Blocks the calling thread.
     pub fn flush(&self, deadline: Duration) -> bool {
-        self.access_log.flush(deadline)
+        let end = std::time::Instant::now() + deadline;
+        self.access_log.flush(deadline) & self.audit.flush(end.saturating_duration_since(std::time::Instant::now()))
     }
 }
 
@@ -152,6 +166,7 @@ pub(crate) mod fixture {
             reason: "",
             would_refuse: None,
             token_place: None,
+            learned: None,
             alarm: None,
             login: None,
             key_first_used: false,
@@ -166,13 +181,13 @@ pub(crate) mod fixture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AccessLogTarget, LogLevel};
+    use crate::config::AccessLogTarget;
 
     #[test]
     fn one_record_is_one_line_and_one_count() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("access.log");
-        let settings = LogSettings { level: LogLevel::Info, access: AccessLogTarget::File(path.clone()), queue: 16 };
+        let settings = LogSettings { access: AccessLogTarget::File(path.clone()), ..LogSettings::default() };
         let telemetry = Telemetry::start(&settings).unwrap();
         telemetry.record(&fixture::answered());
         assert!(telemetry.flush(Duration::from_secs(10)));

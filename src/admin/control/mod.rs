@@ -11,7 +11,9 @@ pub use status::Status;
 
 use crate::proxy::connection::Shared;
 use crate::state::StateError;
+use crate::telemetry::audit_event::{Actor, AuditEvent, EndedSessions};
 use axum::Router;
+use axum::extract::connect_info::Connected;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -31,12 +33,33 @@ pub fn serve(directory: &std::path::Path, shared: Arc<Shared>) -> Result<JoinHan
     }
     let listener = tokio::net::UnixListener::bind(&path).map_err(failed)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    let router = router(shared);
+    let router = router(shared).into_make_service_with_connect_info::<Caller>();
     Ok(tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the control socket ended");
         }
     }))
+}
+
+/// Who is at the other end of the socket.
+#[derive(Clone, Copy, Debug)]
+struct Caller {
+    uid: Option<u32>,
+}
+
+#[cfg(unix)]
+impl Connected<axum::serve::IncomingStream<'_, tokio::net::UnixListener>> for Caller {
+    fn connect_info(stream: axum::serve::IncomingStream<'_, tokio::net::UnixListener>) -> Self {
+        Self { uid: stream.io().peer_cred().ok().map(|peer| peer.uid()) }
+    }
+}
+
+impl Caller {
+    /// Writes down what this caller ended.
+    fn ended(self, shared: &Shared, which: EndedSessions<'_>, ended: usize) {
+        let by = Actor::Control { uid: self.uid };
+        shared.telemetry.audit.tell(&AuditEvent::SessionsEnded { which, ended, by });
+    }
 }
 
 fn router(shared: Arc<Shared>) -> Router {

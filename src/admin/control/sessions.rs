@@ -1,9 +1,11 @@
 //! `/sessions`: which tokens are known, and how to end them.
 
+use super::Caller;
 use crate::clock;
 use crate::proxy::connection::Shared;
 use crate::session::{EndedByHash, HashPrefix, ListedSession, SessionHash};
-use axum::extract::{Path, Query, State};
+use crate::telemetry::audit_event::EndedSessions;
+use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
@@ -46,15 +48,19 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/consumers/{name}/sessions", delete(end_consumer))
 }
 
+/// The first `limit` live sessions after one, in the order of their hashes.
+pub(in crate::admin) fn page(shared: &Shared, after: Option<SessionHash>, limit: usize) -> Vec<Session> {
+    let limits = shared.settings.load().snapshot.session.limits;
+    shared.tables.sessions.list(after, limit, clock::now().mono, &limits).iter().map(shown).collect()
+}
+
 async fn list(State(shared): State<Arc<Shared>>, Query(page): Query<Page>) -> Response {
     let after = match page.after.as_deref().map(whole_hash) {
         Some(None) => return StatusCode::BAD_REQUEST.into_response(),
         Some(Some(hash)) => Some(hash),
         None => None,
     };
-    let limits = shared.settings.load().snapshot.session.limits;
-    let found = shared.tables.sessions.list(after, page.limit.unwrap_or(usize::MAX), clock::now().mono, &limits);
-    Json(found.iter().map(shown).collect::<Vec<_>>()).into_response()
+    Json(self::page(&shared, after, page.limit.unwrap_or(usize::MAX))).into_response()
 }
 
 /// A hash as it is listed: 32 hexadecimal digits.
@@ -72,24 +78,39 @@ fn shown(session: &ListedSession) -> Session {
     Session { hash: session.hash.to_string(), owners: owners.collect() }
 }
 
-async fn end(State(shared): State<Arc<Shared>>, Path(digits): Path<String>) -> Response {
+async fn end(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+    Path(digits): Path<String>,
+) -> Response {
     let Some(prefix) = HashPrefix::parse(&digits) else { return StatusCode::BAD_REQUEST.into_response() };
     let ended = shared.tables.end_by_hash(&prefix, clock::now());
     match ended {
-        EndedByHash::Ended { owners, .. } => Json(Ended { ended: owners }).into_response(),
+        EndedByHash::Ended { hash, owners } => {
+            caller.ended(&shared, EndedSessions::One(hash), owners);
+            Json(Ended { ended: owners }).into_response()
+        }
         EndedByHash::Ambiguous => StatusCode::CONFLICT.into_response(),
         EndedByHash::NotFound => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
-async fn end_consumer(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
+async fn end_consumer(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+    Path(name): Path<String>,
+) -> Response {
     let known = shared.settings.load().snapshot.consumers.iter().any(|consumer| consumer.name.as_ref() == name);
     if !known {
         return StatusCode::NOT_FOUND.into_response();
     }
-    Json(Ended { ended: shared.tables.end_consumer(&name, clock::now()) }).into_response()
+    let ended = shared.tables.end_consumer(&name, clock::now());
+    caller.ended(&shared, EndedSessions::OfConsumer(&name), ended);
+    Json(Ended { ended }).into_response()
 }
 
-async fn clear(State(shared): State<Arc<Shared>>) -> Json<Ended> {
-    Json(Ended { ended: shared.tables.clear(clock::now()) })
+async fn clear(State(shared): State<Arc<Shared>>, ConnectInfo(caller): ConnectInfo<Caller>) -> Json<Ended> {
+    let ended = shared.tables.clear(clock::now());
+    caller.ended(&shared, EndedSessions::All, ended);
+    Json(Ended { ended })
 }

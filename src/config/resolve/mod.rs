@@ -20,7 +20,8 @@ use crate::policy::PolicySet;
 use crate::request::FieldTable;
 use crate::snapshot::Snapshot;
 use crate::text;
-use std::path::Path;
+use crate::text::Text;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use toml::de::DeTable;
@@ -69,11 +70,15 @@ pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> 
 }
 
 fn log(section: &Section<'_>, base: &Path) -> LogSettings {
-    LogSettings {
+    let log = LogSettings {
         level: section.value("level", log_level),
         access: section.value("access", |field| access_log(field, base)),
         queue: section.value("queue", |field| field.integer()),
-    }
+        audit: section.value("audit", |field| audit_log(field, base)),
+        anonymize_ip: section.value("anonymize_ip", |field| field.bool()),
+    };
+    apart(&log, section);
+    log
 }
 
 fn log_level(field: &Field<'_>) -> Option<LogLevel> {
@@ -96,29 +101,68 @@ fn log_level(field: &Field<'_>) -> Option<LogLevel> {
 
 fn access_log(field: &Field<'_>, base: &Path) -> Option<AccessLogTarget> {
     let hint = text! { en: "write \"off\", \"stdout\" or a path", fr: "écrivez \"off\", \"stdout\" ou un chemin" };
-    match field.string_or(Some(hint.clone()))? {
+    match field.string_or(Some(hint))? {
         "off" => Some(AccessLogTarget::Off),
         "stdout" => Some(AccessLogTarget::Stdout),
-        // Words that were meant as words would otherwise become files of that name.
-        path if path.contains(['/', '\\', '.']) && !path.contains('\0') && !path.ends_with(['/', '\\']) => {
-            Some(AccessLogTarget::File(base.join(path)))
-        }
+        path if is_file(path) => Some(AccessLogTarget::File(base.join(path))),
         other => {
             let shown = super::value::quoted(other);
-            let complaint = Complaint::new(
-                Rule::InvalidPath,
-                text! {
-                    en: "the access log cannot go to \"{shown}\"",
-                    fr: "le journal des accès ne peut pas aller vers \"{shown}\""
-                },
-                text! { en: "neither a word that is known nor the path of a file", fr: "ni un mot connu ni le chemin d'un fichier" },
-            );
-            field.error(complaint.hint(text! {
+            let message = text! {
+                en: "the access log cannot go to \"{shown}\"",
+                fr: "le journal des accès ne peut pas aller vers \"{shown}\""
+            };
+            field.error(no_target(message).hint(text! {
                 en: "write \"off\", \"stdout\" or a path such as \"/var/log/sensgate/access.log\"",
                 fr: "écrivez \"off\", \"stdout\" ou un chemin, par exemple \"/var/log/sensgate/access.log\""
             }));
             None
         }
+    }
+}
+
+fn audit_log(field: &Field<'_>, base: &Path) -> Option<Option<PathBuf>> {
+    let hint = text! { en: "write \"off\" or a path", fr: "écrivez \"off\" ou un chemin" };
+    match field.string_or(Some(hint))? {
+        "off" => Some(None),
+        path if is_file(path) => Some(Some(base.join(path))),
+        other => {
+            let shown = super::value::quoted(other);
+            let message = text! {
+                en: "the audit log cannot go to \"{shown}\"",
+                fr: "le journal d'audit ne peut pas aller vers \"{shown}\""
+            };
+            field.error(no_target(message).hint(text! {
+                en: "write \"off\" or a path such as \"/var/log/sensgate/audit.log\"; it is a file of its own",
+                fr: "écrivez \"off\" ou un chemin, par exemple \"/var/log/sensgate/audit.log\" ; c'est un fichier à part"
+            }));
+            None
+        }
+    }
+}
+
+/// Words that were meant as words would otherwise become files of that name.
+fn is_file(path: &str) -> bool {
+    path.contains(['/', '\\', '.']) && !path.contains('\0') && !path.ends_with(['/', '\\'])
+}
+
+fn no_target(message: Text) -> Complaint {
+    let label = text! { en: "neither a word that is known nor the path of a file", fr: "ni un mot connu ni le chemin d'un fichier" };
+    Complaint::new(Rule::InvalidPath, message, label)
+}
+
+/// Each log is rotated by itself, and one of them is kept for longer.
+fn apart(log: &LogSettings, section: &Section<'_>) {
+    let (AccessLogTarget::File(access), Some(audit), Some(field)) = (&log.access, &log.audit, section.get("audit"))
+    else {
+        return;
+    };
+    if access == audit {
+        let message = text! { en: "both logs go to one file", fr: "les deux journaux vont dans un seul fichier" };
+        let label = text! { en: "the access log goes there", fr: "le journal des accès y va déjà" };
+        field.error(Complaint::new(Rule::InvalidPath, message, label).hint(text! {
+            en: "give the audit log a file of its own",
+            fr: "donnez au journal d'audit un fichier à lui"
+        }));
     }
 }
 

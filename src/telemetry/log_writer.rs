@@ -1,0 +1,303 @@
+//! Lines on their way to a log: a bounded queue in front of a thread of its own.
+//!
+//! Whoever writes a line never waits. When the queue is full, or the target takes no more, lines are dropped and counted.
+
+use crate::clock;
+use crate::telemetry::log_file::{LogFile, Lost};
+use crate::telemetry::throttle::Throttle;
+use parking_lot::{Condvar, Mutex};
+use prometheus::IntCounter;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+/// Lines are written together up to about this many bytes.
+const BATCH: usize = 64 * 1024;
+/// Longest time for which lines are gathered before they are written.
+const MAX_GATHER: Duration = Duration::from_millis(10);
+
+/// What a log is called, in messages and as the name of its thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogName(pub(crate) &'static str);
+
+/// The handle that lines are written through. The thread ends after it is dropped and the queue is empty.
+#[derive(Debug)]
+pub(crate) struct LogWriter {
+    lines: SyncSender<Vec<u8>>,
+    shared: Arc<Shared>,
+    dropped: IntCounter,
+}
+
+/// What writers of lines and the thread tell each other beside the lines.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Lines that were put into the queue.
+    queued: AtomicU64,
+    /// Lines taken from the queue that were written or dropped.
+    settled: Mutex<u64>,
+    progress: Condvar,
+    reopen: AtomicBool,
+}
+
+impl LogWriter {
+    /// Opens the file and starts the thread. `queue` lines may wait, at least one; `dropped` counts the lines that are lost.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or the thread cannot be started.
+    pub(crate) fn to_file(name: LogName, path: &Path, queue: usize, dropped: IntCounter) -> io::Result<Self> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        Self::start(name, Some(path.to_owned()), LogFile::append(path).map_err(named)?, queue, dropped)
+    }
+
+    /// The same for the standard output, which is never reopened.
+    ///
+    /// # Errors
+    /// When there is no standard output or the thread cannot be started.
+    pub(crate) fn to_stdout(name: LogName, queue: usize, dropped: IntCounter) -> io::Result<Self> {
+        Self::start(name, None, LogFile::stdout()?, queue, dropped)
+    }
+
+    fn start(
+        name: LogName,
+        path: Option<PathBuf>,
+        file: LogFile<File>,
+        queue: usize,
+        dropped: IntCounter,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let (lines, received) = sync_channel(queue.max(1));
+        let thread = Thread {
+            name,
+            path,
+            file,
+            shared: Arc::clone(&shared),
+            dropped: dropped.clone(),
+            batch: Vec::new(),
+            gather: Duration::from_micros(queue as u64).min(MAX_GATHER),
+            reports: Throttle::default(),
+        };
+        std::thread::Builder::new().name(name.0.replace(' ', "-")).spawn(move || thread.run(&received))?;
+        Ok(Self { lines, shared, dropped })
+    }
+
+    /// Hands over one line, which ends in a line feed. Never waits.
+    pub(crate) fn write(&self, line: Vec<u8>) {
+        match self.lines.try_send(line) {
+            Ok(()) => {
+                self.shared.queued.fetch_add(1, Ordering::SeqCst);
+            }
+            Err(_) => self.dropped.inc(),
+        }
+    }
+
+    /// Lets the next line go to a newly opened file. When it cannot be opened the old one stays in use and the failure is reported.
+    pub(crate) fn reopen(&self) {
+        self.shared.reopen.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until every line handed over before this call is written or dropped, at most `deadline`. False when time ran out.
+    pub(crate) fn flush(&self, deadline: Duration) -> bool {
+        let queued = self.shared.queued.load(Ordering::SeqCst);
+        let mut settled = self.shared.settled.lock();
+        self.shared.progress.wait_while_for(&mut settled, |settled| *settled < queued, deadline);
+        *settled >= queued
+    }
+}
+
+/// The thread behind the queue.
+struct Thread {
+    name: LogName,
+    /// `None` is the standard output, which is never reopened.
+    path: Option<PathBuf>,
+    file: LogFile<File>,
+    shared: Arc<Shared>,
+    dropped: IntCounter,
+    batch: Vec<u8>,
+    /// How long lines are gathered before they are written: a microsecond for each line that may wait, at most 10 ms.
+    gather: Duration,
+    reports: Throttle,
+}
+
+impl Thread {
+    fn run(mut self, lines: &Receiver<Vec<u8>>) {
+        let mut more_waits = false;
+        while let Ok(first) = lines.recv() {
+            // A writer that waits in `recv` is woken by the thread that logs, for each line when traffic is thin. Away from the queue
+            // for a moment, it is woken by nobody and finds a batch. After a full batch there is nothing to gather: the rest waits.
+            if !more_waits {
+                std::thread::park_timeout(self.gather);
+            }
+            self.batch.clear();
+            self.batch.extend_from_slice(&first);
+            let mut taken = 1;
+            while self.batch.len() < BATCH
+                && let Ok(line) = lines.try_recv()
+            {
+                self.batch.extend_from_slice(&line);
+                taken += 1;
+            }
+            more_waits = self.batch.len() >= BATCH;
+            // After the batch is taken: a line logged after `reopen` finds the new file.
+            if self.shared.reopen.swap(false, Ordering::SeqCst) {
+                self.reopen();
+            }
+            if let Err(lost) = self.file.write_lines(&self.batch) {
+                self.lose(&lost);
+            }
+            *self.shared.settled.lock() += taken;
+            self.shared.progress.notify_all();
+        }
+    }
+
+    fn reopen(&mut self) {
+        let Some(path) = &self.path else { return };
+        match LogFile::append(path) {
+            Ok(file) => self.file = file,
+            Err(error) => {
+                let log = self.name.0;
+                tracing::error!(log, path = %path.display(), %error, "log not reopened, the old file stays in use");
+            }
+        }
+    }
+
+    fn lose(&mut self, lost: &Lost) {
+        self.dropped.inc_by(lost.lines);
+        if self.reports.lets_through(clock::now().mono) {
+            let (log, dropped) = (self.name.0, self.dropped.get());
+            tracing::error!(log, error = %lost.error, dropped, "log lines are being dropped");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn counter() -> IntCounter {
+        IntCounter::new("dropped_total", "Lines dropped.").unwrap()
+    }
+
+    fn to_file(path: &Path, queue: usize) -> LogWriter {
+        LogWriter::to_file(LogName("test log"), path, queue, counter()).unwrap()
+    }
+
+    fn line(text: &str) -> Vec<u8> {
+        format!("{text}\n").into_bytes()
+    }
+
+    /// Sixteen of these fill a pipe.
+    fn long() -> Vec<u8> {
+        line(&"x".repeat(4095))
+    }
+
+    fn lines(path: &Path) -> Vec<String> {
+        std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_line_arrives_in_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        let log = to_file(&path, 2_000);
+        let names: Vec<_> = (0..1_000).map(|i| format!("r{i}")).collect();
+        for name in &names {
+            log.write(line(name));
+        }
+        assert!(log.flush(PATIENCE));
+        assert_eq!(lines(&path), names);
+        assert_eq!(log.dropped.get(), 0);
+    }
+
+    #[test]
+    fn lines_of_many_threads_stay_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        let log = to_file(&path, 16);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let log = &log;
+                scope.spawn(move || (0..500).for_each(|i| log.write(line(&format!("t{thread}.{i}")))));
+            }
+        });
+        assert!(log.flush(PATIENCE));
+        assert_eq!(lines(&path).len() as u64 + log.dropped.get(), 2_000);
+    }
+
+    #[test]
+    fn a_renamed_file_is_left_at_the_next_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, rotated) = (directory.path().join("access.log"), directory.path().join("access.log.1"));
+        let log = to_file(&path, 16);
+        log.write(line("before"));
+        assert!(log.flush(PATIENCE));
+        std::fs::rename(&path, &rotated).unwrap();
+        log.write(line("between"));
+        assert!(log.flush(PATIENCE));
+        log.reopen();
+        log.write(line("after"));
+        assert!(log.flush(PATIENCE));
+        assert_eq!(lines(&rotated), ["before", "between"]);
+        assert_eq!(lines(&path), ["after"]);
+    }
+
+    #[test]
+    fn a_failed_reopen_keeps_the_old_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, rotated) = (directory.path().join("access.log"), directory.path().join("access.log.1"));
+        let log = to_file(&path, 16);
+        std::fs::rename(&path, &rotated).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        log.reopen();
+        log.write(line("kept"));
+        assert!(log.flush(PATIENCE));
+        assert_eq!(lines(&rotated), ["kept"]);
+        assert_eq!(log.dropped.get(), 0);
+    }
+
+    #[test]
+    fn a_target_that_cannot_be_opened_fails_the_start() {
+        let path = Path::new("/nonexistent/access.log");
+        let failed = LogWriter::to_file(LogName("test log"), path, 16, counter());
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_drops_and_counts_and_goes_on() {
+        let log = to_file(Path::new("/dev/full"), 64);
+        for round in 1..=3 {
+            (0..10).for_each(|_| log.write(long()));
+            assert!(log.flush(PATIENCE));
+            assert_eq!(log.dropped.get(), 10 * round);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_reader_that_stopped_blocks_nobody() {
+        use std::io::{BufRead, BufReader};
+        const LOGGED: u64 = 20_000;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+
+        let log = to_file(&path, 64);
+        (0..LOGGED).for_each(|_| log.write(long()));
+        // The pipe, one batch and the queue hold a small part; this line is reached because nothing waited for the rest.
+        let lost = log.dropped.get();
+        assert!(lost > LOGGED / 2, "{lost}");
+        assert!(!log.flush(Duration::from_millis(1)), "the writer is stuck and a flush gives up");
+
+        let reader = BufReader::new(File::open(&path).unwrap());
+        for line in reader.lines().take(usize::try_from(LOGGED - lost).unwrap()) {
+            assert_eq!(line.unwrap().len(), 4095);
+        }
+        assert!(log.flush(PATIENCE));
+    }
+}
