@@ -21,7 +21,8 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-const ORIGIN: Origin = Origin { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Trusted };
+const ORIGIN: Origin =
+    Origin { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Trusted, version: HttpVersion::Http11 };
 
 /// The head of an ordinary request with this key.
 fn ordinary_head(key: &str) -> Vec<u8> {

@@ -17,7 +17,7 @@ use crate::session::log_record::Record as JournalRecord;
 use crate::session::{Learned, LoginOutcome, SessionHash, login_answer};
 use crate::snapshot::Snapshot;
 use crate::tables::Tables;
-use crate::types::{Mono, Now, RequestId};
+use crate::types::{HttpVersion, Mono, Now, RequestId};
 use secrecy::ExposeSecret;
 use std::fmt;
 use std::net::IpAddr;
@@ -254,6 +254,8 @@ pub struct Record {
     pub client_ip: IpAddr,
     /// The address in `client_ip` is the peer's because a trusted proxy's field could not be read.
     pub client_ip_unreadable: bool,
+    /// `None` when there was no head that could be read.
+    pub http: Option<HttpVersion>,
     /// As received, at most [`Record::MAX_METHOD`] bytes.
     pub method: Box<[u8]>,
     /// As received, without the query, at most [`Record::MAX_PATH`] bytes.
@@ -324,6 +326,7 @@ pub struct Exchange {
     consumer: Option<Arc<str>>,
     key_id: Option<Arc<str>>,
     route: Option<Arc<str>>,
+    http: Option<HttpVersion>,
     method: Box<[u8]>,
     path: Box<[u8]>,
     at: Milestones,
@@ -359,6 +362,7 @@ impl Exchange {
         };
         let id = caller_id.unwrap_or(fresh_id);
         let mut exchange = Self::blank(Arc::clone(&snapshot), tables, client, request.method, request.path(), id, now);
+        exchange.http = Some(request.version);
         let tables = Arc::clone(&exchange.tables);
         let step = match policy::decide(&snapshot, &tables, request, client, now) {
             Ok(admission) => Step::Forward(exchange.admit(admission, request, now)),
@@ -408,7 +412,8 @@ impl Exchange {
         now: Now,
     ) -> Self {
         let client = ClientIp { address: crate::client_ip::canonical(request.peer), unreadable: false };
-        Self::blank(snapshot, tables, client, request.method, request.path(), id, now)
+        let exchange = Self::blank(snapshot, tables, client, request.method, request.path(), id, now);
+        Self { http: Some(request.version), ..exchange }
     }
 
     fn blank(
@@ -429,6 +434,7 @@ impl Exchange {
             consumer: None,
             key_id: None,
             route: None,
+            http: None,
             method: clipped(method, Record::MAX_METHOD),
             path: clipped(path, Record::MAX_PATH),
             at: Milestones::default(),
@@ -739,6 +745,7 @@ impl Exchange {
             key_id: self.key_id,
             client_ip: self.client.address,
             client_ip_unreadable: self.client.unreadable,
+            http: self.http,
             method: self.method,
             path: self.path,
             route: self.route,

@@ -30,6 +30,8 @@ pub const MAX_FIELDS: usize = 256;
 pub struct Origin {
     pub peer: IpAddr,
     pub transport: Transport,
+    /// HTTP/2 when what is scanned is a stream of it, written as HTTP/1.1.
+    pub version: HttpVersion,
 }
 
 /// What the bytes so far amount to.
@@ -138,6 +140,9 @@ fn complete<'a>(
     view.framing = fill(&mut view, request.headers, table)?;
     if let Some((authority, rest)) = absolute_form(target) {
         view.target = origin_form(method, authority, rest, host(request.headers, table))?;
+    }
+    if origin.version == HttpVersion::Http2 {
+        view.version = HttpVersion::Http2;
     }
     Ok(view)
 }
@@ -286,7 +291,8 @@ mod tests {
 
     fn outcome(bytes: &[u8]) -> String {
         let table = FieldTable::new([], "x-forwarded-for");
-        let origin = Origin { peer: Ipv4Addr::LOCALHOST.into(), transport: Transport::Trusted };
+        let origin =
+            Origin { peer: Ipv4Addr::LOCALHOST.into(), transport: Transport::Trusted, version: HttpVersion::Http11 };
         match scan(bytes, LIMITS, &table, origin) {
             Scan::Partial => "partial".into(),
             Scan::Complete(len, view) => format!("{len} {:?}", view.framing),
@@ -383,7 +389,11 @@ mod tests {
         let target = |method: &str, target: &str, host: &str| {
             let head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
             let table = FieldTable::new([], "x-forwarded-for");
-            let origin = Origin { peer: Ipv4Addr::LOCALHOST.into(), transport: Transport::Trusted };
+            let origin = Origin {
+                peer: Ipv4Addr::LOCALHOST.into(),
+                transport: Transport::Trusted,
+                version: HttpVersion::Http11,
+            };
             match scan(head.as_bytes(), LIMITS, &table, origin) {
                 Scan::Complete(_, view) => String::from_utf8_lossy(view.target).into_owned(),
                 Scan::Refused(denial, _) => denial.reason.to_owned(),

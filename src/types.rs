@@ -45,6 +45,18 @@ pub enum HttpVersion {
     Http2,
 }
 
+impl HttpVersion {
+    /// The number as it stands in logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+            Self::Http2 => "2",
+        }
+    }
+}
+
 /// The identifier that ties one request together across caller, gate and 8sens.
 ///
 /// At most 128 bytes of `[A-Za-z0-9._-]`, so that it is safe in a header, a log line and a shell.

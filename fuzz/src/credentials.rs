@@ -8,7 +8,7 @@ use sensgate::head::{self, Origin, Scan};
 use sensgate::request::{FieldRole, RequestView, TokenPlace, Transport, split_target};
 use sensgate::snapshot::SessionMode;
 use sensgate::telemetry::log_line;
-use sensgate::types::RequestId;
+use sensgate::types::{HttpVersion, RequestId};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Name and value.
@@ -19,7 +19,11 @@ const CANARIES: [&str; 4] = [KEY, OTHER_KEY, TOKEN, OTHER_TOKEN];
 /// The input is the head of a request.
 pub fn check(bytes: &[u8]) {
     for gate in [&*GUARD, &*ONE_PLACE, &*OBSERVE] {
-        let origin = Origin { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Trusted };
+        let origin = Origin {
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            transport: Transport::Trusted,
+            version: HttpVersion::Http11,
+        };
         let (len, view) = match head::scan(bytes, gate.snapshot.limits.head, &gate.snapshot.fields, origin) {
             Scan::Complete(len, view) => (len, view),
             Scan::Refused(_, fragment) => {

@@ -3,6 +3,7 @@
 use sensgate::denial::Denial;
 use sensgate::head::{self, HeadLimits, Origin, Scan};
 use sensgate::request::{FieldRole, FieldTable, Framing, RequestView, TokenPlace, Transport};
+use sensgate::types::HttpVersion;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 
@@ -61,7 +62,8 @@ struct Seen<'a> {
 }
 
 fn verdict(bytes: &[u8], limits: HeadLimits) -> Verdict<'_> {
-    let origin = Origin { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Trusted };
+    let origin =
+        Origin { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Trusted, version: HttpVersion::Http11 };
     match head::scan(bytes, limits, &TABLE, origin) {
         Scan::Partial => Verdict::Partial,
         Scan::Complete(len, view) => Verdict::Accepted(seen(len, &view)),

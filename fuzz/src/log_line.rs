@@ -6,7 +6,7 @@ use sensgate::policy::WouldRefuse;
 use sensgate::session::LoginOutcome;
 use sensgate::session::unfamiliar::Issued;
 use sensgate::telemetry::log_line::encode;
-use sensgate::types::{RequestId, Wall};
+use sensgate::types::{HttpVersion, RequestId, Wall};
 use serde_json::Value;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -84,6 +84,7 @@ fn record(bytes: &[u8]) -> Record {
         key_id: Some(latin1).filter(|_| number[1] % 4 != 0),
         client_ip: IpAddr::V6(Ipv6Addr::from(number)).to_canonical(),
         client_ip_unreadable: number[2] % 2 == 0,
+        http: [None, Some(HttpVersion::Http11), Some(HttpVersion::Http2)][usize::from(number[2] % 3)],
         method: bytes.into(),
         path: bytes.iter().rev().copied().collect(),
         route: Some(text).filter(|_| number[3] % 4 != 0),

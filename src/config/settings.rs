@@ -59,6 +59,8 @@ pub struct ListenerSettings {
     pub transport: Transport,
     /// There exactly when the transport is [`Transport::Tls`].
     pub tls: Option<TlsSettings>,
+    /// Whether HTTP/2 is offered beside HTTP/1.1, in the TLS handshake and nowhere else.
+    pub http2: bool,
     /// Who begins connections with a PROXY header, and must.
     pub proxy_protocol: Arc<TrustedProxies>,
 }

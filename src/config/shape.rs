@@ -241,13 +241,16 @@ pub static LISTENER: TableSpec = TableSpec {
         optional("plaintext", choice(&["lan", "behind_proxy", "redirect"]),
             "off loopback and without `tls`, one of these must be said: `lan`, only private addresses call; `behind_proxy`, a trusted proxy in front says https; `redirect`, browsers are sent to https",
             "hors bouclage et sans `tls`, il faut l'un de ces mots : `lan`, seules des adresses privées appellent ; `behind_proxy`, un proxy de confiance placé devant annonce https ; `redirect`, les navigateurs sont renvoyés vers https"),
+        default("http2", "true", BOOL,
+            "HTTP/2 beside HTTP/1.1 for callers that ask for it; only with `tls`",
+            "HTTP/2 à côté de HTTP/1.1 pour les appelants qui le demandent ; seulement avec `tls`"),
         default("proxy_protocol", "[]", NETWORKS,
             "networks of proxies that begin each connection with a PROXY header, v1 or v2; then they must",
             "réseaux des proxys qui ouvrent chaque connexion par un en-tête PROXY, v1 ou v2 ; ils le doivent alors"),
     ],
     any_of: &[],
     renamed: &[
-        ("listen", "address"), ("bind", "address"),
+        ("listen", "address"), ("bind", "address"), ("h2", "http2"),
     ],
     later: &[],
 };

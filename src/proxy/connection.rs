@@ -6,6 +6,7 @@
 
 use super::caller_stream::{CallerState, CallerStream};
 use super::hooks::{BAD_CHUNK, Handoff, Hooks};
+use super::http2;
 use super::lent::lend;
 use super::opening::Opening;
 use super::reply::redirect_to_https;
@@ -24,7 +25,7 @@ use crate::policy::transport::exposes_a_secret;
 use crate::request::{Framing, RequestView};
 use crate::tables::Tables;
 use crate::telemetry::{ConnectionOutcome, OpenConnection, Telemetry};
-use crate::types::{Mono, RequestId};
+use crate::types::{HttpVersion, Mono, RequestId};
 use arc_swap::ArcSwap;
 use pingora_core::apps::{HttpPersistentSettings, HttpServerApp};
 use pingora_core::protocols::http::ServerSession;
@@ -117,14 +118,35 @@ impl Connections {
     /// # Errors
     /// When there is no place.
     pub fn admit(&self, peer: IpAddr) -> Result<Admitted, NoSlot> {
+        let slot = self.take_place(peer, self.opening.awaits_header(peer))?;
+        Ok(Admitted { slot, _open: self.shared.telemetry.metrics.connection() })
+    }
+
+    /// Takes a place for a stream of an HTTP/2 connection: a request under way counts as it would on a connection of its own.
+    pub(super) fn place_for(&self, peer: IpAddr) -> Result<Slot, NoSlot> {
+        self.take_place(peer, false)
+    }
+
+    fn take_place(&self, peer: IpAddr, speaks_for_many: bool) -> Result<Slot, NoSlot> {
         let settings = self.shared.settings.load();
-        let speaks_for_many = settings.snapshot.trusted_proxies.contains(peer) || self.opening.awaits_header(peer);
+        let speaks_for_many = speaks_for_many || settings.snapshot.trusted_proxies.contains(peer);
         let limits = SlotLimits {
             all: self.shared.connections_max(settings.connections.max),
             per_host: (!speaks_for_many).then_some(settings.connections.max_per_address),
         };
-        let slot = self.shared.slots.take(peer, limits)?;
-        Ok(Admitted { slot, _open: self.shared.telemetry.metrics.connection() })
+        self.shared.slots.take(peer, limits)
+    }
+
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        self.shared.settings.load_full()
+    }
+
+    pub(super) fn tables(&self) -> Arc<Tables> {
+        Arc::clone(&self.shared.tables)
+    }
+
+    pub(super) fn telemetry(&self) -> Arc<Telemetry> {
+        Arc::clone(&self.shared.telemetry)
     }
 
     /// Carries one connection to its end.
@@ -156,22 +178,30 @@ impl Connections {
         let opened = timeout(limits.handshake_timeout, self.opening.open(stream, peer)).await;
         let (socket, transport) = match opened {
             Ok(Ok(opened)) => opened,
-            Ok(Err(denial)) => return self.cut_off(peer, settings, denial, ConnectionOutcome::Unopened),
+            Ok(Err(denial)) => return self.cut_off(peer.ip(), denial, ConnectionOutcome::Unopened),
             Err(_) => {
                 let denial = Denial::because(DenyCode::RequestTimeout, "connection not opened in time");
-                return self.cut_off(peer, settings, denial, ConnectionOutcome::Unopened);
+                return self.cut_off(peer.ip(), denial, ConnectionOutcome::Unopened);
             }
         };
-        let (stated, caller) = (socket.peer(), CallerStream::new(socket, limits.clone()));
-        let origin = Origin { peer: stated.ip(), transport };
-        let mut connection = Connection { app: self, origin, shutdown, served: 0 };
+        let stated = socket.peer();
+        let version = if socket.speaks_http2() { HttpVersion::Http2 } else { HttpVersion::Http11 };
+        let origin = Origin { peer: stated.ip(), transport, version };
         if stated.ip() != peer.ip()
             && !settings.snapshot.trusted_proxies.contains(stated.ip())
             && let Err(none) = admitted.slot.move_to(stated.ip(), limits.max_per_address)
         {
-            return connection.turn_away(caller, none).await;
+            if socket.speaks_http2() {
+                return self.cut_off(stated.ip(), none.denial(), none.outcome());
+            }
+            let caller = CallerStream::new(socket, limits.clone());
+            return Connection::new(self, origin, shutdown).turn_away(caller, none).await;
         }
-        connection.serve(caller).await
+        if socket.speaks_http2() {
+            return http2::serve(self, socket, origin, shutdown).await;
+        }
+        let caller = CallerStream::new(socket, limits.clone());
+        Connection::new(self, origin, shutdown).serve(caller).await
     }
 
     /// Answers a connection for which there is no place. One that would have to be opened first is closed without a word: opening
@@ -184,25 +214,19 @@ impl Connections {
         settings: &Settings,
     ) -> ConnectionOutcome {
         let Some(transport) = self.opening.without_ado(peer.ip()) else {
-            return self.cut_off(peer, settings, none.denial(), none.outcome());
+            return self.cut_off(peer.ip(), none.denial(), none.outcome());
         };
         let caller = CallerStream::new(Socket::plain(stream, peer), settings.connections.clone());
         let (_, shutdown) = watch::channel(false);
-        let origin = Origin { peer: peer.ip(), transport };
-        Connection { app: self, origin, shutdown, served: 0 }.turn_away(caller, none).await
+        let origin = Origin { peer: peer.ip(), transport, version: HttpVersion::Http11 };
+        Connection::new(self, origin, shutdown).turn_away(caller, none).await
     }
 
     /// Takes down a connection that is closed before any HTTP.
-    fn cut_off(
-        &self,
-        peer: SocketAddr,
-        settings: &Settings,
-        denial: Denial,
-        outcome: ConnectionOutcome,
-    ) -> ConnectionOutcome {
-        let (snapshot, tables) = (Arc::clone(&settings.snapshot), Arc::clone(&self.shared.tables));
+    pub(super) fn cut_off(&self, peer: IpAddr, denial: Denial, outcome: ConnectionOutcome) -> ConnectionOutcome {
+        let (snapshot, tables) = (Arc::clone(&self.shared.settings.load().snapshot), Arc::clone(&self.shared.tables));
         let (fragment, now) = (Fragment::default(), clock::now());
-        let exchange = Exchange::unreadable(snapshot, tables, peer.ip(), fragment, &denial, fresh_id(), now);
+        let exchange = Exchange::unreadable(snapshot, tables, peer, fragment, &denial, fresh_id(), now);
         Ticket::new(exchange, Arc::clone(&self.shared.telemetry)).finish(Outcome::CutOff(denial));
         outcome
     }
@@ -240,12 +264,18 @@ enum Next {
     End(ConnectionOutcome),
 }
 
-/// One connection being served.
-struct Connection<'a> {
+/// One connection of HTTP/1.1 being served.
+pub(super) struct Connection<'a> {
     app: &'a Arc<Connections>,
     origin: Origin,
     shutdown: watch::Receiver<bool>,
     served: u32,
+}
+
+impl<'a> Connection<'a> {
+    pub(super) fn new(app: &'a Arc<Connections>, origin: Origin, shutdown: watch::Receiver<bool>) -> Self {
+        Self { app, origin, shutdown, served: 0 }
+    }
 }
 
 impl Connection<'_> {
@@ -254,7 +284,7 @@ impl Connection<'_> {
     }
 
     /// Serves requests until the connection ends.
-    async fn serve(&mut self, mut caller: CallerStream) -> ConnectionOutcome {
+    pub(super) async fn serve(&mut self, mut caller: CallerStream) -> ConnectionOutcome {
         loop {
             match self.next(&mut caller).await {
                 Next::End(outcome) => return outcome,
@@ -600,7 +630,7 @@ async fn linger(mut caller: CallerStream) {
 }
 
 /// A random request id. Without randomness ids would repeat, which costs traceability and nothing else.
-fn fresh_id() -> RequestId {
+pub(super) fn fresh_id() -> RequestId {
     let mut bytes = [0; 16];
     if getrandom::fill(&mut bytes).is_err() {
         bytes[..8].copy_from_slice(&clock::now().mono.0.to_be_bytes());

@@ -72,7 +72,8 @@ impl Shutdown for Loan {
 
 impl UniqueID for Loan {
     fn id(&self) -> UniqueIDType {
-        self.0.lock().socket().id()
+        // Only told apart, so the sign does not matter.
+        self.0.lock().socket().id() as UniqueIDType
     }
 }
 

@@ -7,6 +7,7 @@ pub mod acceptor;
 pub mod caller_stream;
 pub mod connection;
 pub mod hooks;
+mod http2;
 pub mod lent;
 pub mod opening;
 mod pace;

@@ -86,6 +86,21 @@ impl Problem {
         }
         out
     }
+
+    /// The head of an HTTP/2 response, without `Date`; the body follows it, also where the request was a HEAD and it is left out.
+    #[must_use]
+    pub fn to_response(&self) -> http::Response<()> {
+        let mut response = http::Response::new(());
+        *response.status_mut() = http::StatusCode::from_u16(self.status).unwrap_or_default();
+        let length = ("Content-Length", self.body.len().to_string());
+        for (name, value) in self.fields.iter().chain([&length]) {
+            // Names are tokens and values plain text, all of them ours.
+            if let (Ok(name), Ok(value)) = (name.parse::<http::HeaderName>(), value.parse()) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
 }
 
 /// The answer that sends a browser to https: 308, so that its method stays (RFC 9110 section 15.4.9). The query is not repeated: it may

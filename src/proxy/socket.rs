@@ -1,12 +1,14 @@
 //! A caller's socket, encrypted or not: small writes of one answer leave together.
 
+use crate::proxy::http2;
 use crate::proxy::upstream::tcp_keepalive;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufWriter, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -19,15 +21,8 @@ enum Wire {
     Plain(TcpStream),
     /// Boxed: it is many times as large.
     Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Wire {
-    fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
-        }
-    }
+    /// One stream of an HTTP/2 connection, in memory.
+    Piped(DuplexStream),
 }
 
 impl AsyncRead for Wire {
@@ -35,6 +30,7 @@ impl AsyncRead for Wire {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, out),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, out),
+            Self::Piped(stream) => Pin::new(stream).poll_read(cx, out),
         }
     }
 }
@@ -44,6 +40,7 @@ impl AsyncWrite for Wire {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Piped(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -51,6 +48,7 @@ impl AsyncWrite for Wire {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Piped(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -58,6 +56,7 @@ impl AsyncWrite for Wire {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Piped(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
@@ -77,6 +76,7 @@ pub fn tune(stream: &TcpStream) {
 pub struct Socket {
     stream: BufWriter<Wire>,
     peer: SocketAddr,
+    id: u32,
 }
 
 impl Socket {
@@ -92,8 +92,16 @@ impl Socket {
         Self::on(Wire::Tls(Box::new(stream)), peer)
     }
 
+    /// One stream of an HTTP/2 connection; its origin is that of the connection.
+    #[must_use]
+    pub fn piped(stream: DuplexStream) -> Self {
+        Self::on(Wire::Piped(stream), SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
     fn on(wire: Wire, peer: SocketAddr) -> Self {
-        Self { stream: BufWriter::with_capacity(WRITE_BUFFER, wire), peer }
+        static NEXT_ID: AtomicU32 = AtomicU32::new(0);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Self { stream: BufWriter::with_capacity(WRITE_BUFFER, wire), peer, id }
     }
 
     /// The address of the other end, as a PROXY header stated it where there was one.
@@ -102,17 +110,19 @@ impl Socket {
         self.peer
     }
 
-    /// A number that no other open connection has.
+    /// True when the handshake has settled on HTTP/2.
     #[must_use]
-    pub fn id(&self) -> pingora_core::protocols::UniqueIDType {
-        #[cfg(unix)]
-        {
-            std::os::fd::AsRawFd::as_raw_fd(self.stream.get_ref().tcp())
+    pub fn speaks_http2(&self) -> bool {
+        match self.stream.get_ref() {
+            Wire::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(http2::ALPN),
+            Wire::Plain(_) | Wire::Piped(_) => false,
         }
-        #[cfg(windows)]
-        {
-            std::os::windows::io::AsRawSocket::as_raw_socket(self.stream.get_ref().tcp()) as usize
-        }
+    }
+
+    /// A number that no other open connection has; it comes again after four billion.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id
     }
 }
 

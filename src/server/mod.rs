@@ -145,7 +145,7 @@ impl BoundGate {
             }
             let opening = Opening {
                 transport: listener.transport,
-                tls: certificates.map(|certificates| tls::server_config(certificates).into()),
+                tls: certificates.map(|certificates| tls::server_config(certificates, listener.http2).into()),
                 proxy_protocol: listener.proxy_protocol,
                 signatures: Arc::clone(&signatures),
             };

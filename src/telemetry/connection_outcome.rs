@@ -19,6 +19,8 @@ pub enum ConnectionOutcome {
     SlowBody,
     /// An answer was taken too slowly.
     SlowReader,
+    /// It sent frames of HTTP/2 that no request needs.
+    Flooded,
     /// All connections were in use.
     Refused,
     /// The caller's address had all connections that one address may have.
@@ -26,7 +28,7 @@ pub enum ConnectionOutcome {
 }
 
 impl ConnectionOutcome {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Closed,
         Self::Idle,
         Self::Silent,
@@ -35,6 +37,7 @@ impl ConnectionOutcome {
         Self::SlowHead,
         Self::SlowBody,
         Self::SlowReader,
+        Self::Flooded,
         Self::Refused,
         Self::RefusedHost,
     ];
@@ -51,6 +54,7 @@ impl ConnectionOutcome {
             Self::SlowHead => "slow_head",
             Self::SlowBody => "slow_body",
             Self::SlowReader => "slow_reader",
+            Self::Flooded => "flooded",
             Self::Refused => "refused",
             Self::RefusedHost => "refused_host",
         }

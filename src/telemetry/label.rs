@@ -100,6 +100,7 @@ fn outcomes() -> Vec<(&'static str, &'static str)> {
         ConnectionOutcome::SlowHead => "A request head was not complete in time.",
         ConnectionOutcome::SlowBody => "A request body came too slowly.",
         ConnectionOutcome::SlowReader => "An answer was taken too slowly.",
+        ConnectionOutcome::Flooded => "It sent frames of HTTP/2 that no request needs.",
         ConnectionOutcome::Refused => "All connections were in use.",
         ConnectionOutcome::RefusedHost => "The caller's address had all connections that one address may have.",
     };

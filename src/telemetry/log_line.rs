@@ -23,7 +23,9 @@ pub fn encode(record: &Record, line: &mut Vec<u8>) {
     optional(line, record.key_id.as_deref(), text);
     line.extend_from_slice(b",\"client_ip\":\"");
     client_ip::write(record.client_ip, line);
-    line.extend_from_slice(b"\",\"method\":");
+    line.extend_from_slice(b"\",\"http\":");
+    optional(line, record.http, |line, version| text(line, version.as_str()));
+    line.extend_from_slice(b",\"method\":");
     bytes(line, &record.method);
     line.extend_from_slice(b",\"path\":");
     bytes(line, &record.path);
@@ -181,7 +183,7 @@ mod tests {
             line(&fixture::answered()),
             concat!(
                 r#"{"time":"2026-09-21T14:13:20.123Z","request_id":"abababababababababababababababab","#,
-                r#""consumer":"boutique-paris","key_id":"k1","client_ip":"203.0.113.9","method":"GET","#,
+                r#""consumer":"boutique-paris","key_id":"k1","client_ip":"203.0.113.9","http":"1.1","method":"GET","#,
                 r#""path":"/v1/articles","route":"GET /v1/*","status":200,"code":"ok","bytes_in":0,"bytes_out":512,"#,
                 r#""duration_ms":12.345,"upstream_ms":11.900,"overhead_us":87}"#,
                 "\n"
@@ -207,7 +209,7 @@ mod tests {
             line(&record),
             concat!(
                 r#"{"time":"2026-09-21T14:13:20.123Z","request_id":"abababababababababababababababab","#,
-                r#""consumer":null,"key_id":null,"client_ip":"2001:db8::7","method":"GET","path":"/v1/articles","#,
+                r#""consumer":null,"key_id":null,"client_ip":"2001:db8::7","http":"1.1","method":"GET","path":"/v1/articles","#,
                 r#""route":null,"status":null,"code":"unknown_key","reason":"key expired","bytes_in":0,"bytes_out":512,"#,
                 r#""duration_ms":1.005,"upstream_ms":null,"overhead_us":87}"#,
                 "\n"

@@ -145,7 +145,7 @@ impl Telemetry {
 #[cfg(test)]
 pub(crate) mod fixture {
     use crate::exchange::{Bytes, EndCode, Record};
-    use crate::types::{RequestId, Wall};
+    use crate::types::{HttpVersion, RequestId, Wall};
     use std::net::{IpAddr, Ipv4Addr};
     use std::time::Duration;
 
@@ -158,6 +158,7 @@ pub(crate) mod fixture {
             key_id: Some("k1".into()),
             client_ip: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)),
             client_ip_unreadable: false,
+            http: Some(HttpVersion::Http11),
             method: (*b"GET").into(),
             path: (*b"/v1/articles").into(),
             route: Some("GET /v1/*".into()),

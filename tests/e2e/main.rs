@@ -11,6 +11,7 @@ mod connections;
 mod forwarding;
 mod gate;
 mod hostile;
+mod http2;
 mod lifecycle;
 mod log_injection;
 mod plaintext;

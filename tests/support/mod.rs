@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod http;
+pub mod http2;
 pub mod tls;
 pub mod wire;
 pub mod witness;

@@ -182,7 +182,8 @@ fn listener(
     }
     let proxy_protocol = section.get("proxy_protocol").map(|field| client::networks(&field)).unwrap_or_default();
     let transport = if settings.is_some() { Transport::Tls } else { chosen.unwrap_or(Transport::Trusted) };
-    Some(ListenerSettings { address, transport, tls: settings, proxy_protocol: Arc::new(proxy_protocol) })
+    let http2 = section.get("http2").and_then(|field| field.bool()).unwrap_or(true);
+    Some(ListenerSettings { address, transport, tls: settings, http2, proxy_protocol: Arc::new(proxy_protocol) })
 }
 
 fn tls_and_plaintext() -> Complaint {

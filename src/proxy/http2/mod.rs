@@ -1,0 +1,217 @@
+//! One HTTP/2 connection of a caller (RFC 9113).
+//!
+//! Each stream is written as the HTTP/1.1 request it means and takes the path of any other, with the same scanner, the same rules and the
+//! same lane to 8sens: there is one reading of a request, and HTTP/2 has no policy of its own. What is particular to HTTP/2 stays here:
+//! settings, the life of the connection, and frames that nobody needs.
+
+mod frames;
+mod request;
+mod stream;
+
+use self::frames::{Flood, Metered};
+use super::connection::{Connections, fresh_id};
+use super::slots::Slot;
+use super::socket::Socket;
+use crate::clock;
+use crate::config::Settings;
+use crate::denial::{Denial, DenyCode};
+use crate::exchange::Exchange;
+use crate::head::{Fragment, Origin};
+use crate::proxy::slots::NoSlot;
+use crate::telemetry::ConnectionOutcome;
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::Request;
+use std::sync::Arc;
+use std::time::Duration;
+use stream::StreamLane;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// The name of HTTP/2 in the TLS handshake (RFC 9113 section 3.2).
+pub const ALPN: &[u8] = b"h2";
+
+/// Streams that may be open on one connection. Each also takes a place among all connections.
+const MAX_STREAMS: u32 = 100;
+
+/// Streams reset before they were looked at, and streams reset for a fault of the caller, after which the connection ends with
+/// `ENHANCE_YOUR_CALM` (CVE-2023-44487, CVE-2025-8671).
+const MAX_RESETS_BEFORE_ACCEPT: usize = 20;
+const MAX_FAULTY_STREAMS: usize = 64;
+
+/// Body bytes on their way for one stream, and for one connection.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 512 * 1024;
+
+/// Bytes of answers that wait in one stream for the caller.
+const MAX_SEND_BUFFER: usize = 64 * 1024;
+
+/// What HPACK counts for each field beside its name and value (RFC 7541 section 4.1). The scanner's own limits are to be met first: they
+/// answer with a code and leave a record.
+const FIELD_OVERHEAD: usize = 32;
+
+/// How long a connection that is told to end may take to do so once it has no stream.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Why a flood is cut off, for the log.
+const FLOODED: &str = "more HTTP/2 frames than requests need";
+
+/// Serves one connection to its end. Its handshake is the preface and the settings; the caller's TLS is done.
+pub async fn serve(
+    app: &Arc<Connections>,
+    socket: Socket,
+    origin: Origin,
+    mut shutdown: watch::Receiver<bool>,
+) -> ConnectionOutcome {
+    let settings = app.settings();
+    let (io, flood) = Metered::new(socket);
+    let opened = timeout(settings.connections.head_timeout, options(&settings).handshake::<_, Bytes>(io)).await;
+    let mut connection = match opened {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) if error.is_io() => return ConnectionOutcome::Broken,
+        Ok(Err(_)) => return cut_off(app, origin, "HTTP/2 preface is wrong", ConnectionOutcome::Broken),
+        Err(_) => return cut_off(app, origin, "HTTP/2 preface not complete in time", ConnectionOutcome::Silent),
+    };
+    let mut life = Life { origin, stop: shutdown.clone(), served: 0, ending: None, quiet_since: Instant::now() };
+    let mut streams = JoinSet::new();
+    let outcome = loop {
+        let limits = app.settings();
+        tokio::select! {
+            biased;
+            () = flood.noticed(), if life.ending != Some(Ending::AtOnce) => {
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                life.end(Ending::AtOnce);
+            }
+            accepted = connection.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    life.take(app, &mut streams, request, respond);
+                    if life.served >= limits.connections.max_requests && life.ending.is_none() {
+                        connection.graceful_shutdown();
+                        life.end(Ending::AfterStreams);
+                    }
+                }
+                Some(Err(error)) => break life.outcome_of(app, &error, &flood),
+                None => break life.outcome(app, &flood),
+            },
+            Some(_) = streams.join_next(), if !streams.is_empty() => life.quiet_since = Instant::now(),
+            _ = shutdown.wait_for(|stop| *stop), if life.ending.is_none() => {
+                connection.graceful_shutdown();
+                life.end(Ending::AfterStreams);
+            }
+            () = sleep_until(life.patience(&limits)), if life.may_time_out(streams.is_empty()) => {
+                if life.ending.is_some() {
+                    break life.outcome(app, &flood);
+                }
+                connection.graceful_shutdown();
+                life.end(Ending::Idle);
+            }
+        }
+    };
+    // Writes run on without their caller.
+    streams.detach_all();
+    outcome
+}
+
+/// Pingora's own bounds, those that it leaves open, and the configured size of a head.
+fn options(settings: &Settings) -> h2::server::Builder {
+    let head = settings.snapshot.limits.head;
+    let list = head.bytes.saturating_add(head.fields.saturating_mul(FIELD_OVERHEAD)).saturating_add(1024);
+    let mut options = pingora_core::protocols::http::v2::server::default_h2_options();
+    options
+        .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(MAX_SEND_BUFFER)
+        .max_pending_accept_reset_streams(MAX_RESETS_BEFORE_ACCEPT)
+        .max_local_error_reset_streams(Some(MAX_FAULTY_STREAMS));
+    options
+}
+
+/// How a connection is ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// The caller was told, and what is open is served.
+    AfterStreams,
+    /// The same, because nothing was asked for too long.
+    Idle,
+    /// Nothing is served any more.
+    AtOnce,
+}
+
+/// Where a connection stands.
+struct Life {
+    origin: Origin,
+    stop: watch::Receiver<bool>,
+    served: u32,
+    ending: Option<Ending>,
+    /// Since when no stream was open, or since when the connection is ending.
+    quiet_since: Instant,
+}
+
+impl Life {
+    fn end(&mut self, ending: Ending) {
+        self.ending = Some(ending);
+        self.quiet_since = Instant::now();
+    }
+
+    /// Open streams have deadlines of their own; a connection without any has this one, whatever else it sends.
+    fn may_time_out(&self, no_streams: bool) -> bool {
+        no_streams || self.ending == Some(Ending::AtOnce)
+    }
+
+    fn patience(&self, settings: &Settings) -> Instant {
+        let limits = &settings.connections;
+        let patience = match (self.ending, self.served) {
+            (Some(_), _) => GOODBYE,
+            (None, 0) => limits.head_timeout,
+            (None, _) => limits.keepalive_timeout,
+        };
+        self.quiet_since + patience
+    }
+
+    /// Starts one stream, or refuses it when there is no place. Its siblings notice nothing.
+    fn take(
+        &mut self,
+        app: &Arc<Connections>,
+        streams: &mut JoinSet<()>,
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+    ) {
+        self.served += 1;
+        let place: Result<Slot, NoSlot> = app.place_for(self.origin.peer);
+        let lane = StreamLane { app: Arc::clone(app), origin: self.origin, stop: self.stop.clone() };
+        streams.spawn(async move { lane.serve(request, respond, place).await });
+    }
+
+    fn outcome(&self, app: &Connections, flood: &Flood) -> ConnectionOutcome {
+        match self.ending {
+            _ if flood.was_noticed() => cut_off(app, self.origin, FLOODED, ConnectionOutcome::Flooded),
+            Some(Ending::Idle) => ConnectionOutcome::Idle,
+            None if self.served == 0 => ConnectionOutcome::Broken,
+            _ => ConnectionOutcome::Closed,
+        }
+    }
+
+    /// The end that the HTTP/2 library found: a connection that is gone, or a caller that broke the rules.
+    fn outcome_of(&self, app: &Connections, error: &h2::Error, flood: &Flood) -> ConnectionOutcome {
+        match error.reason() {
+            _ if error.is_io() || error.is_remote() || flood.was_noticed() => self.outcome(app, flood),
+            Some(Reason::ENHANCE_YOUR_CALM) => cut_off(app, self.origin, FLOODED, ConnectionOutcome::Flooded),
+            _ => cut_off(app, self.origin, "HTTP/2 connection error", ConnectionOutcome::Broken),
+        }
+    }
+}
+
+/// Takes down a connection that ends by a fault of the caller. The caller reads the reason in its GOAWAY.
+fn cut_off(app: &Connections, origin: Origin, reason: &'static str, outcome: ConnectionOutcome) -> ConnectionOutcome {
+    app.cut_off(origin.peer, Denial::because(DenyCode::MalformedRequest, reason), outcome)
+}
+
+/// The exchange of a stream that is refused before it is a request.
+fn unreadable(app: &Connections, origin: Origin, fragment: Fragment<'_>, denial: &Denial) -> Exchange {
+    let (snapshot, tables) = (Arc::clone(&app.settings().snapshot), app.tables());
+    Exchange::unreadable(snapshot, tables, origin.peer, fragment, denial, fresh_id(), clock::now())
+}

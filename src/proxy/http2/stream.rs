@@ -1,0 +1,253 @@
+//! One stream: a request for the lane of HTTP/1.1, and its answer on the way back.
+
+use super::request;
+use super::unreadable;
+use crate::clock;
+use crate::config::ConnectionSettings;
+use crate::denial::Denial;
+use crate::exchange::Outcome;
+use crate::head::{Fragment, Origin};
+use crate::proxy::caller_stream::CallerStream;
+use crate::proxy::connection::{Connection, Connections};
+use crate::proxy::pace::Pace;
+use crate::proxy::reply::{Problem, http_date};
+use crate::proxy::slots::{NoSlot, Slot};
+use crate::proxy::socket::Socket;
+use crate::proxy::ticket::Ticket;
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::header::{CONNECTION, DATE, HeaderName, TRANSFER_ENCODING};
+use http::{Request, Response, StatusCode, Version};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::DuplexStream;
+use tokio::sync::{Notify, watch};
+
+/// Bytes on their way between the stream and the lane, in each direction.
+const PIPE: usize = 16 * 1024;
+
+/// Fields of an answer of 8sens: Pingora takes no more.
+const MAX_ANSWER_FIELDS: usize = 256 + 32;
+
+/// Where the streams of one connection come from.
+pub struct StreamLane {
+    pub app: Arc<Connections>,
+    pub origin: Origin,
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Why no whole answer was sent.
+enum Unsent {
+    /// The caller gave the stream up, or is gone.
+    Left,
+    /// The caller takes its answer too slowly.
+    TooSlow,
+    /// The lane broke off.
+    Broken,
+}
+
+impl From<h2::Error> for Unsent {
+    fn from(_: h2::Error) -> Self {
+        Self::Left
+    }
+}
+
+impl From<hyper::Error> for Unsent {
+    fn from(_: hyper::Error) -> Self {
+        Self::Broken
+    }
+}
+
+impl StreamLane {
+    /// Serves one stream to its end. What it forwards goes on by itself when the caller is gone, where it has to.
+    pub async fn serve(self, request: Request<RecvStream>, respond: SendResponse<Bytes>, place: Result<Slot, NoSlot>) {
+        let (parts, body) = request.into_parts();
+        let (method, target) = (parts.method.clone(), parts.uri.path().to_owned());
+        let fragment = Fragment { method: method.as_str().as_bytes(), target: target.as_bytes() };
+        let head = match request::http1(parts, body.is_end_stream()) {
+            Ok(head) => head,
+            Err(denial) => return self.refuse(respond, &denial, fragment),
+        };
+        let place = match place {
+            Ok(place) => place,
+            Err(none) => return self.refuse(respond, &none.denial(), fragment),
+        };
+        let limits = self.app.settings().connections.clone();
+        let pipe = self.into_lane(place, &limits);
+        let request = head.map(|()| RequestBody(body));
+        carry(pipe, request, respond, &limits).await;
+    }
+
+    /// Starts the lane of HTTP/1.1 for one request and returns the caller's end of it.
+    fn into_lane(self, place: Slot, limits: &ConnectionSettings) -> DuplexStream {
+        let (near, far) = tokio::io::duplex(PIPE);
+        let caller = CallerStream::new(Socket::piped(far), limits.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            Connection::new(&self.app, self.origin, self.stop).serve(caller).await
+        });
+        near
+    }
+
+    /// Answers a stream that never becomes a request. Its siblings go on.
+    fn refuse(&self, mut respond: SendResponse<Bytes>, denial: &Denial, fragment: Fragment<'_>) {
+        let exchange = unreadable(&self.app, self.origin, fragment, denial);
+        let problem = Problem::new(denial, exchange.request_id(), exchange.rate_limit());
+        let ticket = Ticket::new(exchange, self.app.telemetry());
+        let mut answer = problem.to_response();
+        if let Ok(date) = http_date(clock::now().wall).parse() {
+            answer.headers_mut().insert(DATE, date);
+        }
+        // A caller that is gone misses nothing. The document fits into the window of a new stream, or waits for it in the send buffer.
+        let is_head = fragment.method == b"HEAD";
+        if let (Ok(mut stream), false) = (respond.send_response(answer, is_head), is_head) {
+            let _ = stream.send_data(problem.body.clone(), true);
+        }
+        ticket.finish(Outcome::Denied(denial.clone()));
+    }
+}
+
+/// Puts the request into the lane and brings the answer back.
+async fn carry(
+    pipe: DuplexStream,
+    mut request: Request<RequestBody>,
+    mut respond: SendResponse<Bytes>,
+    limits: &ConnectionSettings,
+) {
+    let go_on = Arc::new(Notify::new());
+    hyper::ext::on_informational(&mut request, {
+        let go_on = Arc::clone(&go_on);
+        move |answer| {
+            if answer.status() == StatusCode::CONTINUE {
+                go_on.notify_one();
+            }
+        }
+    });
+    let Ok((mut lane, driver)) =
+        http1::Builder::new().max_headers(MAX_ANSWER_FIELDS).handshake(TokioIo::new(pipe)).await
+    else {
+        return respond.send_reset(Reason::INTERNAL_ERROR);
+    };
+    let outcome = {
+        let work = async {
+            let answer = await_answer(lane.send_request(request), &mut respond, &go_on).await?;
+            send_answer(answer, &mut respond, limits).await
+        };
+        let (mut work, mut driver) = (pin!(work), pin!(driver));
+        let mut is_driven = true;
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut work => break outcome,
+                _ = &mut driver, if is_driven => is_driven = false,
+            }
+        }
+    };
+    // A reset tells that the answer is not whole. Who has left needs no word.
+    match outcome {
+        Ok(()) | Err(Unsent::Left) => {}
+        Err(Unsent::TooSlow) => respond.send_reset(Reason::CANCEL),
+        Err(Unsent::Broken) => respond.send_reset(Reason::INTERNAL_ERROR),
+    }
+}
+
+/// Waits for the head of the answer, passing on that the body may come.
+async fn await_answer(
+    answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
+    respond: &mut SendResponse<Bytes>,
+    go_on: &Notify,
+) -> Result<Response<Incoming>, Unsent> {
+    let mut answer = pin!(answer);
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => return Ok(answer?),
+            () = go_on.notified() => {
+                let mut interim = Response::new(());
+                *interim.status_mut() = StatusCode::CONTINUE;
+                respond.send_informational(interim)?;
+            }
+            _ = poll_fn(|cx| respond.poll_reset(cx)) => return Err(Unsent::Left),
+        }
+    }
+}
+
+/// Sends the answer as fast as the caller takes it.
+async fn send_answer(
+    answer: Response<Incoming>,
+    respond: &mut SendResponse<Bytes>,
+    limits: &ConnectionSettings,
+) -> Result<(), Unsent> {
+    let (mut parts, mut body) = answer.into_parts();
+    for name in [CONNECTION, TRANSFER_ENCODING, HeaderName::from_static("keep-alive")] {
+        parts.headers.remove(name);
+    }
+    parts.version = Version::HTTP_2;
+    let mut pace = Pace::new(limits.answer);
+    let mut stream = respond.send_response(Response::from_parts(parts, ()), body.is_end_stream())?;
+    while !body.is_end_stream() {
+        let frame = tokio::select! {
+            biased;
+            frame = body.frame() => frame,
+            _ = poll_fn(|cx| stream.poll_reset(cx)) => return Err(Unsent::Left),
+        };
+        match frame {
+            Some(frame) => {
+                if let Ok(data) = frame?.into_data() {
+                    send_data(&mut stream, data, body.is_end_stream(), &mut pace).await?;
+                }
+            }
+            None => return Ok(stream.send_data(Bytes::new(), true)?),
+        }
+    }
+    Ok(())
+}
+
+async fn send_data(
+    stream: &mut SendStream<Bytes>,
+    mut data: Bytes,
+    is_last: bool,
+    pace: &mut Pace,
+) -> Result<(), Unsent> {
+    while !data.is_empty() {
+        stream.reserve_capacity(data.len());
+        let capacity = poll_fn(|cx| match stream.poll_capacity(cx) {
+            Poll::Ready(Some(capacity)) => Poll::Ready(capacity.map_err(Unsent::from)),
+            Poll::Ready(None) => Poll::Ready(Err(Unsent::Left)),
+            Poll::Pending => pace.poll_too_slow(cx).map(|()| Err(Unsent::TooSlow)),
+        });
+        let piece = data.split_to(capacity.await?.min(data.len()));
+        pace.moved(piece.len());
+        stream.send_data(piece, is_last && data.is_empty())?;
+    }
+    Ok(())
+}
+
+/// The body of a stream, its empty frames left out: to the lane an empty chunk would be its end.
+struct RequestBody(RecvStream);
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        loop {
+            let Some(data) = ready!(self.0.poll_data(cx)).transpose()? else { return Poll::Ready(None) };
+            self.0.flow_control().release_capacity(data.len())?;
+            if !data.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+}

@@ -1,0 +1,269 @@
+//! Frames that no honest client sends: each costs its stream or its connection, and nobody else anything.
+
+use super::{API_KEY, Site, by_path};
+use crate::gate::DEADLINE;
+use crate::support::http2::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frame, FrameClient, HEADERS, Outcome, PING,
+    PREFACE, PRIORITY, PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, literal, request,
+};
+use crate::tls::wait_for_metric;
+
+/// One field line, name and value, that is added to a good request.
+type Line = (&'static [u8], &'static [u8]);
+
+fn with(extra: &[Line]) -> Vec<u8> {
+    let key: Line = (b"api_key", API_KEY.1.as_bytes());
+    [request("GET", "/v1/never", &[]), literal(&[key]), literal(extra)].concat()
+}
+
+fn pseudo(lines: &[Line]) -> Vec<u8> {
+    let key: Line = (b"api_key", API_KEY.1.as_bytes());
+    [literal(lines), literal(&[key])].concat()
+}
+
+/// Heads that mean nothing, or two things (RFC 9113 section 8.1.1).
+fn malformed() -> Vec<(&'static str, Vec<u8>)> {
+    const M: Line = (b":method", b"GET");
+    const S: Line = (b":scheme", b"https");
+    const A: Line = (b":authority", b"gate.example");
+    const P: Line = (b":path", b"/v1/never");
+    vec![
+        ("CR LF in the path", pseudo(&[M, S, A, (b":path", b"/v1/never HTTP/1.1\r\nx: y")])),
+        ("LF in the path", pseudo(&[M, S, A, (b":path", b"/v1/never\n")])),
+        ("blank in the path", pseudo(&[M, S, A, (b":path", b"/v1/ never")])),
+        ("no path", pseudo(&[M, S, A])),
+        ("empty path", pseudo(&[M, S, A, (b":path", b"")])),
+        ("two paths", pseudo(&[M, S, A, P, P])),
+        ("two methods", pseudo(&[M, M, S, A, P])),
+        ("two authorities", pseudo(&[M, S, A, A, P])),
+        ("no method", pseudo(&[S, A, P])),
+        ("no scheme", pseudo(&[M, A, P])),
+        ("CR LF in the authority", pseudo(&[M, S, (b":authority", b"gate\r\nx: y"), P])),
+        ("user in the authority", pseudo(&[M, S, (b":authority", b"user@gate.example"), P])),
+        ("an answer's pseudo-header", pseudo(&[M, S, A, P, (b":status", b"200")])),
+        ("an unknown pseudo-header", pseudo(&[M, S, A, P, (b":protocol", b"websocket")])),
+        ("a pseudo-header after a field", [literal(&[M, S, A]), literal(&[(b"x", b"y")]), literal(&[P])].concat()),
+        ("another host", with(&[(b"host", b"other.example")])),
+        ("two hosts", with(&[(b"host", b"gate.example"), (b"host", b"other.example")])),
+        ("connection", with(&[(b"connection", b"api_key")])),
+        ("transfer-encoding", with(&[(b"transfer-encoding", b"chunked")])),
+        ("upgrade", with(&[(b"upgrade", b"h2c")])),
+        ("keep-alive", with(&[(b"keep-alive", b"5")])),
+        ("proxy-connection", with(&[(b"proxy-connection", b"close")])),
+        ("te", with(&[(b"te", b"gzip")])),
+        ("length without a body", with(&[(b"content-length", b"3")])),
+        ("two lengths", with(&[(b"content-length", b"0"), (b"content-length", b"3")])),
+        ("length that is no number", with(&[(b"content-length", b"+0")])),
+        ("two keys", with(&[API_KEY_LINE])),
+    ]
+}
+
+/// Heads with bytes that no field can hold: the HTTP/2 library takes them for a fault of the whole connection.
+fn unspeakable() -> Vec<(&'static str, Vec<u8>)> {
+    let method = |method| {
+        pseudo(&[
+            (b":method", method),
+            (b":scheme", b"https"),
+            (b":authority", b"gate.example"),
+            (b":path", b"/v1/never"),
+        ])
+    };
+    vec![
+        ("blank in the method", method(b"GET /x HTTP/1.1")),
+        ("CR LF in the method", method(b"GET\r\n")),
+        ("upper case", with(&[(b"X-Upper", b"y")])),
+        ("CR LF in a value", with(&[(b"x", b"y\r\nz: 1")])),
+        ("NUL in a value", with(&[(b"x", b"y\0z")])),
+        ("blank in a name", with(&[(b"x y", b"z")])),
+        ("colon in a name", with(&[(b"x:", b"z")])),
+        ("empty name", with(&[(b"", b"z")])),
+    ]
+}
+
+const API_KEY_LINE: Line = (b"api_key", b"another");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_stream_is_refused_and_its_siblings_live() {
+    let site = Site::start(by_path(), |config| config).await;
+    let cases = malformed();
+    // A connection bears a bounded number of faults.
+    for cases in cases.chunks(12) {
+        let mut client = site.connect().await;
+        client.get(1, "/v1/slow", &[API_KEY]).await.unwrap();
+        for (number, (name, block)) in (1..).zip(cases) {
+            let stream = number * 2 + 1;
+            let frame = Frame::new(HEADERS, END_HEADERS | END_STREAM, stream, block.clone());
+            client.send(frame).await.unwrap();
+            match client.outcome(stream).await {
+                Outcome::Answer(answer) => assert_eq!(answer.status, 400, "{name}: {answer:?}"),
+                Outcome::Reset(code) => assert_eq!(code, PROTOCOL_ERROR, "{name}"),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        assert_eq!(client.outcome(1).await.status(), Some(200), "the sibling");
+    }
+    assert!(site.witness.requests().iter().all(|request| request.target() == "/v1/slow"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_no_field_can_hold_end_their_connection() {
+    let site = Site::start(by_path(), |config| config).await;
+    for (name, block) in unspeakable() {
+        let mut client = site.connect().await;
+        client.send(Frame::new(HEADERS, END_HEADERS | END_STREAM, 1, block)).await.unwrap();
+        assert_eq!(client.outcome(1).await, Outcome::GoAway(PROTOCOL_ERROR), "{name}");
+    }
+    assert!(site.witness.requests().is_empty());
+    site.serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_another_length_than_announced_is_no_request() {
+    let site = Site::start(by_path(), |config| config).await;
+    let mut client = site.connect().await;
+    for (stream, length, body) in [(1, "5", &b"abc"[..]), (3, "3", b"abcdef"), (5, "0", b"abc")] {
+        client.post(stream, "/v1/devis", &[API_KEY, ("content-length", length)]).await.unwrap();
+        client.data(stream, body, true).await.unwrap();
+        match client.outcome(stream).await {
+            Outcome::Answer(answer) => assert_eq!(answer.status, 400, "{length}"),
+            Outcome::Reset(code) => assert_eq!(code, PROTOCOL_ERROR, "{length}"),
+            other => panic!("{length}: {other:?}"),
+        }
+    }
+    client.get(7, "/v1/a", &[API_KEY]).await.unwrap();
+    assert_eq!(client.outcome(7).await.status(), Some(200));
+    let whole: Vec<_> = site.witness.requests().into_iter().filter(|request| request.method() == "POST").collect();
+    // What was whole before the fault may be on its way, with the length that it announced.
+    assert!(
+        whole.iter().all(|request| request.values("content-length") == [request.body.len().to_string()]),
+        "{whole:?}"
+    );
+}
+
+/// Sends until the gate has enough.
+async fn flood(client: &mut FrameClient, bytes: &[u8], times: usize) -> Option<u32> {
+    for _ in 0..times {
+        if client.send_bytes(bytes).await.is_err() {
+            break;
+        }
+    }
+    client.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_end_their_connection_and_nobody_elses() {
+    let site = Site::start(by_path(), |config| config).await;
+    let mut bystander = site.connect().await;
+    let flags_of = |kind, flags, stream, payload: &[u8]| Frame::new(kind, flags, stream, payload).bytes();
+    let floods = [
+        ("PING", flags_of(PING, 0, 0, &[0; 8])),
+        ("SETTINGS", flags_of(SETTINGS, 0, 0, &[])),
+        ("PRIORITY", flags_of(PRIORITY, 0, 101, &[0, 0, 0, 0, 1])),
+        ("WINDOW_UPDATE", flags_of(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])),
+        ("unknown frames", flags_of(0xfa, 0, 0, &[0; 20])),
+    ];
+    for (name, frame) in &floods {
+        let mut client = site.connect().await;
+        let code = flood(&mut client, &frame.repeat(100), 200).await;
+        assert_eq!(code, Some(ENHANCE_YOUR_CALM), "{name}");
+    }
+    let mut empty = site.connect().await;
+    empty.post(1, "/v1/devis", &[API_KEY]).await.unwrap();
+    let code = flood(&mut empty, &Frame::new(DATA, 0, 1, []).bytes().repeat(100), 200).await;
+    assert_eq!(code, Some(ENHANCE_YOUR_CALM), "empty DATA");
+    let code = flood(&mut site.connect().await, &continuation(), 2000).await;
+    assert!(code.is_some_and(|code| code != 0), "CONTINUATION: {code:?}");
+
+    bystander.get(1, "/v1/a", &[API_KEY]).await.unwrap();
+    assert_eq!(bystander.outcome(1).await.status(), Some(200));
+    wait_for_metric(&site.gate, "sensgate_connections_total{outcome=\"flooded\"}", 6.0).await;
+    let record = site.gate.wait_for_record(|record| record["reason"] == "more HTTP/2 frames than requests need");
+    assert_eq!(record["code"], "malformed_request");
+}
+
+/// A head that never ends.
+fn continuation() -> Vec<u8> {
+    let block = literal(&[(b"x", &[b'y'; 100])]).repeat(20);
+    let first = Frame::new(HEADERS, END_STREAM, 1, request("GET", "/v1/never", &[])).bytes();
+    [first, Frame::new(CONTINUATION, 0, 1, block).bytes().repeat(50)].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rapid_resets_end_their_connection_and_leave_no_work() {
+    let site = Site::start(by_path(), |config| config).await;
+    let mut client = site.connect().await;
+    let pair = |stream: u32| {
+        let head =
+            Frame::new(HEADERS, END_HEADERS | END_STREAM, stream, request("GET", "/v1/hang", &[API_KEY])).bytes();
+        [head, Frame::new(RST_STREAM, 0, stream, 8u32.to_be_bytes()).bytes()].concat()
+    };
+    for stream in 0..2000 {
+        if client.send_bytes(&pair(stream * 2 + 1)).await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(client.end().await, Some(ENHANCE_YOUR_CALM));
+    assert!(site.witness.requests().len() < 300, "{}", site.witness.requests().len());
+    let end = std::time::Instant::now() + DEADLINE;
+    while site.gate.metric("sensgate_requests_in_flight").await > 0.0 {
+        assert!(std::time::Instant::now() < end, "{}", site.gate.metrics().await);
+    }
+    site.serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_unpacks_to_more_than_it_may_is_refused() {
+    let site = Site::start(by_path(), |config| config).await;
+    // One entry of 4,000 bytes in the table, then named again and again by one byte each (RFC 7541 section 6.1).
+    let mut bomb = request("GET", "/v1/never", &[API_KEY]);
+    bomb.extend([0x40, 1, b'x', 0x7f, 0xa1, 0x1e]);
+    bomb.extend([b'y'; 4000]);
+    bomb.extend([0xbe; 10_000]);
+    let mut client = site.connect().await;
+    client.send(Frame::new(HEADERS, END_HEADERS | END_STREAM, 1, bomb)).await.unwrap();
+    match client.outcome(1).await {
+        Outcome::Answer(answer) => assert_eq!(answer.status, 431),
+        Outcome::Reset(_) | Outcome::GoAway(_) => {}
+        Outcome::Closed => panic!("closed without a word"),
+    }
+    // Sizes of an ordinary kind have a code, as over HTTP/1.1.
+    let mut client = site.connect().await;
+    let long = "x".repeat(9000);
+    client.get(1, &format!("/v1/{long}"), &[API_KEY]).await.unwrap();
+    let Outcome::Answer(answer) = client.outcome(1).await else { panic!() };
+    assert_eq!((answer.status, answer.code().as_deref()), (414, Some("uri_too_long")));
+    let many: Vec<_> = (0..101).map(|n| (format!("x-{n}"), "y")).collect();
+    let many: Vec<_> = many.iter().map(|(name, value)| (name.as_str(), *value)).chain([API_KEY]).collect();
+    client.get(3, "/v1/a", &many).await.unwrap();
+    let Outcome::Answer(answer) = client.outcome(3).await else { panic!() };
+    assert_eq!((answer.status, answer.code().as_deref()), (431, Some("headers_too_large")));
+    assert!(site.witness.requests().is_empty());
+    site.serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_breaks_the_protocol_is_told_and_written_down() {
+    let site = Site::start(by_path(), |config| config).await;
+    for (name, bytes) in [
+        ("a frame that is too large", Frame::new(DATA, 0, 0, vec![0; 20_000]).bytes()),
+        ("DATA without a stream", Frame::new(DATA, 0, 0, [1]).bytes()),
+        ("a stream of the server", Frame::new(HEADERS, END_HEADERS | END_STREAM, 2, request("GET", "/", &[])).bytes()),
+        (
+            "a table index that is not there",
+            Frame::new(HEADERS, END_HEADERS | END_STREAM, 1, [0xff, 0xff, 0x01]).bytes(),
+        ),
+        ("a window past its end", Frame::new(WINDOW_UPDATE, 0, 0, 0x7fff_ffffu32.to_be_bytes()).bytes()),
+    ] {
+        let mut client = site.connect().await;
+        client.send_bytes(&bytes).await.unwrap();
+        let code = client.end().await;
+        assert!(code.is_some_and(|code| code != 0), "{name}: {code:?}");
+    }
+    let mut wrong = FrameClient::silent(site.gate.address(), &site.connector()).await.unwrap();
+    wrong.send_bytes(&[&PREFACE[..20], b"XXXX"].concat()).await.unwrap();
+    while wrong.next().await.is_some() {}
+    site.gate.wait_for_record(|record| record["reason"] == "HTTP/2 connection error");
+    site.gate.wait_for_record(|record| record["reason"] == "HTTP/2 preface is wrong");
+    assert!(site.witness.requests().is_empty());
+    site.serves().await;
+}
