@@ -13,12 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The whole list of what may be told of a request.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "time",
     "request_id",
     "consumer",
     "key_id",
     "client_ip",
+    "http",
     "method",
     "path",
     "route",

@@ -9,6 +9,7 @@ mod format;
 #[path = "../e2e/gate.rs"]
 mod gate;
 mod outcome;
+mod over_http2;
 mod requests;
 mod site;
 #[path = "../support/mod.rs"]

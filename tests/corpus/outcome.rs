@@ -48,6 +48,16 @@ impl Expected {
         if expected == Self::default() { Err("empty outcome".into()) } else { Ok(expected) }
     }
 
+    /// Whether an answer of this status would be right, whatever it says.
+    pub fn admits_status(&self, status: u16) -> bool {
+        !self.broken && self.status == Some(status)
+    }
+
+    /// The same with the code of a refusal, on a connection whose end is another matter.
+    pub fn admits_answer(&self, status: u16, code: Option<&str>) -> bool {
+        self.admits_status(status) && self.code.as_deref().is_none_or(|expected| code == Some(expected))
+    }
+
     pub fn admits(&self, seen: &Seen) -> bool {
         match seen {
             Seen::Answer(answer) => {

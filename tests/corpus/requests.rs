@@ -147,7 +147,7 @@ fn judge(
         return Err(format!("8sens saw {} requests in place of {}", requests.len(), case.sees.len()));
     }
     for (seen, expected) in requests.iter().zip(&case.sees) {
-        site.standard_fields(seen, case.gate, expected)?;
+        site.standard_fields(seen, case.gate, "http", expected)?;
         same(seen, expected)?;
     }
     let nothing_expected = case.sees.is_empty() && !case.partial;
@@ -155,12 +155,12 @@ fn judge(
 }
 
 /// True when 8sens was sent nothing but one request of [`own_answer`].
-fn only_own(bytes: &[u8]) -> bool {
+pub fn only_own(bytes: &[u8]) -> bool {
     bytes.starts_with(b"GET /v1/own-") && bytes.windows(4).position(|w| w == b"\r\n\r\n") == Some(bytes.len() - 4)
 }
 
 /// Compares line, fields and body; fields in any order, and without those that the gate always sets unless they are written down.
-fn same(seen: &SeenRequest, expected: &[u8]) -> Result<(), String> {
+pub fn same(seen: &SeenRequest, expected: &[u8]) -> Result<(), String> {
     let end = expected.windows(4).position(|four| four == b"\r\n\r\n");
     let (head, body) = end.map_or((expected, &b""[..]), |end| (&expected[..end], &expected[end + 4..]));
     let head = &*String::from_utf8_lossy(head);

@@ -3,10 +3,14 @@
 
 use crate::format::{DENIED_KEY, GateKind};
 use crate::gate::{Config, Gate, UPSTREAM_KEY, consumer};
+use crate::support::http2::{FrameClient, connector};
+use crate::support::tls::{Made, make};
 use crate::support::wire::fields;
 use crate::support::witness::{Action, Behaviour, SeenRequest, Witness};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use tokio_rustls::TlsConnector;
 
 /// The fields that the gate sets on every request.
 pub const STANDARD_FIELDS: [&str; 7] =
@@ -15,6 +19,11 @@ pub const STANDARD_FIELDS: [&str; 7] =
 pub struct Site {
     pub witness: Witness,
     gates: BTreeMap<GateKind, Gate>,
+    /// The same gates with TLS, and what their certificate is.
+    tls_gates: BTreeMap<GateKind, Gate>,
+    certificate: Made,
+    /// A connection to one of them, and its next stream.
+    pub http2: Option<(GateKind, FrameClient, u32)>,
     /// What the witness does about a target instead of echoing it.
     script: Arc<Mutex<BTreeMap<String, Action>>>,
 }
@@ -37,13 +46,32 @@ impl Site {
             }
         }))
         .await;
-        Self { witness, gates: BTreeMap::new(), script }
+        Self {
+            witness,
+            gates: BTreeMap::new(),
+            tls_gates: BTreeMap::new(),
+            certificate: make(&["gate.example"]),
+            http2: None,
+            script,
+        }
     }
 
     /// The gate of that kind; started when first asked for.
     pub fn gate(&mut self, kind: GateKind) -> &Gate {
         let upstream = self.witness.addr();
         self.gates.entry(kind).or_insert_with(|| Gate::start(&config(upstream, kind)))
+    }
+
+    /// Where to reach the gate of that kind that has TLS, and how.
+    pub fn tls_gate(&mut self, kind: GateKind) -> (SocketAddr, TlsConnector) {
+        let (upstream, certificate) = (self.witness.addr(), &self.certificate);
+        let gate = self.tls_gates.entry(kind).or_insert_with(|| {
+            let folder = tempfile::tempdir().unwrap();
+            certificate.write(folder.path(), "one");
+            let pair = "tls = { certificate = \"one-chain.pem\", key = \"one-key.pem\" }";
+            Gate::start_in(folder, &config(upstream, kind).with("listener", pair), |command| command)
+        });
+        (gate.address(), connector(std::slice::from_ref(&certificate.der)))
     }
 
     /// From now on, a request for `target` is met by `action`.
@@ -70,7 +98,13 @@ impl Site {
     }
 
     /// Checks what the gate sets on every request. `expected` may write a field down itself.
-    pub fn standard_fields(&self, seen: &SeenRequest, kind: GateKind, expected: &[u8]) -> Result<(), String> {
+    pub fn standard_fields(
+        &self,
+        seen: &SeenRequest,
+        kind: GateKind,
+        proto: &str,
+        expected: &[u8],
+    ) -> Result<(), String> {
         let listed = fields(&String::from_utf8_lossy(expected));
         let expect = |name: &str, values: &[&str]| {
             let found = seen.values(name);
@@ -83,7 +117,7 @@ impl Site {
         expect("host", &[&self.witness.addr().to_string()])?;
         expect("via", &["1.1 sensgate"])?;
         expect("x-forwarded-for", &["127.0.0.1"])?;
-        expect("x-forwarded-proto", &["http"])?;
+        expect("x-forwarded-proto", &[proto])?;
         let is_read = matches!(seen.method(), "GET" | "HEAD" | "OPTIONS");
         expect("connection", if is_read { &[] } else { &["close"] })?;
         match seen.values("x-request-id").as_slice() {

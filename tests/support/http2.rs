@@ -56,7 +56,7 @@ impl Frame {
         [&[len[1], len[2], len[3], self.kind, self.flags, a, b, c, d][..], &self.payload].concat()
     }
 
-    /// The error code of a reset or a GOAWAY.
+    /// The error code of a reset or a GOAWAY; also the bytes of a window update.
     pub fn error(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
@@ -163,7 +163,14 @@ pub struct FrameClient {
     pub takes_data: bool,
     /// The preface was sent, so that frames may follow.
     begun: bool,
+    /// Bytes that may be sent: what a new stream may, and what each stream and the connection (0) was allowed beyond that.
+    first_window: i64,
+    windows: BTreeMap<u32, i64>,
 }
+
+/// What may be sent before any setting or update (RFC 9113 section 6.9.2), and in one frame.
+const FIRST_WINDOW: i64 = 65_535;
+const MAX_FRAME: usize = 16_384;
 
 impl FrameClient {
     /// Connects and begins HTTP/2 with these settings: identifiers and values (RFC 9113 section 6.5.1).
@@ -193,6 +200,8 @@ impl FrameClient {
             seen: Vec::new(),
             takes_data: true,
             begun: false,
+            first_window: FIRST_WINDOW,
+            windows: BTreeMap::new(),
         })
     }
 
@@ -220,6 +229,38 @@ impl FrameClient {
 
     pub async fn data(&mut self, stream: u32, bytes: &[u8], is_last: bool) -> io::Result<()> {
         self.send(Frame::new(DATA, u8::from(is_last), stream, bytes)).await
+    }
+
+    /// A head of any length, in as many frames as it takes.
+    pub async fn head(&mut self, stream: u32, flags: u8, block: &[u8]) -> io::Result<()> {
+        let pieces: Vec<_> = block.chunks(MAX_FRAME).collect();
+        for (at, piece) in pieces.iter().enumerate() {
+            let (kind, own) = if at == 0 { (HEADERS, flags) } else { (CONTINUATION, 0) };
+            let last = if at + 1 == pieces.len() { END_HEADERS } else { 0 };
+            self.send(Frame::new(kind, own | last, stream, *piece)).await?;
+        }
+        Ok(())
+    }
+
+    /// A body as fast as the other side takes it; less of it when the stream comes to something before.
+    pub async fn body(&mut self, stream: u32, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() && !self.ended.contains_key(&stream) {
+            let window = |of, first: i64| first + self.windows.get(&of).copied().unwrap_or(0);
+            let window = window(0, FIRST_WINDOW).min(window(stream, self.first_window));
+            let take = usize::try_from(window).unwrap_or(0).min(MAX_FRAME).min(bytes.len());
+            if take == 0 {
+                if self.next().await.is_none() {
+                    return Ok(());
+                }
+                continue;
+            }
+            self.data(stream, &bytes[..take], take == bytes.len()).await?;
+            for of in [0, stream] {
+                *self.windows.entry(of).or_insert(0) -= take as i64;
+            }
+            bytes = &bytes[take..];
+        }
+        Ok(())
     }
 
     /// The next frame; `None` at the end of the connection, however it comes.
@@ -270,6 +311,9 @@ impl FrameClient {
         let answer = self.answers.entry(frame.stream).or_default();
         match frame.kind {
             SETTINGS if frame.flags & ACK == 0 && self.begun => {
+                for setting in frame.payload.chunks_exact(6).filter(|setting| setting[..2] == [0, 4]) {
+                    self.first_window = u32::from_be_bytes(setting[2..].try_into().unwrap()).into();
+                }
                 let _ = self.send(Frame::new(SETTINGS, ACK, 0, [])).await;
             }
             PING if frame.flags & ACK == 0 => {
@@ -303,6 +347,7 @@ impl FrameClient {
             RST_STREAM => {
                 self.ended.entry(frame.stream).or_insert(Outcome::Reset(frame.error()));
             }
+            WINDOW_UPDATE => *self.windows.entry(frame.stream).or_insert(0) += i64::from(frame.error()),
             GOAWAY => self.goaway = Some(frame.error()),
             _ => {}
         }
