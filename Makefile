@@ -5,7 +5,7 @@ CARGO ?= cargo
 # What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package.
 NEEDS := cmake:cmake curl:curl
 
-.PHONY: help deps demo test check fmt install uninstall differential slow audit fuzz bench bench-quick
+.PHONY: help deps demo test check fmt reference install uninstall differential slow audit fuzz bench bench-quick
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ check: deps ## Format, lints and documentation
 fmt: ## Format the code
 	$(CARGO) fmt
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
+
+reference: deps ## Write docs/configuration.md and docs/fr/configuration.md from src/config/shape.rs
+	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test reference -- --exact the_pages_say_what_the_registry_says
 
 # Debian starts nginx, HAProxy and lighttpd when it installs them; this uses servers of its own.
 differential: NEEDS += nginx:nginx haproxy:haproxy apache2:apache2-bin lighttpd:lighttpd

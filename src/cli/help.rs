@@ -22,17 +22,18 @@ fn translate(command: Command, path: &str, lang: Lang) -> Command {
     let usage = text! { en: "Usage:", fr: "Utilisation :" };
     let usage = usage.in_lang(lang);
     // clap keeps headings for ever, so they cannot come out of a sentence.
-    let commands = match lang {
-        Lang::En => "Commands",
-        Lang::Fr => "Commandes",
+    let (commands, command_name) = match lang {
+        Lang::En => ("Commands", "COMMAND"),
+        Lang::Fr => ("Commandes", "COMMANDE"),
     };
     let mut command = command
         .help_template(format!("{{about}}\n\n{usage} {{usage}}\n\n{{all-args}}"))
         .subcommand_help_heading(commands)
+        .subcommand_value_name(command_name)
         .mut_args(|arg| {
             let text = option(&here(&format!("--{}", arg.get_id()))).or_else(|| option(&format!("--{}", arg.get_id())));
             match text {
-                Some(text) => arg.help(text.in_lang(lang).to_owned()).help_heading("Options"),
+                Some(text) => with_help(arg, text.in_lang(lang), lang),
                 None => arg,
             }
         });
@@ -52,12 +53,40 @@ fn translate(command: Command, path: &str, lang: Lang) -> Command {
     command
 }
 
+/// The text of an option, with what clap would add to it in English.
+fn with_help(arg: Arg, text: &str, lang: Lang) -> Arg {
+    let mut help = text.to_owned();
+    let mut add = |what: Text| {
+        help.push(' ');
+        help.push_str(what.in_lang(lang));
+    };
+    let defaults: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+    if !defaults.is_empty() {
+        let default = defaults.join(" ");
+        add(text! { en: "[default: {default}]", fr: "[défaut : {default}]" });
+    }
+    if arg.get_action().takes_values() {
+        let values = arg.get_possible_values();
+        let words: Vec<_> = values.iter().filter(|value| !value.is_hide_set()).map(|value| value.get_name()).collect();
+        if !words.is_empty() {
+            let words = words.join(", ");
+            add(text! { en: "[values: {words}]", fr: "[valeurs : {words}]" });
+        }
+    }
+    if let Some(name) = arg.get_env().and_then(|name| name.to_str()) {
+        add(text! { en: "[env: {name}]", fr: "[env : {name}]" });
+    }
+    let takes_values = arg.get_action().takes_values();
+    let arg = arg.help(help).help_heading("Options");
+    if takes_values { arg.hide_default_value(true).hide_possible_values(true).hide_env(true) } else { arg }
+}
+
 /// What a command is for.
 fn about(command: &str) -> Option<Text> {
     Some(match command {
         "sensgate" => text! {
             en: "The gate in front of the REST port of 8sens",
-            fr: "La porte d'entrée du port REST de 8sens",
+            fr: "La passerelle devant le port REST de 8sens",
         },
         "run" => text! { en: "Serve until SIGTERM", fr: "Servir jusqu'à SIGTERM" },
         "check" => text! {
@@ -66,7 +95,7 @@ fn about(command: &str) -> Option<Text> {
         },
         "demo" => text! {
             en: "Start a sandbox, a gate and two consumers on loopback",
-            fr: "Lancer un bac à sable, une porte et deux consommateurs en local",
+            fr: "Lancer un bac à sable, une passerelle et deux consommateurs en local",
         },
         "keys" => text! { en: "Make API keys for consumers", fr: "Créer des clés d'API pour les consommateurs" },
         "keys new" => text! {
@@ -78,7 +107,7 @@ fn about(command: &str) -> Option<Text> {
             fr: "Tenir lieu de serveur REST 8sens. Toute route autre que le login est une supposition",
         },
         "sessions" => {
-            text! { en: "List or end the sessions of a running gate", fr: "Lister ou terminer les sessions d'une porte en marche" }
+            text! { en: "List or end the sessions of a running gate", fr: "Lister ou terminer les sessions d'une passerelle en marche" }
         }
         "sessions list" => {
             text! { en: "List live sessions, by the hash of their token", fr: "Lister les sessions vivantes, par l'empreinte de leur jeton" }
@@ -89,8 +118,21 @@ fn about(command: &str) -> Option<Text> {
         },
         "sessions clear" => text! { en: "End every session", fr: "Terminer toutes les sessions" },
         "status" => {
-            text! { en: "Show what a running gate says of itself", fr: "Montrer ce qu'une porte en marche dit d'elle-même" }
+            text! { en: "Show what a running gate says of itself", fr: "Montrer ce qu'une passerelle en marche dit d'elle-même" }
         }
+        "completions" => text! {
+            en: "Print what a shell needs to complete command lines",
+            fr: "Afficher ce dont un shell a besoin pour compléter les commandes",
+        },
+        "init" => text! {
+            en: "Write a configuration, or change one, by questions or by flags",
+            fr: "Écrire une configuration, ou la modifier, par questions ou par options",
+        },
+        "man" => text! { en: "Print manual pages", fr: "Afficher les pages de manuel" },
+        "schema" => text! {
+            en: "Print a JSON Schema of the configuration file",
+            fr: "Afficher un schéma JSON du fichier de configuration",
+        },
         "version" => text! { en: "Print the version", fr: "Afficher la version" },
         _ => return None,
     })
@@ -159,7 +201,7 @@ fn option(name: &str) -> Option<Text> {
         "--config" => text! { en: "The configuration file", fr: "Le fichier de configuration" },
         "--state" => text! {
             en: "The state directory of the gate, in place of its configuration",
-            fr: "Le répertoire d'état de la porte, au lieu de sa configuration",
+            fr: "Le répertoire d'état de la passerelle, au lieu de sa configuration",
         },
         "sessions list --after" => text! { en: "Go on after this hash", fr: "Continuer après cette empreinte" },
         "sessions list --limit" => {
@@ -190,6 +232,15 @@ fn option(name: &str) -> Option<Text> {
         },
         "check --strict" => text! { en: "Fail on warnings too", fr: "Échouer aussi sur les avertissements" },
         "--format" => text! { en: "How to print data", fr: "Format des données imprimées" },
+        "completions --shell" => text! { en: "The shell", fr: "Le shell" },
+        "man --dir" => text! {
+            en: "Write one page for each command into this directory",
+            fr: "Écrire une page par commande dans ce répertoire",
+        },
+        "version --verbose" => text! {
+            en: "With revision, compiler, target, features and linked libraries",
+            fr: "Avec la révision, le compilateur, la cible, les options et les bibliothèques liées",
+        },
         "demo --once" => text! {
             en: "Play a whole visit, show what was expected and seen, and end",
             fr: "Jouer une visite entière, montrer l'attendu et le constaté, puis finir",
@@ -214,23 +265,35 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    fn untranslated(command: &Command, path: &str, missing: &mut Vec<String>) {
-        if command.get_about().is_none() {
-            missing.push(format!("{path}: about"));
+    /// Every text of a command tree: whose it is, and what it says.
+    fn texts(command: &Command, path: &str, found: &mut Vec<(String, String)>) {
+        let said = |text: Option<&clap::builder::StyledStr>| text.map(ToString::to_string).unwrap_or_default();
+        found.push((format!("{path} about"), said(command.get_about())));
+        if command.get_long_about().is_some() {
+            found.push((format!("{path} long about"), said(command.get_long_about())));
         }
-        for arg in command.get_arguments().filter(|arg| arg.get_help().is_none()) {
-            missing.push(format!("{path} --{}", arg.get_id()));
+        for arg in command.get_arguments() {
+            found.push((format!("{path} --{}", arg.get_id()), said(arg.get_help())));
+            assert!(arg.get_long_help().is_none(), "{path} --{}: say it in one text", arg.get_id());
         }
         for sub in command.get_subcommands() {
-            untranslated(sub, &format!("{path} {}", sub.get_name()), missing);
+            texts(sub, &format!("{path} {}", sub.get_name()), found);
         }
     }
 
+    /// A text that is missing is empty; one that only a doc comment gives is the same in both languages.
     #[test]
-    fn every_command_and_option_has_its_text() {
-        let mut missing = Vec::new();
-        untranslated(&localised(super::super::Cli::command(), Lang::Fr), "", &mut missing);
-        assert_eq!(missing, Vec::<String>::new());
+    fn every_command_and_option_has_its_text_in_both_languages() {
+        let of = |lang| {
+            let mut found = Vec::new();
+            texts(&localised(super::super::Cli::command(), lang), "", &mut found);
+            found
+        };
+        let (english, french) = (of(Lang::En), of(Lang::Fr));
+        assert!(english.len() > 50 && english.len() == french.len(), "{}", english.len());
+        let missing: Vec<_> =
+            english.iter().zip(&french).filter(|((_, en), (_, fr))| en.is_empty() || en == fr).collect();
+        assert!(missing.is_empty(), "{missing:#?}");
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! The commands an admin types, one file each. stdout is data, stderr is talk.
 
 pub mod check;
+mod completions;
 mod control_client;
 pub mod demo;
 mod exit;
 mod format;
 mod help;
 mod keys;
+mod man;
 mod run;
 mod sandbox;
+mod schema;
 mod sessions;
 mod status;
+mod usage;
 mod version;
 
 pub use exit::Exit;
@@ -44,9 +48,12 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
+    Completions(completions::CompletionsArgs),
     Demo(demo::DemoArgs),
     Keys(keys::KeysArgs),
+    Man(man::ManArgs),
     Sandbox(sandbox::SandboxArgs),
+    Schema(schema::SchemaArgs),
     Sessions(sessions::SessionsArgs),
     Status(status::StatusArgs),
     Version(version::VersionArgs),
@@ -74,40 +81,48 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let _ = crate::platform::forbid_dumps();
     let args: Vec<OsString> = args.into_iter().collect();
     let lang = lang_of(&args);
-    let matches = match help::localised(Cli::command(), lang).try_get_matches_from(args) {
+    let matches = match command(lang).try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) => {
             // Help and version come this way too, and go to stdout with code 0.
-            let _ = error.print();
+            usage::print(&error, lang);
             return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
         }
     };
     match Cli::from_arg_matches(&matches) {
         Ok(cli) => dispatch(&cli, lang),
         Err(error) => {
-            let _ = error.print();
+            usage::print(&error, lang);
             Exit::Usage
         }
     }
 }
 
+/// The whole command line, with its texts.
+fn command(lang: Lang) -> clap::Command {
+    help::localised(Cli::command(), lang)
+}
+
 fn dispatch(cli: &Cli, lang: Lang) -> Exit {
     match &cli.command {
+        Some(Command::Man(args)) => man::run(args, lang),
         Some(Command::Run(args)) => run::run(args, lang),
         Some(Command::Check(args)) => check::run(args, lang),
+        Some(Command::Completions(args)) => completions::run(args, lang),
         Some(Command::Demo(args)) => demo::run(args, lang),
         Some(Command::Keys(args)) => keys::run(args, lang),
         Some(Command::Sandbox(args)) => sandbox::run(args, lang),
+        Some(Command::Schema(args)) => schema::run(args, lang),
         Some(Command::Sessions(args)) => sessions::run(args, lang),
         Some(Command::Status(args)) => status::run(args, lang),
-        Some(Command::Version(args)) => version::run(args),
+        Some(Command::Version(args)) => version::run(args, lang),
         None => match &cli.config {
             Some(config) if cli.test => {
                 check::run(&CheckArgs { config: config.clone(), strict: false, format: Format::Text }, lang)
             }
             _ => {
                 // Writing help to a closed terminal is nobody's problem.
-                let _ = help::localised(Cli::command(), lang).print_help();
+                let _ = command(lang).print_help();
                 Exit::Usage
             }
         },

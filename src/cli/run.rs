@@ -76,7 +76,7 @@ pub(super) fn failed(error: &StartError, lang: Lang) -> Exit {
             (
                 text! {
                     en: "error: another gate uses the state directory {path}",
-                    fr: "erreur : une autre porte utilise le répertoire d'état {path}",
+                    fr: "erreur : une autre passerelle utilise le répertoire d'état {path}",
                 },
                 Exit::Unavailable,
             )

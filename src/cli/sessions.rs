@@ -117,7 +117,7 @@ fn refused(status: StatusCode, lang: Lang) -> Exit {
             en: "error: a session is named by at least six hexadecimal digits of its hash",
             fr: "erreur : une session se désigne par au moins six chiffres hexadécimaux de son empreinte",
         },
-        status => text! { en: "error: the gate answered {status}", fr: "erreur : la porte a répondu {status}" },
+        status => text! { en: "error: the gate answered {status}", fr: "erreur : la passerelle a répondu {status}" },
     };
     super::talk(&text, lang);
     Exit::Failure

@@ -154,7 +154,7 @@ pub static UPSTREAM: TableSpec = TableSpec {
     },
     keys: &[
         required("address", HOST_PORT,
-            "host and port; the Port is on the REST screen of 8sens", "hôte et port ; le Port figure sur l'écran REST de 8sens"),
+            "where it listens; the Port is on the REST screen of 8sens", "où il écoute ; le Port figure sur l'écran REST de 8sens"),
         required("api_key", Kind::Table(&SECRET),
             "the one `api_key` that 8sens knows", "la seule `api_key` que 8sens connaît"),
         default("idle_timeout", "\"900s\"", duration(secs(1), secs(7 * 86_400)),
@@ -234,7 +234,7 @@ pub static LISTENER: TableSpec = TableSpec {
     },
     keys: &[
         required("address", SOCKET_ADDRESS,
-            "IP address and port", "adresse IP et port"),
+            "where it is bound; port 0, any free one, only on loopback", "où il est lié ; le port 0, un port libre, seulement en bouclage"),
         optional("tls", Kind::TableOrTables(&TLS),
             "a certificate and its key; a list of such pairs serves several names",
             "un certificat et sa clé ; une liste de telles paires sert plusieurs noms"),

@@ -11,3 +11,12 @@ pub const REVISION: &str = match option_env!("SENSGATE_REVISION") {
 
 /// The version of the compiler, such as `1.95.0`.
 pub const RUSTC: &str = env!("SENSGATE_RUSTC");
+
+/// The target triple.
+pub const TARGET: &str = env!("SENSGATE_TARGET");
+
+/// Cargo features, separated by commas.
+pub const FEATURES: &str = env!("SENSGATE_FEATURES");
+
+/// `name version` of the libraries that meet the network first, separated by commas.
+pub const LIBRARIES: &str = env!("SENSGATE_LIBRARIES");

@@ -107,9 +107,9 @@ fn would_refuse(status: &Status, lang: Lang) {
         let (consumer, code, count, ago) = (&entry.consumer, &entry.code, entry.count, entry.last_seconds_ago);
         let origin = match entry.issued.as_deref() {
             Some("before_start") => {
-                text! { en: " (issued before the gate started)", fr: " (émis avant le démarrage de la porte)" }
+                text! { en: " (issued before the gate started)", fr: " (émis avant le démarrage de la passerelle)" }
             }
-            Some(_) => text! { en: " (issued past the gate)", fr: " (émis sans passer par la porte)" },
+            Some(_) => text! { en: " (issued past the gate)", fr: " (émis sans passer par la passerelle)" },
             None => text! { en: "", fr: "" },
         };
         let origin = origin.in_lang(lang);

@@ -1,0 +1,15 @@
+//! `schema`: the JSON Schema of the configuration file.
+
+use super::Exit;
+use crate::config::schema::json_schema;
+use crate::text::Lang;
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct SchemaArgs {}
+
+/// Prints the schema.
+#[must_use]
+pub fn run(_args: &SchemaArgs, lang: Lang) -> Exit {
+    super::data(&format!("{:#}", json_schema(lang)));
+    Exit::Ok
+}
