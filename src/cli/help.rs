@@ -97,6 +97,10 @@ fn about(command: &str) -> Option<Text> {
             en: "Start a sandbox, a gate and two consumers on loopback",
             fr: "Lancer un bac à sable, une passerelle et deux consommateurs en local",
         },
+        "explain" => text! {
+            en: "Say why a request was refused, or what would become of one",
+            fr: "Dire pourquoi une requête a été refusée, ou ce qu'il en adviendrait",
+        },
         "keys" => text! { en: "Make API keys for consumers", fr: "Créer des clés d'API pour les consommateurs" },
         "keys new" => text! {
             en: "Make a key, show it once, and print the line for the configuration",
@@ -144,6 +148,17 @@ fn details(command: &str) -> Option<Text> {
         "keys new" => text! {
             en: "The key is shown once. The configuration holds only its SHA-256 digest.",
             fr: "La clé n'est montrée qu'une fois. La configuration ne contient que son empreinte SHA-256.",
+        },
+        "explain" => text! {
+            en: "explain REQUEST_ID asks a running gate for one of its last 1,024 refusals; the id is in the body and the X-Request-ID of the \
+                 refusal and in the access log. explain - reads a line of the access log from the standard input.\n\n\
+                 explain --consumer NAME 'POST /v1/devis' asks every rule of the configuration file about a request that was never \
+                 made; no gate has to run and no key is needed. The exit code is 1 when it would be refused.",
+            fr: "explain IDENTIFIANT demande à une passerelle en marche l'un de ses 1 024 derniers refus ; l'identifiant figure dans le corps \
+                 et le X-Request-ID du refus, et dans le journal des accès. explain - lit une ligne du journal des accès sur l'entrée \
+                 standard.\n\n\
+                 explain --consumer NOM 'POST /v1/devis' interroge chaque règle du fichier de configuration sur une requête jamais \
+                 faite ; aucune passerelle n'a besoin de tourner, aucune clé n'est nécessaire. Le code de sortie est 1 si elle était refusée.",
         },
         "status" => text! {
             en: "With --format nagios, for Nagios, Centreon, Icinga and whatever runs their plugins: 0 (OK), 1 (WARNING: the last reload \
@@ -229,6 +244,16 @@ fn option(name: &str) -> Option<Text> {
         "status --warn_days" => text! {
             en: "Warn of keys and certificates that end within so many days",
             fr: "Signaler les clés et certificats qui se terminent dans moins de tant de jours",
+        },
+        "explain --request" => text! {
+            en: "The id of a refused request; or a method and a path, with --consumer; or - for a line of the access log",
+            fr: "L'identifiant d'une requête refusée ; ou une méthode et un chemin, avec --consumer ; ou - pour une ligne du journal",
+        },
+        "explain --consumer" => text! { en: "Whose request it would be", fr: "De qui serait la requête" },
+        "explain --from" => text! { en: "The caller's address", fr: "L'adresse de l'appelant" },
+        "explain --token" => text! {
+            en: "The token it would show: a live one of its own (yes), none (no), …  [default: yes]",
+            fr: "Le jeton qu'elle présenterait : un vivant bien à elle (yes), aucun (no), …  [défaut : yes]",
         },
         "check --strict" => text! { en: "Fail on warnings too", fr: "Échouer aussi sur les avertissements" },
         "--format" => text! { en: "How to print data", fr: "Format des données imprimées" },

@@ -5,6 +5,7 @@ mod completions;
 mod control_client;
 pub mod demo;
 mod exit;
+mod explain;
 mod format;
 mod help;
 mod keys;
@@ -50,6 +51,7 @@ enum Command {
     Check(check::CheckArgs),
     Completions(completions::CompletionsArgs),
     Demo(demo::DemoArgs),
+    Explain(explain::ExplainArgs),
     Keys(keys::KeysArgs),
     Man(man::ManArgs),
     Sandbox(sandbox::SandboxArgs),
@@ -110,6 +112,7 @@ fn dispatch(cli: &Cli, lang: Lang) -> Exit {
         Some(Command::Check(args)) => check::run(args, lang),
         Some(Command::Completions(args)) => completions::run(args, lang),
         Some(Command::Demo(args)) => demo::run(args, lang),
+        Some(Command::Explain(args)) => explain::run(args, lang),
         Some(Command::Keys(args)) => keys::run(args, lang),
         Some(Command::Sandbox(args)) => sandbox::run(args, lang),
         Some(Command::Schema(args)) => schema::run(args, lang),

@@ -6,6 +6,7 @@
 
 mod codes;
 mod reasons;
+pub mod rehearsal;
 
 use crate::config::{Place, Settings};
 use crate::consumer::Consumer;

@@ -24,15 +24,7 @@ pub(super) fn check<'s>(
     request: &RequestView<'_>,
     now: Wall,
 ) -> Result<Caller<'s>, Refusal<'s>> {
-    if request.query().is_some_and(names_a_key) {
-        return Err(Denial::because(DenyCode::KeyInUrl, "key in the query").into());
-    }
-    if request.cookies.count() > request.cookies.iter().count() {
-        return Err(Denial::because(DenyCode::MalformedRequest, "too many Cookie fields").into());
-    }
-    if request.cookies.iter().any(cookie_names_a_key) {
-        return Err(Denial::because(DenyCode::KeyInUrl, "key in a cookie").into());
-    }
+    only_in_its_field(request)?;
     let key = single_key(request)?;
     match consumers.lookup(key, now) {
         KeyLookup::Valid(consumer, credential) => Ok(Caller { consumer, credential }),
@@ -42,6 +34,20 @@ pub(super) fn check<'s>(
         }),
         KeyLookup::Unknown => Err(Denial::because(DenyCode::UnknownKey, "key not known").into()),
     }
+}
+
+/// Refuses a key that stands where URLs and cookies are written down.
+pub(super) fn only_in_its_field(request: &RequestView<'_>) -> Result<(), Denial> {
+    if request.query().is_some_and(names_a_key) {
+        return Err(Denial::because(DenyCode::KeyInUrl, "key in the query"));
+    }
+    if request.cookies.count() > request.cookies.iter().count() {
+        return Err(Denial::because(DenyCode::MalformedRequest, "too many Cookie fields"));
+    }
+    if request.cookies.iter().any(cookie_names_a_key) {
+        return Err(Denial::because(DenyCode::KeyInUrl, "key in a cookie"));
+    }
+    Ok(())
 }
 
 /// The first consumer, whoever asks: what is left when a test switches this policy off.

@@ -12,6 +12,7 @@ pub mod route;
 pub mod session;
 pub mod token;
 pub mod transport;
+mod trial;
 
 use crate::client_ip::ClientIp;
 use crate::consumer::{Consumer, Credential};
@@ -24,6 +25,7 @@ use crate::tables::Tables;
 use crate::types::Now;
 use quota::Buckets;
 use session::{SessionUse, Unfit};
+pub use trial::{Ruling, rehearse};
 
 /// The policies by name, so that a test can show what each of them holds up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::config::{ListenerSettings, Settings};
-use crate::consumer::{Consumer, Credential, digest};
+use crate::consumer::{Consumer, Credential};
 use crate::proxy::connection::Shared;
 use crate::snapshot::{Enforce, SessionMode};
 use crate::telemetry::{LATELY, Readings, catalogue};
@@ -222,7 +222,6 @@ fn listener(listener: &ListenerSettings) -> ListenerStatus {
 }
 
 fn consumers(shared: &Shared, settings: &Settings, now: Now) -> Vec<ConsumerStatus> {
-    let upstream = digest(settings.upstream.api_key.as_bytes());
     let quota = |consumer: &Consumer| {
         let quota = consumer.rate_limit?;
         let left = shared.tables.limiter.consumer_bucket(&consumer.name).remaining(&quota, now.mono);
@@ -234,7 +233,7 @@ fn consumers(shared: &Shared, settings: &Settings, now: Now) -> Vec<ConsumerStat
         enabled: credential.enabled,
         expires: credential.expires.map(rfc3339),
         expires_in_seconds: credential.expires.map(|end| (end.0 - now.wall.0).div_euclid(1000)),
-        is_upstream_key: credential.digest == upstream,
+        is_upstream_key: credential.is_upstream_key,
     };
     let all = settings.snapshot.consumers.iter().map(|consumer| ConsumerStatus {
         name: consumer.name.to_string(),
