@@ -164,6 +164,30 @@ pub(super) const CREDENTIAL_NAME: Kind = Kind::Text(&Syntax {
     example: "8sens-api-key",
 });
 
+pub(super) const HOST: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "host name or IP address", fr: "nom d'hôte ou adresse IP" },
+    pattern: Some(r"^[0-9A-Za-z.:\[\]-]{1,255}$"),
+    example: "gate.example",
+});
+
+pub(super) const EMAIL: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "e-mail address", fr: "adresse électronique" },
+    pattern: Some(r"^(mailto:)?[^@\s]+@[0-9A-Za-z.-]+$"),
+    example: "admin@example.org",
+});
+
+pub(super) const HTTPS_URL: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "https URL", fr: "URL https" },
+    pattern: Some(r"^https://\S+$"),
+    example: "https://acme-staging-v02.api.letsencrypt.org/directory",
+});
+
+pub(super) const PROFILE: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "word", fr: "mot" },
+    pattern: Some("^[0-9A-Za-z._-]{1,64}$"),
+    example: "shortlived",
+});
+
 pub(super) const WORDS: Kind = Kind::Text(&Syntax {
     name: StaticText { en: "words", fr: "mots" },
     pattern: Some("^[\\s\\S]+$"),

@@ -9,8 +9,10 @@ use crate::request::Transport;
 use crate::snapshot::Snapshot;
 use crate::tls::Certificate;
 use http::HeaderValue;
+use rustls_pki_types::CertificateDer;
 use secrecy::SecretString;
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,9 +67,16 @@ pub struct ListenerSettings {
     pub proxy_protocol: Arc<TrustedProxies>,
 }
 
-/// The certificates of a listener, the one for unknown names first.
+/// Where the certificates of a listener come from.
 #[derive(Clone, Debug)]
-pub struct TlsSettings {
+pub enum TlsSettings {
+    Files(FileCertificates),
+    Acme(AcmeSettings),
+}
+
+/// Certificates read from files, the one for unknown names first.
+#[derive(Clone, Debug)]
+pub struct FileCertificates {
     pub files: Vec<CertificateFiles>,
     pub certificates: Vec<Certificate>,
 }
@@ -77,6 +86,38 @@ pub struct TlsSettings {
 pub struct CertificateFiles {
     pub certificate: PathBuf,
     pub key: PathBuf,
+}
+
+/// One certificate, had and renewed by ACME (RFC 8555).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcmeSettings {
+    /// The https URL of the certificate authority's directory.
+    pub directory: String,
+    /// A `mailto:` URL.
+    pub contact: Option<String>,
+    /// What the certificate is for, each once, in the order of the file.
+    pub identifiers: Vec<AcmeIdentifier>,
+    /// Asked for when the directory offers it.
+    pub profile: Option<String>,
+    /// Who may vouch for the directory, in place of those that the system trusts.
+    pub ca: Option<Vec<CertificateDer<'static>>>,
+}
+
+/// What a certificate is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AcmeIdentifier {
+    /// A host name in lower case, without a wildcard.
+    Name(Box<str>),
+    Address(IpAddr),
+}
+
+impl fmt::Display for AcmeIdentifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
 }
 
 /// What one downstream connection may take.

@@ -5,9 +5,9 @@
 //! `docs/configuration.md` come from here, and tests hold the example file to it.
 
 use super::kind::{
-    BOOL, CREDENTIAL_NAME, DATE, DIGEST, ENVIRONMENT_NAME, FIELD_NAME, HOST_PORT, Kind, LOG_FILE, LOG_TARGET, NAME,
-    NETWORKS, PATH, QUOTA, ROUTE, ROUTES, SOCKET_ADDRESS, SOCKET_ADDRESS_OR_OFF, TIMEOUT, TOKEN_PLACES, WORDS,
-    byte_rate, choice, duration, integer, size,
+    BOOL, CREDENTIAL_NAME, DATE, DIGEST, EMAIL, ENVIRONMENT_NAME, FIELD_NAME, HOST, HOST_PORT, HTTPS_URL, Kind,
+    LOG_FILE, LOG_TARGET, NAME, NETWORKS, PATH, PROFILE, QUOTA, ROUTE, ROUTES, SOCKET_ADDRESS, SOCKET_ADDRESS_OR_OFF,
+    TIMEOUT, TOKEN_PLACES, WORDS, byte_rate, choice, duration, integer, size,
 };
 use crate::head::MAX_FIELDS;
 use crate::text::StaticText;
@@ -509,20 +509,53 @@ pub static TLS: TableSpec = TableSpec {
     path: "listener.tls",
     form: Form::Inline,
     about: StaticText {
-        en: "A certificate and its key. Changed files are taken up by themselves.",
-        fr: "Un certificat et sa clé. Les fichiers modifiés sont repris automatiquement.",
+        en: "A certificate and its key; changed files are taken up by themselves. Or `acme` in place of both.",
+        fr: "Un certificat et sa clé ; les fichiers modifiés sont repris automatiquement. Ou `acme` à leur place.",
     },
     keys: &[
-        required("certificate", PATH,
+        optional("certificate", PATH,
             "a chain in PEM, the gate's own certificate first", "une chaîne PEM, le certificat de la passerelle en premier"),
-        required("key", PATH,
+        optional("key", PATH,
             "its private key in PEM, mode 0600", "sa clé privée PEM, mode 0600"),
+        table("acme", Presence::Optional, Kind::Table(&ACME)),
     ],
-    any_of: &[],
+    any_of: &["certificate", "acme"],
     renamed: &[
         ("cert", "certificate"), ("chain", "certificate"), ("private_key", "key"),
     ],
-    later: &["acme"],
+    later: &[],
+};
+
+#[rustfmt::skip] // a key on one line, what it is for below it
+pub static ACME: TableSpec = TableSpec {
+    path: "listener.tls.acme",
+    form: Form::Inline,
+    about: StaticText {
+        en: "A certificate that the gate gets and renews by itself. Port 80 must lead to a listener without TLS.",
+        fr: "Un certificat que la passerelle obtient et renouvelle elle-même. Le port 80 doit mener à un point d'écoute sans TLS.",
+    },
+    keys: &[
+        required("domains", Kind::List(&HOST),
+            "what the certificate is for: names and IP addresses by which callers reach the gate",
+            "ce que couvre le certificat : noms et adresses IP par lesquels les appelants joignent la passerelle"),
+        optional("contact", EMAIL,
+            "the e-mail address that the certificate authority may write to",
+            "l'adresse électronique à laquelle l'autorité de certification peut écrire"),
+        default("directory", "\"https://acme-v02.api.letsencrypt.org/directory\"", HTTPS_URL,
+            "the certificate authority's ACME directory", "l'annuaire ACME de l'autorité de certification"),
+        optional("profile", PROFILE,
+            "the kind of certificate to ask for, where the directory offers it; without it, `shortlived` for IP addresses",
+            "le type de certificat à demander, si l'annuaire le propose ; à défaut, `shortlived` pour des adresses IP"),
+        optional("ca", PATH,
+            "the issuers, in PEM, of an own directory's certificate; without it, those that the system trusts",
+            "les émetteurs, en PEM, du certificat d'un annuaire à soi ; à défaut, ceux auxquels le système fait confiance"),
+    ],
+    any_of: &[],
+    renamed: &[
+        ("domain", "domains"), ("names", "domains"), ("hosts", "domains"), ("email", "contact"), ("mail", "contact"),
+        ("server", "directory"), ("url", "directory"), ("root", "ca"),
+    ],
+    later: &[],
 };
 
 #[rustfmt::skip] // a key on one line, what it is for below it
@@ -633,6 +666,7 @@ pub static TABLES: &[&TableSpec] = &[
     &ROUTE_LIMIT,
     &KEY,
     &TLS,
+    &ACME,
     &SECRET,
 ];
 

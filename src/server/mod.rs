@@ -7,7 +7,7 @@ mod supervision;
 
 use crate::admin::{self, AdminContext, Readiness, control};
 use crate::clock;
-use crate::config::{self, ListenerSettings, Settings};
+use crate::config::{self, ListenerSettings, Settings, TlsSettings};
 use crate::control::Command;
 use crate::platform::{Notice, ServiceManager};
 use crate::proxy::acceptor::accept;
@@ -137,8 +137,13 @@ impl BoundGate {
         let signatures = Arc::new(Semaphore::new(signatures_at_once(threads)));
         let https = https_port(&listeners);
         for (listener, socket) in listeners {
-            let certificates = listener.tls.as_ref().map(|tls| Arc::new(Certificates::new(tls.certificates.clone())));
-            if let (Some(tls), Some(certificates)) = (listener.tls, &certificates) {
+            let certificates = listener.tls.as_ref().map(|tls| {
+                Arc::new(Certificates::new(match tls {
+                    TlsSettings::Files(f) => f.certificates.clone(),
+                    TlsSettings::Acme(_) => Vec::new(),
+                }))
+            });
+            if let (Some(TlsSettings::Files(tls)), Some(certificates)) = (listener.tls, &certificates) {
                 telemetry.metrics.set_certificate_expiries(listener.address, &tls.certificates);
                 let (certificates, telemetry) = (Arc::clone(certificates), Arc::clone(&telemetry));
                 tasks.push(tokio::spawn(tls::watch(listener.address, tls, certificates, telemetry)));

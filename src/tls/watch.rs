@@ -2,7 +2,7 @@
 
 use super::certificate::Certificate;
 use super::resolver::Certificates;
-use crate::config::{CertificateFiles, TlsSettings};
+use crate::config::{CertificateFiles, FileCertificates};
 use crate::telemetry::Telemetry;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,7 +19,7 @@ type Look = Option<(SystemTime, u64)>;
 /// old one in place: it is counted and said once for each change, and looked at again.
 pub async fn watch(
     address: SocketAddr,
-    settings: TlsSettings,
+    settings: FileCertificates,
     certificates: Arc<Certificates>,
     telemetry: Arc<Telemetry>,
 ) {

@@ -1,8 +1,8 @@
 //! `[[listener]]` and `[admin]`: what is bound, and for whom.
 
 use super::client::{self, ClientIpRules};
-use super::tls;
 use super::upstream::Upstream;
+use super::{acme, tls};
 use crate::config::diagnostic::{Complaint, Problems, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
@@ -138,7 +138,12 @@ pub(super) fn listeners(
             .hint(text! { en: "add a `[[listener]]` with an `address`", fr: "ajoutez un `[[listener]]` avec une `address`" }),
         );
     }
-    sections.iter().filter_map(|section| listener(section, base, client_ip, addresses, problems)).collect()
+    let listeners: Vec<_> =
+        sections.iter().filter_map(|section| listener(section, base, client_ip, addresses, problems)).collect();
+    if listeners.len() == sections.len() {
+        acme::check_reachable(&sections, &listeners);
+    }
+    listeners
 }
 
 fn listener(

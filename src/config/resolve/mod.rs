@@ -1,6 +1,7 @@
 //! From tables to [`Settings`]: every default, every bound, every rule that spans two keys.
 
 mod access;
+mod acme;
 mod client;
 mod consumer;
 mod day;

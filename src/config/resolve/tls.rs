@@ -1,10 +1,11 @@
-//! `listener.tls`: pairs of files, read and checked, so that a file that loads can be served.
+//! `listener.tls`: pairs of files, read and checked, so that a file that loads can be served; or ACME in place of them.
 
+use super::acme;
 use crate::clock;
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
-use crate::config::settings::{CertificateFiles, TlsSettings};
+use crate::config::settings::{AcmeSettings, CertificateFiles, FileCertificates, TlsSettings};
 use crate::config::{secret, shape};
 use crate::text;
 use crate::text::Text;
@@ -21,9 +22,10 @@ const MAX_CHAIN: u64 = 256 << 10;
 const WARN_DAYS: i64 = 14;
 const DAY: i64 = 24 * 3600 * 1000;
 
-/// One pair, or a list of them for several names.
+/// One pair, a list of them for several names, or ACME.
 pub(super) fn read(field: &Field<'_>, base: &Path) -> Option<TlsSettings> {
     let pairs: Vec<_> = match field.value {
+        DeValue::Table(table) if table.contains_key("acme") => return acme(field, base).map(TlsSettings::Acme),
         DeValue::Table(_) => vec![pair(field, base)?],
         DeValue::Array(array) if !array.is_empty() => {
             // Every mistake of every pair is reported.
@@ -42,7 +44,25 @@ pub(super) fn read(field: &Field<'_>, base: &Path) -> Option<TlsSettings> {
         }
     };
     let (files, certificates) = pairs.into_iter().unzip();
-    Some(TlsSettings { files, certificates })
+    Some(TlsSettings::Files(FileCertificates { files, certificates }))
+}
+
+fn acme(field: &Field<'_>, base: &Path) -> Option<AcmeSettings> {
+    let DeValue::Table(table) = field.value else { return None };
+    let section = Section::open(&shape::TLS, table, Some(field.span.clone()), field.problems);
+    for beside in [section.get("certificate"), section.get("key")].into_iter().flatten() {
+        beside.error(acme_and_files());
+    }
+    acme::read(&section.get("acme")?, base)
+}
+
+fn acme_and_files() -> Complaint {
+    Complaint::new(
+        Rule::AcmeAndFiles,
+        text! { en: "a listener has certificates from files or by ACME", fr: "un point d'écoute a des certificats par fichiers ou par ACME" },
+        text! { en: "beside `acme`", fr: "à côté de `acme`" },
+    )
+    .hint(text! { en: "remove one of the two", fr: "supprimez l'un des deux" })
 }
 
 fn pair(field: &Field<'_>, base: &Path) -> Option<(CertificateFiles, Certificate)> {
@@ -51,6 +71,10 @@ fn pair(field: &Field<'_>, base: &Path) -> Option<(CertificateFiles, Certificate
         return None;
     };
     let section = Section::open(&shape::TLS, table, Some(field.span.clone()), field.problems);
+    if let Some(acme) = section.get("acme") {
+        acme.error(acme_and_files());
+        return None;
+    }
     let (certificate, key) = (
         section.required("certificate", "certificate = \"fullchain.pem\""),
         section.required("key", "key = \"privkey.pem\""),
