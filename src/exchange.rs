@@ -402,17 +402,18 @@ impl Exchange {
         exchange
     }
 
-    /// The exchange of a request that is answered by the connection itself: nothing was decided on.
+    /// The exchange of a request that is answered by the connection itself: nothing was decided on. `path` is what the record says of it.
     #[must_use]
     pub fn answered_here(
         snapshot: Arc<Snapshot>,
         tables: Arc<Tables>,
         request: &RequestView<'_>,
+        path: &[u8],
         id: RequestId,
         now: Now,
     ) -> Self {
         let client = ClientIp { address: crate::client_ip::canonical(request.peer), unreadable: false };
-        let exchange = Self::blank(snapshot, tables, client, request.method, request.path(), id, now);
+        let exchange = Self::blank(snapshot, tables, client, request.method, path, id, now);
         Self { http: Some(request.version), ..exchange }
     }
 

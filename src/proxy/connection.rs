@@ -9,20 +9,21 @@ use super::hooks::{BAD_CHUNK, Handoff, Hooks};
 use super::http2;
 use super::lent::lend;
 use super::opening::Opening;
-use super::reply::redirect_to_https;
-use super::reply::{Problem, http_date};
+use super::reply::{Problem, challenge_answer, http_date, redirect_to_https};
 use super::slots::{NoSlot, Slot, SlotLimits, Slots};
 use super::socket::{self, Socket};
 use super::ticket::Ticket;
+use crate::acme::{self, Challenges};
 use crate::chunked::ChunkScanner;
 use crate::clock;
-use crate::config::Settings;
+use crate::config::{ListenerSettings, Settings, TlsSettings};
 use crate::denial::{Denial, DenyCode};
 use crate::exchange::{Exchange, ForwardPlan, Outcome, Step, has_body};
 use crate::head::{self, Fragment, Origin, Scan};
 use crate::platform;
 use crate::policy::transport::exposes_a_secret;
-use crate::request::{Framing, RequestView};
+use crate::request::{Framing, RequestView, Transport};
+use crate::snapshot::Snapshot;
 use crate::tables::Tables;
 use crate::telemetry::{ConnectionOutcome, OpenConnection, Telemetry};
 use crate::types::{HttpVersion, Mono, RequestId};
@@ -57,6 +58,8 @@ pub struct Shared {
     pub telemetry: Arc<Telemetry>,
     pub started: Mono,
     pub slots: Arc<Slots>,
+    /// What a certificate authority is answered, before any policy.
+    pub challenges: Arc<Challenges>,
     /// How many descriptors the process may open; `None` where that is not limited.
     descriptors: Option<u64>,
 }
@@ -65,12 +68,15 @@ impl Shared {
     #[must_use]
     pub fn new(settings: Settings, tables: Arc<Tables>, telemetry: Arc<Telemetry>) -> Self {
         let wanted = descriptors_for(settings.connections.max);
+        let by_acme = |listener: &ListenerSettings| matches!(listener.tls, Some(TlsSettings::Acme(_)));
+        let challenges = Challenges::new(settings.listeners.iter().any(by_acme));
         Self {
             settings: ArcSwap::from_pointee(settings),
             tables,
             started: clock::now().mono,
             telemetry,
             slots: Arc::default(),
+            challenges: Arc::new(challenges),
             descriptors: platform::raise_descriptor_limit(wanted),
         }
     }
@@ -256,8 +262,8 @@ enum Next {
         exchange: Box<Exchange>,
         step: Step,
     },
-    /// A browser that has to come again by https.
-    Redirected { exchange: Box<Exchange>, location: String, is_head: bool },
+    /// Answered without any policy: a browser that has to come again by https, a certificate authority that looks for a token.
+    Answered { exchange: Box<Exchange>, status: u16, bytes: Vec<u8> },
     /// A head that cannot be used.
     Refused { exchange: Box<Exchange>, denial: Denial, is_head: bool },
     /// Closed, idle for too long, or the gate is ending.
@@ -288,16 +294,14 @@ impl Connection<'_> {
         loop {
             match self.next(&mut caller).await {
                 Next::End(outcome) => return outcome,
-                Next::Redirected { exchange, location, is_head } => {
-                    let bytes =
-                        redirect_to_https(&location, exchange.request_id(), &http_date(clock::now().wall), is_head);
+                Next::Answered { exchange, status, bytes } => {
                     let ticket = Ticket::new(*exchange, Arc::clone(&self.shared().telemetry));
                     let _ = timeout(DRAIN_TIMEOUT, async {
                         caller.write_all(&bytes).await?;
                         caller.flush().await
                     })
                     .await;
-                    ticket.finish(Outcome::Answered { status: 308 });
+                    ticket.finish(Outcome::Answered { status });
                     linger(caller).await;
                     return ConnectionOutcome::Closed;
                 }
@@ -397,11 +401,8 @@ impl Connection<'_> {
             Scan::Partial => None,
             Scan::Refused(denial, fragment) => Some(self.refused(settings, denial, fragment)),
             Scan::Complete(head_len, view) => {
-                if let Some(location) = self.redirect(&view) {
-                    let (snapshot, tables) = (Arc::clone(snapshot), Arc::clone(&self.shared().tables));
-                    let exchange = Exchange::answered_here(snapshot, tables, &view, fresh_id(), clock::now());
-                    let is_head = view.method == b"HEAD";
-                    return Some(Next::Redirected { exchange: Box::new(exchange), location, is_head });
+                if let Some(answered) = self.without_policy(snapshot, &view) {
+                    return Some(answered);
                 }
                 let closes = view.connection.iter().any(|value| {
                     value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
@@ -436,11 +437,42 @@ impl Connection<'_> {
         }
     }
 
+    /// The answer to what no policy is asked about.
+    fn without_policy(&self, snapshot: &Arc<Snapshot>, view: &RequestView<'_>) -> Option<Next> {
+        if !matches!(view.method, b"GET" | b"HEAD") {
+            return None;
+        }
+        let is_head = view.method == b"HEAD";
+        let answered = |path, now| {
+            let (snapshot, tables) = (Arc::clone(snapshot), Arc::clone(&self.shared().tables));
+            Box::new(Exchange::answered_here(snapshot, tables, view, path, fresh_id(), now))
+        };
+        if let Some(token) = self.challenge(view) {
+            let now = clock::now();
+            // The token itself is in no log.
+            let exchange = answered(acme::PREFIX.as_bytes(), now);
+            let answer = self.shared().challenges.answer(token);
+            let date = http_date(now.wall);
+            let (status, bytes) = challenge_answer(answer.as_deref(), exchange.request_id(), &date, is_head);
+            return Some(Next::Answered { exchange, status, bytes });
+        }
+        let (location, now) = (self.redirect(view)?, clock::now());
+        let exchange = answered(view.path(), now);
+        let bytes = redirect_to_https(&location, exchange.request_id(), &http_date(now.wall), is_head);
+        Some(Next::Answered { exchange, status: 308, bytes })
+    }
+
+    /// The token that a certificate authority looks for, on whichever listener its way leads to: a proxy in front may have sent it on
+    /// by https. A key in clear is for the policy to refuse and to report.
+    fn challenge<'v>(&self, view: &'v RequestView<'_>) -> Option<&'v [u8]> {
+        let key_in_clear = self.origin.transport == Transport::Cleartext && exposes_a_secret(view);
+        self.shared().challenges.token_in(view.path()).filter(|_| !key_in_clear)
+    }
+
     /// Where a request on a redirecting listener is sent: the same host and target by https. One that shows a key is refused instead, so
     /// that whoever sent it notices.
     fn redirect(&self, view: &RequestView<'_>) -> Option<String> {
-        let may_go_on = matches!(view.method, b"GET" | b"HEAD") && !exposes_a_secret(view);
-        let port = self.app.redirect.filter(|_| may_go_on)?;
+        let port = self.app.redirect.filter(|_| !exposes_a_secret(view))?;
         if !crate::path::is_canonical(view.path()) {
             return None;
         }

@@ -116,6 +116,28 @@ pub fn redirect_to_https(location: &str, request_id: &RequestId, date: &str, is_
     .into_bytes()
 }
 
+/// The answer to a certificate authority that looks for a token (RFC 8555 section 8.3): the key authorization, or that there is none. A HEAD
+/// request gets the head alone.
+#[must_use]
+pub fn challenge_answer(
+    key_authorization: Option<&str>,
+    request_id: &RequestId,
+    date: &str,
+    is_head: bool,
+) -> (u16, Vec<u8>) {
+    let (status, reason, kind, body) = match key_authorization {
+        Some(answer) => (200, "OK", "application/octet-stream", answer),
+        None => (404, "Not Found", "text/plain", "no such challenge\n"),
+    };
+    let (id, length) = (request_id.as_str(), body.len());
+    let body = if is_head { "" } else { body };
+    let answer = format!(
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: {kind}\r\nCache-Control: no-store\r\nX-Request-ID: {id}\r\n\
+         Content-Length: {length}\r\nDate: {date}\r\nConnection: close\r\n\r\n{body}"
+    );
+    (status, answer.into_bytes())
+}
+
 /// `Retry-After` in whole seconds, rounded up, at least 1 (RFC 9110 section 10.2.3).
 fn whole_seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
