@@ -22,8 +22,8 @@ deps: ## Install what a fresh Debian lacks (as root), or say what to install
 demo: deps ## Sandbox, gate and two consumers on loopback, with commands to paste
 	$(CARGO) run --quiet -- demo
 
-# libfaketime gives a test a wall clock of its own.
-test: NEEDS += faketime:faketime
+# libfaketime gives a test a wall clock of its own; Pebble is an ACME server.
+test: NEEDS += faketime:faketime pebble:pebble
 # What reads the files of deploy/.
 test: NEEDS += systemd-analyze:systemd logrotate:logrotate ps:procps
 # nextest where it is installed, cargo's own runner elsewhere; the same profile and the same build either way.

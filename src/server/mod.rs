@@ -5,6 +5,7 @@
 
 mod supervision;
 
+use crate::acme::{Acme, Renewal};
 use crate::admin::{self, AdminContext, Readiness, control};
 use crate::clock;
 use crate::config::{self, ListenerSettings, Settings, TlsSettings};
@@ -136,18 +137,29 @@ impl BoundGate {
         let (mut services, mut tasks) = (Vec::new(), Vec::new());
         let signatures = Arc::new(Semaphore::new(signatures_at_once(threads)));
         let https = https_port(&listeners);
+        let state = session_log.directory();
+        let unusable = |error| StartError::State(StateError::Io(state.to_owned(), error));
+        let acme = Arc::new(Acme::new(state.to_owned(), Arc::clone(&shared.challenges), Arc::clone(&telemetry)));
+        let mut renewals = Vec::new();
         for (listener, socket) in listeners {
-            let certificates = listener.tls.as_ref().map(|tls| {
-                Arc::new(Certificates::new(match tls {
-                    TlsSettings::Files(f) => f.certificates.clone(),
-                    TlsSettings::Acme(_) => Vec::new(),
-                }))
-            });
-            if let (Some(TlsSettings::Files(tls)), Some(certificates)) = (listener.tls, &certificates) {
-                telemetry.metrics.set_certificate_expiries(listener.address, &tls.certificates);
-                let (certificates, telemetry) = (Arc::clone(certificates), Arc::clone(&telemetry));
-                tasks.push(tokio::spawn(tls::watch(listener.address, tls, certificates, telemetry)));
-            }
+            let certificates = match listener.tls {
+                None => None,
+                Some(TlsSettings::Files(files)) => {
+                    telemetry.metrics.set_certificate_expiries(listener.address, &files.certificates);
+                    let certificates = Arc::new(Certificates::new(files.certificates.clone()));
+                    let (watched, telemetry) = (Arc::clone(&certificates), Arc::clone(&telemetry));
+                    tasks.push(tokio::spawn(tls::watch(listener.address, files, watched, telemetry)));
+                    Some(certificates)
+                }
+                Some(TlsSettings::Acme(settings)) => {
+                    let renewal = acme.listener(listener.address, settings).map_err(unusable)?;
+                    let renewal = Arc::new(renewal);
+                    tasks.push(tokio::spawn(Arc::clone(&renewal).run()));
+                    let certificates = Arc::clone(renewal.certificates());
+                    renewals.push(renewal);
+                    Some(certificates)
+                }
+            };
             let opening = Opening {
                 transport: listener.transport,
                 tls: certificates.map(|certificates| tls::server_config(certificates, listener.http2).into()),
@@ -191,6 +203,7 @@ impl BoundGate {
                     telemetry.reopen_logs();
                     if let Some(path) = &config_path {
                         reload(&shared, path.clone()).await;
+                        adopt_acme(&renewals, &shared.settings.load());
                     }
                     manager.tell(Notice::Ready);
                 }
@@ -272,6 +285,16 @@ async fn reload(shared: &Arc<Shared>, path: PathBuf) {
         Err(_) => {
             tracing::error!("configuration could not be read, the old one stays");
             shared.telemetry.audit.tell(&AuditEvent::ConfigurationRefused { problems: None });
+        }
+    }
+}
+
+/// Tells each listener with ACME what the configuration asks for now. Addresses and everything else about listeners wait for a restart.
+fn adopt_acme(renewals: &[Arc<Renewal>], settings: &Settings) {
+    for renewal in renewals {
+        let listener = settings.listeners.iter().find(|listener| listener.address == renewal.address());
+        if let Some(TlsSettings::Acme(acme)) = listener.and_then(|listener| listener.tls.as_ref()) {
+            renewal.adopt(acme.clone());
         }
     }
 }

@@ -3,13 +3,15 @@
 //! It holds a lock, a 32-byte secret that keys the session hashes, an append log of session records ([`SessionLog`]), and the control socket. All of it is 0600 in a 0700
 //! directory, and one gate at a time may use it. The files hold hashes, never tokens.
 
+mod replace;
 mod session_log;
 
+pub(crate) use replace::replace;
 pub use session_log::SessionLog;
 
 use crate::platform;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -110,22 +112,14 @@ impl StateDirectory {
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let temporary = self.path.join(format!("{name}.new"));
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = platform::create_private(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, self.path.join(name))?;
-        platform::sync_folder(&self.path)
+        replace(&self.path, name, bytes)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[test]
     fn one_gate_at_a_time() {

@@ -158,6 +158,12 @@ families! {
     CONFIG_RELOADS = Counter "sensgate_config_reloads_total" in "reloads" by [RELOAD_RESULT] Digging
         "Times that the configuration was read again, by what came of it."
         "sum by (result) (increase(sensgate_config_reloads_total[1d]))";
+    CERTIFICATE_SELF_SIGNED = Gauge "sensgate_certificate_self_signed" in "0 or 1" by [LISTENER] Digging
+        "Whether a listener with ACME still waits for its first certificate and serves a self-signed one (1) or not (0)."
+        "sensgate_certificate_self_signed == 1";
+    ACME_ORDERS = Counter "sensgate_acme_orders_total" in "attempts" by [ORDER_RESULT] Digging
+        "Attempts to get a certificate by ACME, by what came of them."
+        "increase(sensgate_acme_orders_total{result=\"failed\"}[1d])";
     BUILD_INFO = Gauge "sensgate_build_info" in "always 1" by [VERSION, REVISION, RUSTC] Watched
         "What the gate was built from; always 1."
         "count by (version) (sensgate_build_info)";

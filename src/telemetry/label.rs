@@ -36,6 +36,7 @@ labels! {
     ALARM = "alarm" "What happened." alarms;
     LOGIN_RESULT = "result" "What 8sens made of the login." login_results;
     RELOAD_RESULT = "result" "What came of it." reload_results;
+    ORDER_RESULT = "result" "What came of the attempt." order_results;
     VERSION = "version" "Version of the gate." open;
     REVISION = "revision" "Source revision, `unknown` when the builder did not state it." open;
     RUSTC = "rustc" "Version of the compiler." open;
@@ -130,4 +131,8 @@ fn login_results() -> Vec<(&'static str, &'static str)> {
         LoginOutcome::Failed => "Not answered, or answered with another status.",
     };
     LoginOutcome::ALL.map(|result| (result.as_str(), meaning(result))).to_vec()
+}
+
+fn order_results() -> Vec<(&'static str, &'static str)> {
+    vec![("issued", "There is a new certificate."), ("failed", "There is none; it is tried again.")]
 }

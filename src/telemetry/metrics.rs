@@ -12,12 +12,15 @@ use crate::telemetry::readings::Readings;
 use crate::telemetry::{build_info, key_last_use::KeyLastUses, replaced_gauges::ReplacedGauges};
 use crate::tls::Certificate;
 use crate::types::Wall;
+use parking_lot::Mutex;
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Seconds, made for an ERP behind the gate.
@@ -54,6 +57,9 @@ impl ReloadResult {
     }
 }
 
+/// The first name of a certificate, and when it expires in seconds since the Unix epoch.
+type Expiry = (Box<str>, i64);
+
 /// Everything that is counted and measured. Cheap to use from any thread; nothing here waits or allocates per request
 /// once a series exists.
 pub struct Metrics {
@@ -66,7 +72,11 @@ pub struct Metrics {
     connections_open: IntGauge,
     connections: IntCounterVec,
     connections_max: IntGauge,
-    certificate_expiry: IntGaugeVec,
+    certificate_expiry: ReplacedGauges,
+    /// What that gauge was made from.
+    certificates: Mutex<BTreeMap<SocketAddr, Vec<Expiry>>>,
+    certificate_self_signed: IntGaugeVec,
+    acme_orders: IntCounterVec,
     certificates_refused: IntCounter,
     accept_failures: IntCounter,
     upstream_up: IntGaugeVec,
@@ -113,10 +123,13 @@ impl Metrics {
             in_flight: IntGauge::with_opts(opts(catalogue::REQUESTS_IN_FLIGHT))?,
             connections_open: IntGauge::with_opts(opts(catalogue::CONNECTIONS_OPEN))?,
             connections: IntCounterVec::new(opts(catalogue::CONNECTIONS), catalogue::CONNECTIONS.labels)?,
-            certificate_expiry: IntGaugeVec::new(
-                opts(catalogue::CERTIFICATE_EXPIRY),
-                catalogue::CERTIFICATE_EXPIRY.labels,
+            certificate_expiry: ReplacedGauges::new(catalogue::CERTIFICATE_EXPIRY)?,
+            certificates: Mutex::default(),
+            certificate_self_signed: IntGaugeVec::new(
+                opts(catalogue::CERTIFICATE_SELF_SIGNED),
+                catalogue::CERTIFICATE_SELF_SIGNED.labels,
             )?,
+            acme_orders: IntCounterVec::new(opts(catalogue::ACME_ORDERS), catalogue::ACME_ORDERS.labels)?,
             certificates_refused: IntCounter::with_opts(opts(catalogue::CERTIFICATES_REFUSED))?,
             connections_max: IntGauge::with_opts(opts(catalogue::CONNECTIONS_MAX))?,
             accept_failures: IntCounter::with_opts(opts(catalogue::ACCEPT_FAILURES))?,
@@ -148,6 +161,9 @@ impl Metrics {
         for outcome in ConnectionOutcome::ALL {
             metrics.connections.with_label_values(&[outcome.as_str()]);
         }
+        for result in ["issued", "failed"] {
+            metrics.acme_orders.with_label_values(&[result]);
+        }
         for alarm in Alarm::ALL {
             metrics.alarms.with_label_values(&[alarm.as_str()]);
         }
@@ -158,7 +174,7 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let collectors: [Box<dyn Collector>; 31] = [
+        let collectors: [Box<dyn Collector>; 33] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.upstream_duration.clone()),
@@ -168,6 +184,8 @@ impl Metrics {
             Box::new(self.connections.clone()),
             Box::new(self.connections_max.clone()),
             Box::new(self.certificate_expiry.clone()),
+            Box::new(self.certificate_self_signed.clone()),
+            Box::new(self.acme_orders.clone()),
             Box::new(self.certificates_refused.clone()),
             Box::new(self.accept_failures.clone()),
             Box::new(self.upstream_up.clone()),
@@ -279,15 +297,28 @@ impl Metrics {
         self.upstream_up.with_label_values::<&str>(&[]).set(i64::from(up));
     }
 
-    /// The expiry of what a listener serves, each certificate under its first name. A name that is served no more keeps its last value
-    /// until the next start.
-    pub fn set_certificate_expiries(&self, listener: std::net::SocketAddr, certificates: &[Certificate]) {
-        let listener = listener.to_string();
-        for certificate in certificates {
+    /// The expiry of what a listener serves from now on, each certificate under its first name.
+    pub fn set_certificate_expiries(&self, listener: SocketAddr, certificates: &[Certificate]) {
+        let expiry = |certificate: &Certificate| {
             let name = certificate.names().next().unwrap_or_default();
-            let gauge = self.certificate_expiry.with_label_values(&[listener.as_str(), name]);
-            gauge.set(certificate.not_after().0.div_euclid(1000));
-        }
+            (name.into(), certificate.not_after().0.div_euclid(1000))
+        };
+        let mut all = self.certificates.lock();
+        all.insert(listener, certificates.iter().map(expiry).collect());
+        let listeners: Vec<_> = all.iter().map(|(listener, served)| (listener.to_string(), served)).collect();
+        self.certificate_expiry.replace(listeners.iter().flat_map(|(listener, served)| {
+            served.iter().map(|(name, expiry)| ([listener.as_str(), name.as_ref()], *expiry))
+        }));
+    }
+
+    /// States whether a listener still waits for its first certificate.
+    pub fn set_self_signed(&self, listener: SocketAddr, self_signed: bool) {
+        self.certificate_self_signed.with_label_values(&[listener.to_string()]).set(i64::from(self_signed));
+    }
+
+    /// Counts an attempt to get a certificate.
+    pub fn acme_order(&self, issued: bool) {
+        self.acme_orders.with_label_values(&[if issued { "issued" } else { "failed" }]).inc();
     }
 
     /// Counts a changed certificate that could not be used.
@@ -471,6 +502,7 @@ mod tests {
         let key = made.signing_key.serialize_pem();
         let certificate = Certificate::from_pem(made.cert.pem().as_bytes(), key.as_bytes()).unwrap();
         metrics.set_certificate_expiries("127.0.0.1:443".parse().unwrap(), &[certificate]);
+        metrics.set_self_signed("127.0.0.1:443".parse().unwrap(), false);
         metrics.set_key_expiries([("shop", "k1", Wall(1_999))]);
         metrics.sessions(3, [("shop", 2)]);
         metrics.set_sessions_max(1_000, 100);

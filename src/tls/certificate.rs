@@ -66,6 +66,18 @@ impl Certificate {
         self.names.iter().map(AsRef::as_ref)
     }
 
+    /// The server's own certificate of the chain.
+    #[must_use]
+    pub fn leaf(&self) -> Option<&CertificateDer<'static>> {
+        self.certified.cert.first()
+    }
+
+    /// The first instant at which it is valid.
+    #[must_use]
+    pub fn not_before(&self) -> Wall {
+        self.not_before
+    }
+
     /// The first instant at which it is no longer valid.
     #[must_use]
     pub fn not_after(&self) -> Wall {

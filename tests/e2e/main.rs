@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod acme;
 #[cfg(target_os = "linux")]
 mod clocks;
 mod connections;

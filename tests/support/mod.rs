@@ -4,6 +4,7 @@
 
 pub mod http;
 pub mod http2;
+pub mod pebble;
 pub mod tls;
 pub mod wire;
 pub mod witness;

@@ -49,6 +49,15 @@ pub fn connector(trusted: &[&Made], versions: &[&'static rustls::SupportedProtoc
     TlsConnector::from(Arc::new(config))
 }
 
+/// A client that trusts this root alone and asks for no protocol.
+pub fn trusting(root: &CertificateDer<'static>) -> TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(root.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    TlsConnector::from(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
 pub async fn shake(gate: SocketAddr, connector: &TlsConnector, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     connector.connect(name, TcpStream::connect(gate).await?).await
