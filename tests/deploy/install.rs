@@ -52,6 +52,7 @@ fn it_is_installed_and_removed_and_configurations_stay() {
     ];
     if has("man") {
         expected.push(("usr/share/man/man1/sensgate.1", 0o644));
+        expected.push(("usr/share/man/fr/man1/sensgate.1", 0o644));
     }
     if has("completions") {
         expected.push(("usr/share/bash-completion/completions/sensgate", 0o644));

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod debian;
 #[path = "../e2e/gate.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod gate;
