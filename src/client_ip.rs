@@ -22,7 +22,7 @@ pub fn write(address: IpAddr, text: &mut Vec<u8>) {
 }
 
 /// Who may state the client's address for others, compiled from `[client_ip]`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
 }

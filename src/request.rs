@@ -123,7 +123,7 @@ impl TokenPlace {
 }
 
 /// Name → role, compiled once for each configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldTable {
     /// Lower-case names, grouped by length so that a lookup compares a handful at most.
     by_len: Vec<Vec<(Box<[u8]>, FieldRole)>>,
@@ -242,6 +242,15 @@ impl FieldTable {
         if !bucket.iter().any(|(known, _)| **known == *name.as_bytes()) {
             bucket.push((name.into_bytes().into(), role));
         }
+    }
+
+    /// The names with this role, in lower case and a fixed order.
+    #[must_use]
+    pub fn names_of(&self, role: FieldRole) -> Vec<&[u8]> {
+        let named = self.by_len.iter().flatten().filter(|(_, known)| *known == role);
+        let mut names: Vec<&[u8]> = named.map(|(name, _)| name.as_ref()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The role of a field name, compared without regard to ASCII case. A name that differs only in `_` and `-` is a lookalike:

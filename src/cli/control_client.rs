@@ -14,8 +14,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a running gate may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a running gate may take to answer: a little longer than it waits itself for a reload.
+const PATIENCE: Duration = Duration::from_secs(35);
 
 /// Largest answer that is read.
 const MAX_ANSWER: usize = 16 << 20;
@@ -85,13 +85,24 @@ pub(super) fn ask_at<T: DeserializeOwned>(
     method: Method,
     path: &str,
 ) -> Result<Result<T, StatusCode>, Silence> {
+    match send_at(socket, method, path)? {
+        (StatusCode::OK, body) => read(socket, &body).map(Ok),
+        (status, _) => Ok(Err(status)),
+    }
+}
+
+/// The answer as it came, whatever its status.
+pub(super) fn send_at(socket: &Path, method: Method, path: &str) -> Result<(StatusCode, Bytes), Silence> {
     let failed = |error| Silence::Unreachable { socket: socket.to_owned(), error };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, exchange(socket, method, path)).await });
-    match answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)? {
-        (StatusCode::OK, body) => serde_json::from_slice(&body).map(Ok).map_err(|error| failed(error.into())),
-        (status, _) => Ok(Err(status)),
-    }
+    answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)
+}
+
+/// An answer that is no JSON of this kind is not one of a gate.
+pub(super) fn read<T: DeserializeOwned>(socket: &Path, body: &[u8]) -> Result<T, Silence> {
+    let failed = |error| Silence::Unreachable { socket: socket.to_owned(), error };
+    serde_json::from_slice(body).map_err(|error| failed(error.into()))
 }
 
 impl GateArgs {

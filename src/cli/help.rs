@@ -106,6 +106,10 @@ fn about(command: &str) -> Option<Text> {
             en: "Make a key, show it once, and print the line for the configuration",
             fr: "Créer une clé, la montrer une seule fois, et imprimer la ligne à mettre dans la configuration",
         },
+        "reload" => text! {
+            en: "Have a running gate read its configuration again, and show what changed",
+            fr: "Faire relire sa configuration à une passerelle en marche, et montrer ce qui change",
+        },
         "sandbox" => text! {
             en: "Stand in for the 8sens REST server. Every route but the login is our assumption",
             fr: "Tenir lieu de serveur REST 8sens. Toute route autre que le login est une supposition",
@@ -170,6 +174,14 @@ fn details(command: &str) -> Option<Text> {
                  sont perdues, le journal des sessions ne peut pas être écrit, presque toutes les sessions ou connexions sont prises), \
                  2 (CRITICAL : 8sens ne répond pas, ou aucune passerelle, et aucune boutique ne peut donc commander) ou 3 (UNKNOWN : \
                  configuration invalide, pas le droit d'interroger).",
+        },
+        "reload" => text! {
+            en: "The file is taken up whole or not at all. Consumers, keys, rules, limits, timeouts, the log level and certificates are in \
+                 force at once; sessions, limits and connections stay. What only a restart takes up is named, and what was in force \
+                 stays for it. A file that is not valid changes nothing, and the exit code is 78. SIGHUP does the same.",
+            fr: "Le fichier est repris en entier ou pas du tout. Consommateurs, clés, règles, limites, délais, niveau de journal et \
+                 certificats sont en vigueur aussitôt ; sessions, limites et connexions restent. Ce qui demande un redémarrage est nommé, \
+                 et ce qui était en vigueur le reste. Un fichier incorrect ne change rien, et le code de sortie est 78. SIGHUP fait de même.",
         },
         "sandbox" => text! {
             en: "POST /v1/login/user answers as the vendor documents it. Every other route, every field of its answers and the \

@@ -10,6 +10,7 @@ mod format;
 mod help;
 mod keys;
 mod man;
+mod reload;
 mod run;
 mod sandbox;
 mod schema;
@@ -54,6 +55,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Keys(keys::KeysArgs),
     Man(man::ManArgs),
+    Reload(reload::ReloadArgs),
     Sandbox(sandbox::SandboxArgs),
     Schema(schema::SchemaArgs),
     Sessions(sessions::SessionsArgs),
@@ -114,6 +116,7 @@ fn dispatch(cli: &Cli, lang: Lang) -> Exit {
         Some(Command::Demo(args)) => demo::run(args, lang),
         Some(Command::Explain(args)) => explain::run(args, lang),
         Some(Command::Keys(args)) => keys::run(args, lang),
+        Some(Command::Reload(args)) => reload::run(args, lang),
         Some(Command::Sandbox(args)) => sandbox::run(args, lang),
         Some(Command::Schema(args)) => schema::run(args, lang),
         Some(Command::Sessions(args)) => sessions::run(args, lang),

@@ -6,6 +6,7 @@ use super::render;
 use crate::text::{Lang, Text};
 use std::cell::RefCell;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 /// More findings than anyone reads; further ones are counted and not kept.
 pub const MAX_DIAGNOSTICS: usize = 200;
@@ -170,7 +171,7 @@ pub struct Diagnostic {
 }
 
 /// All findings on one file, in the order of the file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Report {
     file: String,
     /// The file with its secrets masked; byte offsets are those of the file.
@@ -178,9 +179,16 @@ pub struct Report {
     diagnostics: Vec<Diagnostic>,
     /// Findings past [`MAX_DIAGNOSTICS`].
     omitted: usize,
+    files: Vec<PathBuf>,
 }
 
 impl Report {
+    /// The files beside this one whose content counts: secrets, certificates and keys, also those that could not be read.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
     #[must_use]
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
@@ -227,6 +235,7 @@ pub(super) struct Problems {
     found: RefCell<Vec<Found>>,
     omitted: RefCell<usize>,
     masks: RefCell<Vec<Range<usize>>>,
+    files: RefCell<Vec<PathBuf>>,
 }
 
 impl Problems {
@@ -241,6 +250,11 @@ impl Problems {
     /// The bytes of `span` are never shown.
     pub fn mask(&self, span: Range<usize>) {
         self.masks.borrow_mut().push(span);
+    }
+
+    /// The content of this file counts as a part of the configuration.
+    pub fn depends_on(&self, path: &Path) {
+        self.files.borrow_mut().push(path.to_owned());
     }
 
     /// True when nothing stops the gate from starting.
@@ -273,6 +287,7 @@ impl Problems {
             diagnostics: diagnostics.collect(),
             source: masked(source, &self.masks.into_inner()),
             omitted: self.omitted.into_inner(),
+            files: self.files.into_inner(),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::text;
 use crate::text::Text;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Largest configuration file in bytes.
 pub const MAX_FILE: usize = 4 << 20;
@@ -51,6 +51,15 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
             ))
         }
     }
+}
+
+/// Where the gate on this file keeps its state, as far as a file says it that may not be valid.
+#[must_use]
+pub fn state_directory(path: &Path) -> PathBuf {
+    let mut source = String::new();
+    // A file that cannot be read says nothing.
+    let _ = File::open(path).and_then(|file| file.take(MAX_FILE as u64).read_to_string(&mut source));
+    resolve::state::directory_in(&source, path.parent().unwrap_or(Path::new("")))
 }
 
 /// Checks the text of a configuration. `file_name` is only shown; relative paths start at `base`.

@@ -5,6 +5,7 @@
 //! settings, and [`Report`] shows what was found. Secrets are read in `secret` and masked in every report.
 
 mod address;
+pub mod changes;
 mod diagnostic;
 mod field;
 mod file;
@@ -23,7 +24,7 @@ mod syntax;
 mod value;
 
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Position, Report, Rule, Severity};
-pub use file::{Loaded, MAX_FILE, load, parse};
+pub use file::{Loaded, MAX_FILE, load, parse, state_directory};
 pub use positions::{Place, Positions};
 pub use secret::MAX_SECRET;
 pub use settings::*;

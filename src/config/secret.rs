@@ -107,6 +107,7 @@ fn read_file(field: &Field<'_>, path: &Path, owner: Owner) -> Option<Zeroizing<V
 }
 
 fn read_bytes(field: &Field<'_>, path: &Path, owner: Owner, max: usize) -> Option<Zeroizing<Vec<u8>>> {
+    field.problems.depends_on(path);
     let complain = |en: &str, fr: &str| unreadable(field, text! { en: "{en}", fr: "{fr}" });
     match std::fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => {

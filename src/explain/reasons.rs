@@ -18,6 +18,14 @@ pub(super) fn known(reason: &str) -> Option<Text> {
 fn of_policies(reason: &str) -> Option<Text> {
     Some(match reason {
         "key not known" => text! { en: "no consumer has this key", fr: "aucun consommateur n'a cette clé" },
+        "well-formed key, but not known" => text! {
+            en: "the key is whole and was made by sensgate, but no consumer has it: revoked, or of another gate",
+            fr: "la clé est entière et a été créée par sensgate, mais aucun consommateur ne l'a : révoquée, ou d'une autre passerelle"
+        },
+        "mistyped or truncated key" => text! {
+            en: "the key was made by sensgate and damaged on its way: cut short, or with a wrong character",
+            fr: "la clé a été créée par sensgate puis abîmée en chemin : tronquée, ou avec un caractère faux"
+        },
         "key expired" => {
             text! { en: "the key was good, its last day is over", fr: "la clé était bonne, son dernier jour est passé" }
         }

@@ -3,11 +3,13 @@
 //! Can be neither shadowed nor switched off. An unknown, expired or disabled key all answer `unknown_key`, after the same work.
 
 use super::{Caller, Refusal, token};
+use crate::api_key;
 use crate::consumer::{ConsumerTable, KeyLookup};
 use crate::denial::{Denial, DenyCode};
 use crate::request::RequestView;
 use crate::types::Wall;
 use std::borrow::Cow;
+use std::hint::black_box;
 
 /// Longest key that is looked at, in bytes.
 pub const MAX_KEY_LEN: usize = 256;
@@ -26,13 +28,27 @@ pub(super) fn check<'s>(
 ) -> Result<Caller<'s>, Refusal<'s>> {
     only_in_its_field(request)?;
     let key = single_key(request)?;
-    match consumers.lookup(key, now) {
-        KeyLookup::Valid(consumer, credential) => Ok(Caller { consumer, credential }),
+    let found = consumers.lookup(key, now);
+    if let KeyLookup::Valid(consumer, credential) = found {
+        return Ok(Caller { consumer, credential });
+    }
+    // Worked out for every key that is refused, also where it is not needed: the time must not tell a known key from an unknown one.
+    let unknown = black_box(why_unknown(key));
+    match found {
         KeyLookup::Refused(consumer, credential, why) => Err(Refusal {
             denial: Denial::because(DenyCode::UnknownKey, why),
             caller: Some(Caller { consumer, credential }),
         }),
-        KeyLookup::Unknown => Err(Denial::because(DenyCode::UnknownKey, "key not known").into()),
+        KeyLookup::Unknown | KeyLookup::Valid(..) => Err(Denial::because(DenyCode::UnknownKey, unknown).into()),
+    }
+}
+
+/// What is wrong with a key that nobody has, for the log: one that was made here and damaged on its way looks like it.
+fn why_unknown(key: &[u8]) -> &'static str {
+    match api_key::checksum_holds(key) {
+        None => "key not known",
+        Some(true) => "well-formed key, but not known",
+        Some(false) => "mistyped or truncated key",
     }
 }
 
@@ -184,6 +200,19 @@ mod tests {
         assert_eq!(outcome("/", &[("api-key", "good-key")]), "missing_key: ");
         assert_eq!(outcome("/", &[("api_key", "bad-key")]), "unknown_key: key not known");
         assert_eq!(outcome("/", &[("api_key", "old-key")]), "unknown_key k2: key expired");
+    }
+
+    #[test]
+    fn a_damaged_key_is_told_apart_from_a_wrong_one_in_the_reason_alone() {
+        use secrecy::ExposeSecret;
+        let made = api_key::make("k1", &[7; 32]).unwrap();
+        let whole = made.expose_secret();
+        let cut = &whole[..whole.len() - 1];
+        let mistyped = whole.replacen("sgk_k1_", "sgk_k2_", 1);
+        assert_eq!(outcome("/", &[("api_key", whole)]), "unknown_key: well-formed key, but not known");
+        for damaged in [cut, &mistyped, "sgk_"] {
+            assert_eq!(outcome("/", &[("api_key", damaged)]), "unknown_key: mistyped or truncated key", "{damaged}");
+        }
     }
 
     #[test]

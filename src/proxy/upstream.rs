@@ -102,8 +102,8 @@ impl Upstream {
         }
     }
 
-    /// Resolves the name and probes, for ever. Ends with the runtime.
-    pub async fn watch(&self, settings: UpstreamSettings) {
+    /// Resolves the name and probes, for ever. Ends with the runtime. `connect_timeout` is what the configuration says by then.
+    pub async fn watch(&self, settings: UpstreamSettings, connect_timeout: impl Fn() -> Duration) {
         let mut next_resolve = tokio::time::Instant::now();
         loop {
             if tokio::time::Instant::now() >= next_resolve {
@@ -112,7 +112,7 @@ impl Upstream {
             }
             let quiet_for = now_millis().saturating_sub(self.proven_at.load(Ordering::Relaxed));
             if self.state.load(Ordering::Relaxed) == UNKNOWN || quiet_for >= millis(PROBE_EVERY) {
-                self.probe(settings.connect_timeout).await;
+                self.probe(connect_timeout()).await;
             }
             tokio::time::sleep(PROBE_EVERY.min(RESOLVE_EVERY)).await;
         }

@@ -3,12 +3,15 @@
 //! Pingora's own `Server` is not used: it forks, binds late and without a usable error, and sleeps a fixed time on SIGTERM. Its proxy runs
 //! here on one runtime of ours, behind listeners that are already bound.
 
+mod file_watch;
+mod reload;
+mod serving;
 mod supervision;
 
-use crate::acme::{Acme, Renewal};
+use crate::acme::Acme;
 use crate::admin::{self, AdminContext, Readiness, control};
 use crate::clock;
-use crate::config::{self, ListenerSettings, Settings, TlsSettings};
+use crate::config::{ListenerSettings, Settings};
 use crate::control::Command;
 use crate::platform::{Notice, ServiceManager};
 use crate::proxy::acceptor::accept;
@@ -21,11 +24,13 @@ use crate::snapshot::SessionMode;
 use crate::state::{SessionLog, StateDirectory, StateError};
 use crate::tables::Tables;
 use crate::telemetry::audit_event::AuditEvent;
-use crate::telemetry::{ReloadResult, Telemetry, build_info, panics};
+use crate::telemetry::{Telemetry, build_info, panics};
 use crate::text::Lang;
-use crate::tls::{self, Certificates};
+use crate::tls;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
+use reload::{Reloader, Wanted};
+use serving::Serving;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -36,6 +41,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 /// How long log lines still queued at the end may take to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Reloads that may wait; past it, whoever wants one is told to come back.
+const RELOADS_AT_ONCE: usize = 8;
 
 /// Why a gate could not start.
 #[derive(Debug)]
@@ -120,12 +128,8 @@ impl BoundGate {
 
     async fn serve(self, mut commands: mpsc::Receiver<Command>) -> Result<(), StartError> {
         let Self { settings, config_path, listeners, admin, telemetry, tables, session_log, supervision } = self;
-        let (drain_timeout, threads) = (settings.server.drain_timeout, settings.server.threads);
+        let threads = settings.server.threads;
         let upstream = Arc::new(Upstream::new(&settings.upstream, Arc::clone(&telemetry)));
-        let watching = tokio::spawn({
-            let (upstream, settings) = (Arc::clone(&upstream), settings.upstream.clone());
-            async move { upstream.watch(settings).await }
-        });
         let readiness = Arc::new(Readiness::default());
         let (stop, stopped) = watch::channel(false);
         let admin_token = settings.admin.as_ref().and_then(|admin| admin.token.clone());
@@ -133,36 +137,23 @@ impl BoundGate {
         let shared = Arc::new(Shared::new(settings, tables, Arc::clone(&telemetry)));
         publish(&shared, &shared.settings.load());
         telemetry.metrics.config_taken_up(clock::now().wall, false);
+        let watching = tokio::spawn({
+            let (upstream, shared) = (Arc::clone(&upstream), Arc::clone(&shared));
+            let settings = shared.settings.load().upstream.clone();
+            async move { upstream.watch(settings, || shared.settings.load().upstream.connect_timeout).await }
+        });
         telemetry.metrics.read_key_uses_from(Arc::clone(&shared.tables.key_uses));
-        let (mut services, mut tasks) = (Vec::new(), Vec::new());
+        let (mut services, mut serving) = (Vec::new(), Vec::new());
         let signatures = Arc::new(Semaphore::new(signatures_at_once(threads)));
         let https = https_port(&listeners);
         let state = session_log.directory();
         let unusable = |error| StartError::State(StateError::Io(state.to_owned(), error));
         let acme = Arc::new(Acme::new(state.to_owned(), Arc::clone(&shared.challenges), Arc::clone(&telemetry)));
-        let mut renewals = Vec::new();
         for (listener, socket) in listeners {
-            let certificates = match listener.tls {
-                None => None,
-                Some(TlsSettings::Files(files)) => {
-                    telemetry.metrics.set_certificate_expiries(listener.address, &files.certificates);
-                    let certificates = Arc::new(Certificates::new(files.certificates.clone()));
-                    let (watched, telemetry) = (Arc::clone(&certificates), Arc::clone(&telemetry));
-                    tasks.push(tokio::spawn(tls::watch(listener.address, files, watched, telemetry)));
-                    Some(certificates)
-                }
-                Some(TlsSettings::Acme(settings)) => {
-                    let renewal = acme.listener(listener.address, settings).map_err(unusable)?;
-                    let renewal = Arc::new(renewal);
-                    tasks.push(tokio::spawn(Arc::clone(&renewal).run()));
-                    let certificates = Arc::clone(renewal.certificates());
-                    renewals.push(renewal);
-                    Some(certificates)
-                }
-            };
+            let serves = Serving::new(&listener, &acme, &telemetry).map_err(unusable)?;
             let opening = Opening {
                 transport: listener.transport,
-                tls: certificates.map(|certificates| tls::server_config(certificates, listener.http2).into()),
+                tls: serves.certificates().map(|certificates| tls::server_config(certificates, listener.http2).into()),
                 proxy_protocol: listener.proxy_protocol,
                 signatures: Arc::clone(&signatures),
             };
@@ -170,6 +161,7 @@ impl BoundGate {
             let app = Connections::new(Arc::clone(&shared), Arc::clone(&proxy), opening, redirect);
             let socket = tokio::net::TcpListener::from_std(socket).map_err(StartError::Runtime)?;
             services.push(tokio::spawn(accept(Arc::new(app), socket, stopped.clone())));
+            serving.push(serves);
         }
         if let Some(socket) = admin {
             let socket = tokio::net::TcpListener::from_std(socket).map_err(StartError::Runtime)?;
@@ -186,7 +178,14 @@ impl BoundGate {
         }
         let rounds = Arc::new(Rounds::default());
         let keeping = tokio::spawn(keep_tables(Arc::clone(&shared), Arc::clone(&session_log), Arc::clone(&rounds)));
-        let control = control::serve(session_log.directory(), Arc::clone(&shared)).map_err(StartError::State)?;
+        let (orders, mut reloads) = mpsc::channel(RELOADS_AT_ONCE);
+        let control =
+            control::serve(session_log.directory(), Arc::clone(&shared), orders).map_err(StartError::State)?;
+        let (changed, mut changes) = mpsc::channel(1);
+        let mut reloader = config_path.map(|path| Reloader::new(Arc::clone(&shared), serving, path, changed));
+        if let Some(reloader) = &mut reloader {
+            reloader.start_to_watch().await;
+        }
         let manager = supervision.manager.clone();
         let accepting = services.iter().map(tokio::task::JoinHandle::abort_handle).collect();
         let watched = tokio::spawn(supervision.watch(upstream, rounds, accepting, stopped.clone()));
@@ -194,20 +193,27 @@ impl BoundGate {
         telemetry.audit.tell(&AuditEvent::GateStarted { version: build_info::VERSION });
         manager.tell(Notice::Ready);
         tracing::info!("ready");
-        while let Some(command) = commands.recv().await {
-            match command {
-                Command::Drain => break,
-                Command::ReopenLogs => telemetry.reopen_logs(),
-                Command::Reload => {
-                    manager.tell(Notice::Reloading);
-                    telemetry.reopen_logs();
-                    if let Some(path) = &config_path {
-                        reload(&shared, path.clone()).await;
-                        adopt_acme(&renewals, &shared.settings.load());
+        loop {
+            let order = tokio::select! {
+                command = commands.recv() => match command {
+                    None | Some(Command::Drain) => break,
+                    Some(Command::ReopenLogs) => {
+                        telemetry.reopen_logs();
+                        continue;
                     }
-                    manager.tell(Notice::Ready);
-                }
+                    Some(Command::Reload) => {
+                        telemetry.reopen_logs();
+                        Wanted::Reload(None)
+                    }
+                },
+                Some(order) = reloads.recv() => Wanted::Reload(Some(order)),
+                Some(()) = changes.recv() => Wanted::ReloadIfChanged,
+            };
+            manager.tell(Notice::Reloading);
+            if let Some(reloader) = &mut reloader {
+                reloader.obey(order).await;
             }
+            manager.tell(Notice::Ready);
         }
         manager.tell(Notice::Stopping);
         readiness.start_draining();
@@ -215,8 +221,9 @@ impl BoundGate {
         tracing::info!("draining");
         // Receivers live as long as the services.
         let _ = stop.send(true);
+        let drain_timeout = shared.settings.load().server.drain_timeout;
         drain(&shared, services, drain_timeout).await;
-        for task in [watching, keeping, control, watched].into_iter().chain(tasks) {
+        for task in [watching, keeping, control, watched] {
             task.abort();
         }
         shared.tables.flush_touches(clock::now());
@@ -258,44 +265,6 @@ async fn drain(shared: &Shared, services: Vec<tokio::task::JoinHandle<()>>, drai
     };
     if tokio::time::timeout(drain_timeout, all_done).await.is_err() {
         tracing::warn!(connections = shared.slots.open(), "connections cut at the end of the drain");
-    }
-}
-
-/// Swaps in a configuration that is valid as a whole; otherwise the old one stays.
-async fn reload(shared: &Arc<Shared>, path: PathBuf) {
-    let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
-    match loaded {
-        Ok(Ok(loaded)) => {
-            let warnings = loaded.warnings.diagnostics().len();
-            publish(shared, &loaded.settings);
-            shared.tables.adopt(&loaded.settings.snapshot, clock::now());
-            shared.settings.store(Arc::new(loaded.settings));
-            shared.telemetry.metrics.config_taken_up(clock::now().wall, false);
-            shared.telemetry.metrics.config_reloads(ReloadResult::Applied);
-            tracing::info!(warnings, "configuration reloaded");
-            shared.telemetry.audit.tell(&AuditEvent::ConfigurationReloaded { warnings });
-        }
-        Ok(Err(report)) => {
-            let problems = report.diagnostics().len();
-            shared.telemetry.metrics.config_refused();
-            shared.telemetry.metrics.config_reloads(ReloadResult::Refused);
-            tracing::error!(problems, "configuration refused, the old one stays; run check");
-            shared.telemetry.audit.tell(&AuditEvent::ConfigurationRefused { problems: Some(problems) });
-        }
-        Err(_) => {
-            tracing::error!("configuration could not be read, the old one stays");
-            shared.telemetry.audit.tell(&AuditEvent::ConfigurationRefused { problems: None });
-        }
-    }
-}
-
-/// Tells each listener with ACME what the configuration asks for now. Addresses and everything else about listeners wait for a restart.
-fn adopt_acme(renewals: &[Arc<Renewal>], settings: &Settings) {
-    for renewal in renewals {
-        let listener = settings.listeners.iter().find(|listener| listener.address == renewal.address());
-        if let Some(TlsSettings::Acme(acme)) = listener.and_then(|listener| listener.tls.as_ref()) {
-            renewal.adopt(acme.clone());
-        }
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::config::LogLevel;
 use std::fmt::{self, Write};
 use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
 use tracing::Subscriber;
 use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
@@ -14,31 +15,60 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{FormatFields, Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, reload};
 
 /// Every crate of Pingora logs under a target that begins so.
 const PINGORA: &str = "pingora";
+
+/// The filter of the log that was started, for as long as the process lives.
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// Starts the application log of this process, with colours when stderr is a terminal and `NO_COLOR` is not set. Lines of the `log`
 /// crate are included. A second call changes nothing.
 pub fn init(level: LogLevel) {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let ansi = io::stderr().is_terminal() && !no_color;
+    let (subscriber, filter) = subscriber(level, ansi, io::stderr);
     // An error says that a log was started before.
-    let _ = subscriber(level, ansi, io::stderr).try_init();
+    if subscriber.try_init().is_ok() {
+        let _ = FILTER.set(filter);
+    }
 }
 
-fn subscriber<W>(level: LogLevel, ansi: bool, out: W) -> impl Subscriber + Send + Sync
+/// Changes the level of the log that [`init`] started; without one, nothing happens.
+pub fn set_level(level: LogLevel) {
+    let Some(filter) = FILTER.get() else { return };
+    // Only a dropped subscriber is an error, and that one lives as long as the process.
+    if filter.reload(targets(level)).is_ok() {
+        // The `log` crate asks a limit of its own before it asks the filter.
+        log::set_max_level(match level {
+            LogLevel::Error => log::LevelFilter::Error,
+            LogLevel::Warn => log::LevelFilter::Warn,
+            LogLevel::Info => log::LevelFilter::Info,
+        });
+    }
+}
+
+fn subscriber<W>(
+    level: LogLevel,
+    ansi: bool,
+    out: W,
+) -> (impl Subscriber + Send + Sync, reload::Handle<Targets, Registry>)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    let (filter, handle) = reload::Layer::new(targets(level));
+    let lines = tracing_subscriber::fmt::layer().with_ansi(ansi).fmt_fields(fields()).with_writer(out);
+    (tracing_subscriber::registry().with(filter).with(lines), handle)
+}
+
+fn targets(level: LogLevel) -> Targets {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
     };
-    let targets = Targets::new().with_default(level).with_target(PINGORA, level.min(LevelFilter::WARN));
-    let lines = tracing_subscriber::fmt::layer().with_ansi(ansi).fmt_fields(fields()).with_writer(out);
-    tracing_subscriber::registry().with(targets).with(lines)
+    Targets::new().with_default(level).with_target(PINGORA, level.min(LevelFilter::WARN))
 }
 
 /// Writes the message and `name=value` for the other fields. The formatter's own fields keep line feeds, and escapes of `%` values.
@@ -92,7 +122,7 @@ mod tests {
     fn written(level: LogLevel, ansi: bool, events: impl FnOnce()) -> String {
         let capture = Capture::default();
         let out = capture.clone();
-        with_default(subscriber(level, ansi, move || out.clone()), events);
+        with_default(subscriber(level, ansi, move || out.clone()).0, events);
         String::from_utf8(std::mem::take(&mut *capture.0.lock())).unwrap()
     }
 
@@ -152,6 +182,22 @@ mod tests {
         assert_eq!(words(LogLevel::Info), ["other-i", "pingora-w", "other-w", "pingora-e", "other-e", "own-i"]);
         assert_eq!(words(LogLevel::Warn), ["pingora-w", "other-w", "pingora-e", "other-e"]);
         assert_eq!(words(LogLevel::Error), ["pingora-e", "other-e"]);
+    }
+
+    #[test]
+    fn the_level_changes_while_it_runs() {
+        let capture = Capture::default();
+        let out = capture.clone();
+        let (subscriber, filter) = subscriber(LogLevel::Error, false, move || out.clone());
+        with_default(subscriber, || {
+            tracing::info!("before");
+            filter.reload(targets(LogLevel::Info)).unwrap();
+            tracing::info!("after");
+            filter.reload(targets(LogLevel::Warn)).unwrap();
+            tracing::info!("later");
+        });
+        let text = String::from_utf8(std::mem::take(&mut *capture.0.lock())).unwrap();
+        assert!(text.contains("after") && !text.contains("before") && !text.contains("later"), "{text}");
     }
 
     #[test]

@@ -34,6 +34,13 @@ pub enum CertificateError {
     NoName,
 }
 
+/// The same chain: a key that fits it is the same key.
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.certified.cert == other.certified.cert
+    }
+}
+
 impl Certificate {
     /// Reads a chain, the server's own certificate first, and its key, both in PEM (RFC 7468).
     ///

@@ -3,12 +3,17 @@
 //! HTTP over a Unix socket of mode 0600, so that `curl --unix-socket` works as well as the commands of this program. One file for each
 //! thing that can be asked.
 
+mod keys;
+mod reload;
 mod sessions;
 pub mod status;
 
+pub use keys::{Key, KeyState};
+pub use reload::ReloadReport;
 pub use sessions::{Ended, Owner, Session};
 pub use status::Status;
 
+use crate::control::ReloadOrder;
 use crate::proxy::connection::Shared;
 use crate::state::StateError;
 use crate::telemetry::audit_event::{Actor, AuditEvent, EndedSessions};
@@ -16,6 +21,7 @@ use axum::Router;
 use axum::extract::connect_info::Connected;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// The name of the socket in the state directory.
@@ -23,7 +29,11 @@ pub const SOCKET: &str = "control.sock";
 
 /// Starts to serve the socket. One that is left from a gate which was killed is replaced; the lock on the directory says that it is.
 #[cfg(unix)]
-pub fn serve(directory: &std::path::Path, shared: Arc<Shared>) -> Result<JoinHandle<()>, StateError> {
+pub fn serve(
+    directory: &std::path::Path,
+    shared: Arc<Shared>,
+    reloads: mpsc::Sender<ReloadOrder>,
+) -> Result<JoinHandle<()>, StateError> {
     use std::os::unix::fs::PermissionsExt;
     let path = directory.join(SOCKET);
     let failed = |error| StateError::Io(path.clone(), error);
@@ -33,7 +43,7 @@ pub fn serve(directory: &std::path::Path, shared: Arc<Shared>) -> Result<JoinHan
     }
     let listener = tokio::net::UnixListener::bind(&path).map_err(failed)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    let router = router(shared).into_make_service_with_connect_info::<Caller>();
+    let router = router(shared, reloads).into_make_service_with_connect_info::<Caller>();
     Ok(tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the control socket ended");
@@ -62,8 +72,14 @@ impl Caller {
     }
 }
 
-fn router(shared: Arc<Shared>) -> Router {
-    Router::new().merge(sessions::router()).merge(status::router()).merge(super::refusals::routes()).with_state(shared)
+fn router(shared: Arc<Shared>, reloads: mpsc::Sender<ReloadOrder>) -> Router {
+    Router::new()
+        .merge(sessions::router())
+        .merge(status::router())
+        .merge(keys::router())
+        .merge(reload::router(reloads))
+        .merge(super::refusals::routes())
+        .with_state(shared)
 }
 
 /// The socket of a gate whose state directory is `directory`.

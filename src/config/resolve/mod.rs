@@ -7,7 +7,7 @@ mod consumer;
 mod day;
 mod limits;
 mod session;
-mod state;
+pub(super) mod state;
 mod tls;
 mod upstream;
 

@@ -13,6 +13,13 @@ pub(super) fn directory(section: &Section<'_>, base: &Path) -> PathBuf {
     written.unwrap_or_else(|| unwritten(std::env::var_os("STATE_DIRECTORY"), base))
 }
 
+/// Where a file seems to put it, valid or not: for finding the gate that runs on an earlier version of it.
+pub fn directory_in(source: &str, base: &Path) -> PathBuf {
+    let table: Option<toml::Table> = source.parse().ok();
+    let written = table.as_ref().and_then(|table| table.get("state")?.get("directory")?.as_str());
+    written.map_or_else(|| unwritten(std::env::var_os("STATE_DIRECTORY"), base), |directory| base.join(directory))
+}
+
 fn written(field: &Field<'_>, base: &Path) -> Option<PathBuf> {
     let text = field.string()?;
     if !text.is_empty() && !text.contains('\0') {

@@ -96,6 +96,7 @@ fn pair(field: &Field<'_>, base: &Path) -> Option<(CertificateFiles, Certificate
 }
 
 fn chain(field: &Field<'_>, path: &Path) -> Option<Vec<u8>> {
+    field.problems.depends_on(path);
     let mut chain = Vec::new();
     match std::fs::File::open(path).and_then(|file| file.take(MAX_CHAIN).read_to_end(&mut chain)) {
         Ok(_) => Some(chain),

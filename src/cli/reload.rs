@@ -1,0 +1,95 @@
+//! `reload`: a running gate reads its configuration again, and says what changed.
+
+use super::control_client::{GateArgs, Silence, read, send_at};
+use super::{Exit, Format};
+use crate::admin::control::{ReloadReport, socket_in};
+use crate::config;
+use crate::config::Report;
+use crate::text;
+use crate::text::Lang;
+use hyper::{Method, StatusCode};
+use std::io;
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct ReloadArgs {
+    #[command(flatten)]
+    pub gate: GateArgs,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Asks for a reload and shows what came of it.
+#[must_use]
+pub fn run(args: &ReloadArgs, lang: Lang) -> Exit {
+    let (directory, invalid) = find(&args.gate);
+    match ask(&directory, lang) {
+        Ok(report) => {
+            if args.format == Format::Json {
+                super::data(&serde_json::to_string_pretty(&report).unwrap_or_default());
+            } else {
+                show(&report, lang);
+            }
+            if report.result == "refused" { Exit::Config } else { Exit::Ok }
+        }
+        // Without a gate there is still something to say about the file.
+        Err(_) if invalid.is_some() => {
+            eprint!("{}", invalid.unwrap_or_default().render(lang, super::stderr_has_colour()));
+            Exit::Config
+        }
+        Err(silence) => silence.tell(lang),
+    }
+}
+
+/// Where the gate is found. A file that is not valid may still say it: then the gate says what is wrong, and counts it.
+fn find(gate: &GateArgs) -> (PathBuf, Option<Report>) {
+    if let Some(state) = &gate.state {
+        return (state.clone(), None);
+    }
+    let path = gate.config.clone().unwrap_or_default();
+    match config::load(&path) {
+        Ok(loaded) => (loaded.settings.state_directory, None),
+        Err(report) => (config::state_directory(&path), Some(report)),
+    }
+}
+
+/// Tells the gate whose state directory is `directory` to read its configuration again.
+pub(super) fn ask(directory: &Path, lang: Lang) -> Result<ReloadReport, Silence> {
+    let socket = socket_in(directory);
+    let lang = if lang == Lang::Fr { "fr" } else { "en" };
+    match send_at(&socket, Method::POST, &format!("/reload?lang={lang}"))? {
+        (StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY, body) => read(&socket, &body),
+        (status, _) => Err(Silence::Unreachable { socket, error: io::Error::other(format!("{status}")) }),
+    }
+}
+
+/// Shows a report: what changed is data, the rest is talk.
+fn show(report: &ReloadReport, lang: Lang) {
+    let file = report.file.display();
+    eprint!("{}", report.text);
+    if report.result == "refused" {
+        let text = text! {
+            en: "{file} is refused: the configuration in force stays",
+            fr: "{file} est refusé : la configuration en vigueur reste",
+        };
+        return super::talk(&text, lang);
+    }
+    for line in report.changes.live_lines() {
+        super::data(&line);
+    }
+    if !report.changes.has_live() {
+        super::talk(&text! { en: "nothing to take up", fr: "rien à reprendre" }, lang);
+    }
+    let waiting = report.changes.restart_lines();
+    for line in &waiting {
+        let text = text! { en: "needs a restart: {line}", fr: "demande un redémarrage : {line}" };
+        super::data(text.in_lang(lang));
+    }
+    if !waiting.is_empty() {
+        let text = text! {
+            en: "until the gate is restarted, what was in force stays for these",
+            fr: "jusqu'au redémarrage de la passerelle, ce qui était en vigueur le reste pour ceux-ci",
+        };
+        super::talk(&text, lang);
+    }
+}

@@ -1,0 +1,191 @@
+//! Taking a configuration up while the gate runs: whole or not at all, and never what only a restart can do.
+
+use super::file_watch::FileWatch;
+use super::serving::Serving;
+use crate::clock;
+use crate::config::changes;
+use crate::config::{self, Loaded, Report, Severity};
+use crate::control::{ReloadOrder, ReloadOutcome, Reloaded};
+use crate::proxy::connection::Shared;
+use crate::telemetry::audit_event::AuditEvent;
+use crate::telemetry::{ReloadResult, application_log};
+use crate::text::Lang;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Problems of a refused file that are logged one by one.
+const MAX_LOGGED: usize = 10;
+
+/// Largest part of a file that is looked at to see whether it changed.
+const MAX_LOOKED_AT: u64 = 8 << 20;
+
+/// What the configuration file and the files that it names held when they were read. Nothing of their content can be told from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Content([u8; 32]);
+
+/// Why the configuration is to be read again.
+pub(super) enum Wanted {
+    /// Somebody said so, and may wait for what comes of it.
+    Reload(Option<ReloadOrder>),
+    /// Something happened where its files are.
+    ReloadIfChanged,
+}
+
+/// Reads one configuration file again and again.
+pub(super) struct Reloader {
+    shared: Arc<Shared>,
+    listeners: Vec<Serving>,
+    path: PathBuf,
+    /// Every file whose content counts, the configuration itself first.
+    files: Vec<PathBuf>,
+    /// `None` when it has to be read whatever it holds.
+    seen: Option<Content>,
+    /// There while the configuration wants it.
+    watch: Option<FileWatch>,
+    changed: mpsc::Sender<()>,
+}
+
+impl Reloader {
+    /// For a gate that runs on what `path` held a moment ago. `changed` gets [`Wanted::ReloadIfChanged`].
+    pub(super) fn new(shared: Arc<Shared>, listeners: Vec<Serving>, path: PathBuf, changed: mpsc::Sender<()>) -> Self {
+        let files = vec![path.clone()];
+        Self { shared, listeners, path, files, seen: None, watch: None, changed }
+    }
+
+    /// Watches the files from now on if the configuration wants it.
+    pub(super) async fn start_to_watch(&mut self) {
+        if self.shared.settings.load().server.reload_on_change {
+            // Only the files are of interest: the first change is read whatever it holds.
+            let path = self.path.clone();
+            if let Ok((files, _)) = tokio::task::spawn_blocking(move || read(&path)).await {
+                self.files = files;
+            }
+            self.follow();
+        }
+    }
+
+    pub(super) async fn obey(&mut self, wanted: Wanted) {
+        match wanted {
+            Wanted::Reload(order) => {
+                let reloaded = self.reload().await;
+                if let Some(order) = order {
+                    // Whoever asked may be gone.
+                    let _ = order.send(reloaded);
+                }
+            }
+            Wanted::ReloadIfChanged => {
+                self.reload_if_changed().await;
+            }
+        }
+    }
+
+    /// Reads the configuration if its content is another one, or if nothing is known of it.
+    async fn reload_if_changed(&mut self) {
+        let files = self.files.clone();
+        let now = tokio::task::spawn_blocking(move || content(&files)).await.ok();
+        if now.is_some() && now == self.seen {
+            return;
+        }
+        self.reload().await;
+    }
+
+    /// Reads the configuration, and takes it up when it is valid as a whole.
+    async fn reload(&mut self) -> Reloaded {
+        let (path, known) = (self.path.clone(), self.files.clone());
+        // The content is taken first: what is written in between is then read twice, and never missed.
+        let read = tokio::task::spawn_blocking(move || (content(&known), read(&path))).await;
+        let outcome = match read {
+            Ok((seen, (files, loaded))) => {
+                // With other files than those that were looked at, nothing is known yet.
+                self.seen = (files == self.files).then_some(seen);
+                self.files = files;
+                match loaded {
+                    Ok(loaded) => self.take_up(*loaded),
+                    Err(report) => ReloadOutcome::Refused(Arc::new(report)),
+                }
+            }
+            // It panicked, which is counted: nothing changes.
+            Err(_) => ReloadOutcome::Refused(Arc::default()),
+        };
+        self.note(&outcome);
+        self.follow();
+        Reloaded { file: self.path.clone(), outcome }
+    }
+
+    fn take_up(&mut self, loaded: Loaded) -> ReloadOutcome {
+        let (settings, changes) = changes::take_up(&self.shared.settings.load(), loaded.settings);
+        // Also without a change: places in the file may be other ones.
+        super::publish(&self.shared, &settings);
+        self.shared.tables.adopt(&settings.snapshot, clock::now());
+        application_log::set_level(settings.log.level);
+        // The listeners in force are those that run, in their order.
+        for (serving, listener) in self.listeners.iter_mut().zip(&settings.listeners) {
+            serving.take_up(listener, &self.shared.telemetry);
+        }
+        self.shared.settings.store(Arc::new(settings));
+        ReloadOutcome::TakenUp(changes, Arc::new(loaded.warnings))
+    }
+
+    /// Watches what the configuration names now, or no longer.
+    fn follow(&mut self) {
+        if !self.shared.settings.load().server.reload_on_change {
+            self.watch = None;
+        } else if self.watch.as_ref().is_none_or(|watch| !watch.covers(&self.files)) {
+            self.watch = FileWatch::start(&self.files, self.changed.clone());
+        }
+    }
+
+    /// The one place where a reload is written down.
+    fn note(&self, outcome: &ReloadOutcome) {
+        let metrics = &self.shared.telemetry.metrics;
+        match outcome {
+            ReloadOutcome::TakenUp(changes, warnings) => {
+                metrics.config_taken_up(clock::now().wall, !changes.needs_restart.is_empty());
+                let applied = changes.has_live();
+                metrics.config_reloads(if applied { ReloadResult::Applied } else { ReloadResult::Unchanged });
+                let changed = changes.live_lines().join("; ");
+                let warnings = warnings.diagnostics().len();
+                tracing::info!(changed, warnings, "configuration reloaded");
+                self.shared.telemetry.audit.tell(&AuditEvent::ConfigurationReloaded { warnings });
+                if !changes.needs_restart.is_empty() {
+                    let settings = changes.restart_lines().join("; ");
+                    tracing::warn!(settings, "changed settings that only a restart takes up; what was in force stays");
+                }
+            }
+            ReloadOutcome::Refused(report) => {
+                metrics.config_refused();
+                metrics.config_reloads(ReloadResult::Refused);
+                let problems = report.errors();
+                tracing::error!(problems, "configuration refused, the old one stays; run check");
+                self.shared.telemetry.audit.tell(&AuditEvent::ConfigurationRefused { problems: Some(problems) });
+                let errors = report.diagnostics().iter().filter(|problem| problem.severity == Severity::Error);
+                for problem in errors.take(MAX_LOGGED) {
+                    let (line, rule) = (problem.start.line, problem.rule.code());
+                    tracing::error!(line, rule, "{}", problem.message.in_lang(Lang::En));
+                }
+            }
+        }
+    }
+}
+
+/// Reads the configuration, and names every file whose content counts.
+fn read(path: &Path) -> (Vec<PathBuf>, Result<Box<Loaded>, Report>) {
+    let loaded = config::load(path).map(Box::new);
+    let report = loaded.as_ref().map_or_else(|report| report, |loaded| &loaded.warnings);
+    (std::iter::once(path.to_owned()).chain(report.files().iter().cloned()).collect(), loaded)
+}
+
+fn content(files: &[PathBuf]) -> Content {
+    use std::io::Read;
+    let mut all = Sha256::new();
+    for file in files {
+        let mut bytes = zeroize::Zeroizing::new(Vec::new());
+        let read = std::fs::File::open(file).and_then(|open| open.take(MAX_LOOKED_AT).read_to_end(&mut bytes));
+        // One that cannot be read is another content than an empty one.
+        all.update([u8::from(read.is_ok())]);
+        all.update(Sha256::digest(bytes.as_slice()));
+    }
+    Content(all.finalize().into())
+}
