@@ -18,6 +18,8 @@ mod log_injection;
 mod plaintext;
 mod proxy_protocol;
 mod refusals;
+#[cfg(unix)]
+mod reload;
 mod secrets;
 #[cfg(unix)]
 mod service_manager;
