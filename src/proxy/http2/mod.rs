@@ -74,7 +74,7 @@ pub async fn serve(
         Ok(Err(_)) => return cut_off(app, origin, "HTTP/2 preface is wrong", ConnectionOutcome::Broken),
         Err(_) => return cut_off(app, origin, "HTTP/2 preface not complete in time", ConnectionOutcome::Silent),
     };
-    let mut life = Life { origin, stop: shutdown.clone(), served: 0, ending: None, quiet_since: Instant::now() };
+    let mut life = Life { origin, served: 0, ending: None, quiet_since: Instant::now() };
     let mut streams = JoinSet::new();
     let outcome = loop {
         let limits = app.settings();
@@ -144,7 +144,6 @@ enum Ending {
 /// Where a connection stands.
 struct Life {
     origin: Origin,
-    stop: watch::Receiver<bool>,
     served: u32,
     ending: Option<Ending>,
     /// Since when no stream was open, or since when the connection is ending.
@@ -182,7 +181,7 @@ impl Life {
     ) {
         self.served += 1;
         let place: Result<Slot, NoSlot> = app.place_for(self.origin.peer);
-        let lane = StreamLane { app: Arc::clone(app), origin: self.origin, stop: self.stop.clone() };
+        let lane = StreamLane { app: Arc::clone(app), origin: self.origin };
         streams.spawn(async move { lane.serve(request, respond, place).await });
     }
 

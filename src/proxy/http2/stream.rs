@@ -40,7 +40,6 @@ const MAX_ANSWER_FIELDS: usize = 256 + 32;
 pub struct StreamLane {
     pub app: Arc<Connections>,
     pub origin: Origin,
-    pub stop: watch::Receiver<bool>,
 }
 
 /// Why no whole answer was sent.
@@ -89,9 +88,11 @@ impl StreamLane {
     fn into_lane(self, place: Slot, limits: &ConnectionSettings) -> DuplexStream {
         let (near, far) = tokio::io::duplex(PIPE);
         let caller = CallerStream::new(Socket::piped(far), limits.clone());
+        // A stream that was taken is served, also by a gate that is ending: the connection tells callers to send no more.
+        let (never, stop) = watch::channel(false);
         tokio::spawn(async move {
-            let _place = place;
-            Connection::new(&self.app, self.origin, self.stop).serve(caller).await
+            let (_place, _never) = (place, never);
+            Connection::new(&self.app, self.origin, stop).serve(caller).await
         });
         near
     }

@@ -219,7 +219,15 @@ async fn a_connection_ends_in_order_when_it_has_served_enough_or_the_gate_stops(
     client.get(1, "/v1/slow", &[API_KEY]).await.unwrap();
     site.witness.wait_for(4, DEADLINE).await;
     site.gate.signal("TERM");
+    // What is sent before the caller can know is served, or said not to have been.
+    for stream in [3, 5, 7, 9] {
+        client.get(stream, "/v1/slow", &[API_KEY]).await.unwrap();
+    }
     assert_eq!(client.outcome(1).await.status(), Some(200));
+    for stream in [3, 5, 7, 9] {
+        let outcome = client.outcome(stream).await;
+        assert!(outcome.status() == Some(200) || outcome == Outcome::GoAway(NO_ERROR), "{outcome:?}");
+    }
     assert_eq!(client.end().await, Some(NO_ERROR));
     assert!(site.gate.wait_for_exit().success());
 }
