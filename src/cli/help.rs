@@ -97,6 +97,10 @@ fn about(command: &str) -> Option<Text> {
             en: "Start a sandbox, a gate and two consumers on loopback",
             fr: "Lancer un bac à sable, une passerelle et deux consommateurs en local",
         },
+        "doctor" => text! {
+            en: "Look at a gate and everything around it, and say what mends it",
+            fr: "Examiner une passerelle et tout ce qui l'entoure, et dire comment y remédier",
+        },
         "explain" => text! {
             en: "Say why a request was refused, or what would become of one",
             fr: "Dire pourquoi une requête a été refusée, ou ce qu'il en adviendrait",
@@ -152,6 +156,14 @@ fn details(command: &str) -> Option<Text> {
         "keys new" => text! {
             en: "The key is shown once. The configuration holds only its SHA-256 digest.",
             fr: "La clé n'est montrée qu'une fois. La configuration ne contient que son empreinte SHA-256.",
+        },
+        "doctor" => text! {
+            en: "Nothing is changed. A login is tried only with --login, because it may take a seat of the licence.\n\n\
+                 Exit code: 0 when nothing is worse than worth knowing, 1 for warnings, 78 when the configuration or a secret file is at \
+                 fault, 69 for any other error. docs/doctor.md lists everything that is looked at.",
+            fr: "Rien n'est modifié. Une connexion n'est essayée qu'avec --login, car elle peut prendre un siège de la licence.\n\n\
+                 Code de sortie : 0 s'il n'y a rien de grave, 1 pour des avertissements, 78 si la configuration ou un fichier secret est en \
+                 cause, 69 pour toute autre erreur. docs/doctor.md énumère tout ce qui est examiné.",
         },
         "explain" => text! {
             en: "explain REQUEST_ID asks a running gate for one of its last 1,024 refusals; the id is in the body and the X-Request-ID of the \
@@ -254,6 +266,26 @@ fn option(name: &str) -> Option<Text> {
             fr: "Format d'impression ; nagios : une ligne avec des mesures, code de sortie 0, 1, 2 ou 3",
         },
         "status --warn_days" => text! {
+            en: "Warn of keys and certificates that end within so many days",
+            fr: "Signaler les clés et certificats qui se terminent dans moins de tant de jours",
+        },
+        "doctor --login" => text! {
+            en: "Log in at 8sens as this user; the password is asked for, or read from the standard input",
+            fr: "Se connecter à 8sens sous cet utilisateur ; le mot de passe est demandé, ou lu sur l'entrée standard",
+        },
+        "doctor --password_file" => text! {
+            en: "Read the password from the first line of this file",
+            fr: "Lire le mot de passe sur la première ligne de ce fichier",
+        },
+        "doctor --measure_idle" => text! {
+            en: "Measure how long 8sens keeps an idle token, with a route that a token opens; takes two logins and a little more than idle_timeout",
+            fr: "Mesurer combien de temps 8sens garde un jeton inutilisé, avec une route qu'un jeton ouvre ; demande deux connexions et un peu plus que idle_timeout",
+        },
+        "doctor --through" => text! {
+            en: "Send a request through the public URL, to see whether a proxy in front lets api_key through",
+            fr: "Envoyer une requête par l'URL publique, pour voir si un proxy placé devant laisse passer api_key",
+        },
+        "doctor --warn_days" => text! {
             en: "Warn of keys and certificates that end within so many days",
             fr: "Signaler les clés et certificats qui se terminent dans moins de tant de jours",
         },

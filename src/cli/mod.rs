@@ -4,6 +4,7 @@ pub mod check;
 mod completions;
 mod control_client;
 pub mod demo;
+mod doctor;
 mod exit;
 mod explain;
 mod format;
@@ -52,6 +53,7 @@ enum Command {
     Check(check::CheckArgs),
     Completions(completions::CompletionsArgs),
     Demo(demo::DemoArgs),
+    Doctor(doctor::DoctorArgs),
     Explain(explain::ExplainArgs),
     Keys(keys::KeysArgs),
     Man(man::ManArgs),
@@ -114,6 +116,7 @@ fn dispatch(cli: &Cli, lang: Lang) -> Exit {
         Some(Command::Check(args)) => check::run(args, lang),
         Some(Command::Completions(args)) => completions::run(args, lang),
         Some(Command::Demo(args)) => demo::run(args, lang),
+        Some(Command::Doctor(args)) => doctor::run(args, lang),
         Some(Command::Explain(args)) => explain::run(args, lang),
         Some(Command::Keys(args)) => keys::run(args, lang),
         Some(Command::Reload(args)) => reload::run(args, lang),

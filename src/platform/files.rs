@@ -48,3 +48,18 @@ pub fn file_mode(path: &Path) -> io::Result<Option<u32>> {
 pub fn file_mode(path: &Path) -> io::Result<Option<u32>> {
     std::fs::metadata(path).map(|_| None)
 }
+
+/// Bytes that this user may still write on the disk of `path`; `None` where the system cannot be asked.
+#[cfg(unix)]
+#[must_use]
+pub fn free_space(path: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(path).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// Bytes that this user may still write on the disk of `path`; `None` where the system cannot be asked.
+#[cfg(not(unix))]
+#[must_use]
+pub fn free_space(_path: &Path) -> Option<u64> {
+    None
+}

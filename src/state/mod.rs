@@ -38,6 +38,13 @@ pub enum StateError {
     Io(PathBuf, io::Error),
 }
 
+/// True when a process holds the directory. One that cannot be asked is not held by anybody that is known.
+#[must_use]
+pub fn is_locked(path: &Path) -> bool {
+    let Ok(lock) = File::open(path.join(LOCK)) else { return false };
+    matches!(lock.try_lock(), Err(TryLockError::WouldBlock))
+}
+
 impl StateDirectory {
     /// Opens the directory, making it when it is not there, and locks it.
     pub fn open(path: &Path) -> Result<Self, StateError> {

@@ -22,6 +22,8 @@ pub struct Status {
     /// `observe` or `guard`.
     pub mode: String,
     pub uptime_seconds: u64,
+    /// The wall clock at the start: RFC 3339, UTC.
+    pub started: Option<String>,
     /// The wall clock of the gate: RFC 3339, UTC.
     pub time: String,
     pub idle_timeout_seconds: u64,
@@ -174,6 +176,7 @@ pub fn take(shared: &Shared, now: Now) -> Status {
         revision: revision(&readings),
         mode: mode(rules.mode).to_owned(),
         uptime_seconds: uptime.as_secs(),
+        started: readings.gauge(catalogue::START_TIME.name).map(|seconds| rfc3339(Wall(millis(seconds)))),
         time: rfc3339(now.wall),
         idle_timeout_seconds: idle.as_secs(),
         upstream: Upstream {

@@ -1,0 +1,132 @@
+//! `doctor`: looks at everything that can be wrong with a gate and around it, and says what mends it.
+//!
+//! Each file is a group of checks: functions that look and return [`Finding`]s. How findings are shown is `render`'s.
+
+mod configuration;
+mod expiry;
+mod finding;
+mod front;
+mod gate;
+mod host;
+mod http;
+mod idle;
+mod listeners;
+mod login;
+mod password;
+mod render;
+mod upstream;
+
+use super::control_client::ask_at;
+use super::{Exit, Format};
+use crate::admin::control::{Status, socket_in};
+use crate::clock;
+use crate::config::Settings;
+use crate::text;
+use crate::text::Lang;
+use crate::types::Wall;
+use finding::{Check, Finding, Severity};
+use hyper::Method;
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct DoctorArgs {
+    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE")]
+    pub config: PathBuf,
+    #[arg(long, value_name = "USER")]
+    pub login: Option<String>,
+    #[arg(long, value_name = "FILE", requires = "login")]
+    pub password_file: Option<PathBuf>,
+    #[arg(long, value_name = "'GET /PATH'", requires = "login")]
+    pub measure_idle: Option<String>,
+    #[arg(long, value_name = "URL")]
+    pub through: Option<String>,
+    #[arg(long, value_name = "DAYS", default_value_t = 14)]
+    pub warn_days: u32,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// What every check may need.
+struct Patient<'a> {
+    config: &'a Path,
+    settings: &'a Settings,
+    /// What a running gate says of itself.
+    gate: Option<Status>,
+    now: Wall,
+    warn_days: u32,
+}
+
+impl Patient<'_> {
+    fn socket(&self) -> PathBuf {
+        socket_in(&self.settings.state_directory)
+    }
+}
+
+/// Looks, tells, and ends with the worst.
+#[must_use]
+pub fn run(args: &DoctorArgs, lang: Lang) -> Exit {
+    let (settings, mut findings) = configuration::read(&args.config);
+    if let Some(settings) = &settings {
+        let gate = ask_at(&socket_in(&settings.state_directory), Method::GET, "/status").ok().and_then(Result::ok);
+        let patient =
+            Patient { config: &args.config, settings, gate, now: clock::now().wall, warn_days: args.warn_days };
+        findings.extend(examine(&patient));
+        match ask_8sens(args, &patient, lang) {
+            Ok(more) => findings.extend(more),
+            Err(exit) => return exit,
+        }
+        if let Some(url) = &args.through {
+            findings.extend(front::check(&patient, url));
+        }
+    }
+    match args.format {
+        Format::Text => super::data(&render::text(&findings, lang, super::stdout_has_colour())),
+        Format::Json => super::data(&render::json(&findings, lang)),
+    }
+    exit_of(&findings)
+}
+
+/// Everything that can be looked at without a login and without the internet.
+fn examine(patient: &Patient<'_>) -> Vec<Finding> {
+    let mut findings = configuration::mode(patient);
+    findings.extend(expiry::keys(patient));
+    findings.extend(expiry::certificates(patient));
+    findings.extend(host::clock(patient));
+    findings.extend(host::state_directory(patient));
+    findings.extend(gate::check(patient));
+    findings.extend(listeners::check(patient));
+    findings.extend(upstream::check(patient));
+    findings
+}
+
+/// What needs a login, when one was asked for: it may take a seat of the licence.
+fn ask_8sens(args: &DoctorArgs, patient: &Patient<'_>, lang: Lang) -> Result<Vec<Finding>, Exit> {
+    let Some(user) = &args.login else { return Ok(Vec::new()) };
+    let password = password::read(args.password_file.as_deref(), user, lang)?;
+    let mut findings = login::check(patient, user, &password);
+    if let Some(route) = &args.measure_idle {
+        findings.extend(idle::check(patient, user, &password, route, lang)?);
+    }
+    Ok(findings)
+}
+
+/// 0 when nothing is worse than worth knowing, 1 for warnings, 78 when the configuration itself is at fault, 69 for any other error.
+fn exit_of(findings: &[Finding]) -> Exit {
+    let in_configuration =
+        |finding: &Finding| finding.severity == Severity::Error && finding.check == Check::Configuration;
+    match findings.iter().map(|finding| finding.severity).max() {
+        _ if findings.iter().any(in_configuration) => Exit::Config,
+        Some(Severity::Error) => Exit::Unavailable,
+        Some(Severity::Warning) => Exit::Failure,
+        _ => Exit::Ok,
+    }
+}
+
+/// Whole days in so many seconds, in words.
+fn days(seconds: i64) -> crate::text::Text {
+    match seconds.div_euclid(86_400) {
+        0 => text! { en: "today", fr: "aujourd'hui" },
+        1 => text! { en: "in 1 day", fr: "dans 1 jour" },
+        days => text! { en: "in {days} days", fr: "dans {days} jours" },
+    }
+}

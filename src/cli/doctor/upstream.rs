@@ -1,0 +1,263 @@
+//! The way to 8sens: its name, its port, HTTP there, its key, its clock, and who else can walk it.
+
+use super::Patient;
+use super::finding::{Check, Finding};
+use super::http::{self, Answer};
+use crate::text;
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::time::Duration;
+
+/// How long the resolver may take.
+const RESOLVE: Duration = Duration::from_secs(10);
+
+/// The one path that the vendor documents; asked with GET it changes nothing.
+const PROBE: &str = "/v1/login/user";
+
+/// How far 8sens's clock may be from ours before somebody is confused by its dates.
+const CLOCK_SECONDS: u64 = 120;
+
+/// Step by step: what comes after a step that fails cannot be known.
+pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
+    let upstream = &patient.settings.upstream;
+    let (host, port) = (upstream.host.clone(), upstream.port);
+    let mut findings = Vec::new();
+    let address = match resolved(&host, port) {
+        Ok(address) => address,
+        Err(finding) => return vec![finding],
+    };
+    if host.parse::<IpAddr>().is_err() {
+        let ip = address.ip();
+        findings.push(Finding::ok(Check::Name, text! { en: "{host} is {ip}", fr: "{host} est {ip}" }));
+    }
+    let stream = match TcpStream::connect_timeout(&address, upstream.connect_timeout) {
+        Ok(stream) => stream,
+        Err(error) => {
+            findings.push(no_connection(address, &error));
+            return findings;
+        }
+    };
+    findings.push(Finding::ok(
+        Check::Port,
+        text! { en: "{address} takes connections", fr: "{address} accepte les connexions" },
+    ));
+    let ours = stream.local_addr().ok().map(|address| address.ip());
+    drop(stream);
+    findings.extend(speaks_http(patient, address));
+    findings.push(exposure(address, ours));
+    findings
+}
+
+/// The first address of the name. The system's resolver cannot be told how long to take, so it is asked on a thread of its own.
+fn resolved(host: &str, port: u16) -> Result<SocketAddr, Finding> {
+    if let Ok(ip) = host.parse() {
+        return Ok(SocketAddr::new(ip, port));
+    }
+    let (answers, answer) = std::sync::mpsc::sync_channel(1);
+    let name = host.to_owned();
+    std::thread::spawn(move || {
+        // Nobody listens any more when it took too long.
+        let _ = answers.send((name.as_str(), port).to_socket_addrs().map(|mut found| found.next()));
+    });
+    let why = match answer.recv_timeout(RESOLVE) {
+        Ok(Ok(Some(address))) => return Ok(address),
+        Ok(Ok(None)) => text! { en: "no address", fr: "aucune adresse" },
+        Ok(Err(error)) => text! { en: "{error}", fr: "{error}" },
+        Err(_) => text! { en: "no answer in time", fr: "pas de réponse à temps" },
+    };
+    let (en, fr) = (&why.en, &why.fr);
+    Err(Finding::error(
+        Check::Name,
+        text! { en: "the name {host} cannot be resolved: {en}", fr: "le nom {host} ne peut pas être résolu : {fr}" },
+        text! { en: "without its address no request reaches 8sens", fr: "sans son adresse, aucune requête n'atteint 8sens" },
+    )
+    .mend(text! {
+        en: "mend the name in `address` of [upstream] or in the DNS, or write the IP address, which needs no DNS",
+        fr: "corrigez le nom dans `address` de [upstream] ou dans le DNS, ou écrivez l'adresse IP, qui s'en passe"
+    }))
+}
+
+fn no_connection(address: SocketAddr, error: &std::io::Error) -> Finding {
+    let refused = error.kind() == std::io::ErrorKind::ConnectionRefused;
+    let what = if refused {
+        text! { en: "nothing listens on {address}", fr: "rien n'écoute sur {address}" }
+    } else {
+        text! { en: "no connection to {address}: {error}", fr: "pas de connexion à {address} : {error}" }
+    };
+    let why =
+        text! { en: "every request of a shop is answered with 502", fr: "toute requête d'une boutique reçoit 502" };
+    let finding = Finding::error(Check::Port, what, why);
+    if refused {
+        finding.mend(text! {
+            en: "start the REST server in the 8sens client until it shows \"Serveur REST lancé\", and compare the Port of its screen with `address` of [upstream]",
+            fr: "lancez le serveur REST dans le poste 8sens jusqu'à ce qu'il affiche « Serveur REST lancé », et comparez le Port de son écran avec `address` de [upstream]"
+        })
+    } else {
+        finding.mend(text! {
+            en: "see whether the machine of 8sens is on, and whether a firewall in between drops connections from here",
+            fr: "vérifiez que la machine de 8sens est allumée, et qu'aucun pare-feu n'écarte les connexions venant d'ici"
+        })
+    }
+}
+
+/// Asks twice, with the configured key and with a random one: only the difference tells whether the key counts.
+fn speaks_http(patient: &Patient<'_>, address: SocketAddr) -> Vec<Finding> {
+    let url = format!("http://{address}{PROBE}");
+    let ask = |key: &[u8]| {
+        http::send("GET", &url, &[("api_key", key), ("host", patient.settings.upstream.host_field.as_bytes())], None)
+    };
+    let ours = match ask(patient.settings.upstream.api_key.as_bytes()) {
+        Ok(answer) => answer,
+        Err(error) => {
+            return vec![
+                Finding::error(
+                    Check::Http,
+                    text! { en: "{address} does not answer HTTP: {error}", fr: "{address} ne répond pas en HTTP : {error}" },
+                    text! { en: "the gate forwards HTTP/1.1; something else sits on this port", fr: "la passerelle transmet du HTTP/1.1 ; autre chose occupe ce port" },
+                )
+                .mend(text! {
+                    en: "compare the Port of the REST screen of 8sens with `address` of [upstream]",
+                    fr: "comparez le Port de l'écran REST de 8sens avec `address` de [upstream]"
+                }),
+            ];
+        }
+    };
+    let status = ours.status;
+    let mut findings = vec![Finding::ok(
+        Check::Http,
+        text! { en: "HTTP answers (GET {PROBE}: {status})", fr: "HTTP répond (GET {PROBE} : {status})" },
+    )];
+    findings.extend(clock_of(&ours, patient));
+    if let Ok(theirs) = random_key().and_then(|key| ask(key.as_bytes())) {
+        findings.push(key(&ours, &theirs));
+    }
+    findings
+}
+
+/// A key that nobody has.
+pub(super) fn random_key() -> Result<String, String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn key(ours: &Answer, theirs: &Answer) -> Finding {
+    let status = ours.status;
+    if ours.status != theirs.status || ours.body != theirs.body {
+        return Finding::ok(
+            Check::UpstreamKey,
+            text! { en: "8sens tells the configured key from a random one", fr: "8sens distingue la clé configurée d'une clé au hasard" },
+        );
+    }
+    let remedy = text! {
+        en: "copy the API Key of the REST screen of 8sens again into the file that `api_key` of [upstream] names, then reload; `--login USER` makes sure",
+        fr: "recopiez l'API Key de l'écran REST de 8sens dans le fichier que nomme `api_key` de [upstream], puis rechargez ; `--login UTILISATEUR` lève le doute"
+    };
+    let refuses = matches!(status, 401 | 403) || ours.json().get("error").is_some();
+    if refuses {
+        Finding::error(
+            Check::UpstreamKey,
+            text! {
+                en: "8sens answers the configured key exactly as a random one ({status}): it is very likely not its key",
+                fr: "8sens répond à la clé configurée exactement comme à une clé au hasard ({status}) : ce n'est très probablement pas la sienne"
+            },
+            text! { en: "with a wrong key 8sens refuses every login of every shop", fr: "avec une mauvaise clé, 8sens refuse toute connexion de toute boutique" },
+        )
+        .mend(remedy)
+    } else {
+        Finding::info(
+            Check::UpstreamKey,
+            text! {
+                en: "8sens answers every key alike here ({status}): whether ours is right cannot be told without a login",
+                fr: "8sens répond pareil à toute clé ici ({status}) : sans connexion, on ne peut pas dire si la nôtre est la bonne"
+            },
+        )
+        .mend(remedy)
+    }
+}
+
+fn clock_of(answer: &Answer, patient: &Patient<'_>) -> Option<Finding> {
+    let date = httpdate::parse_http_date(answer.date.as_deref()?).ok()?;
+    let theirs = i64::try_from(date.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?.as_secs()).ok()?;
+    let off = theirs - patient.now.0.div_euclid(1000);
+    if off.unsigned_abs() <= CLOCK_SECONDS {
+        return Some(Finding::ok(
+            Check::ClockOf8sens,
+            text! { en: "8sens's clock and ours agree", fr: "l'horloge de 8sens et la nôtre concordent" },
+        ));
+    }
+    Some(
+        Finding::warning(
+            Check::ClockOf8sens,
+            text! { en: "8sens's clock is {off} s off ours", fr: "l'horloge de 8sens est à {off} s de la nôtre" },
+            text! {
+                en: "orders carry its dates; times in its logs and in ours do not fit together",
+                fr: "les commandes portent ses dates ; les heures de ses journaux et des nôtres ne se recoupent pas"
+            },
+        )
+        .mend(text! { en: "let a time service keep both clocks", fr: "faites tenir les deux horloges par un service de temps" }),
+    )
+}
+
+/// Whoever reaches the port with the one key is past the gate.
+fn exposure(address: SocketAddr, ours: Option<IpAddr>) -> Finding {
+    let port = address.port();
+    let why = || {
+        text! {
+            en: "whoever reaches 8sens's port and knows its one key goes past the gate: no limits, no log, and no key of its own to revoke",
+            fr: "qui atteint le port de 8sens et connaît sa clé unique contourne la passerelle : ni limites, ni journal, ni clé propre à révoquer"
+        }
+    };
+    if !address.ip().is_loopback() {
+        let from = ours.map_or_else(|| "GATE".to_owned(), |ip| ip.to_string());
+        return Finding::info(
+            Check::Exposure,
+            text! {
+                en: "8sens is on another address; who else reaches {address} cannot be known from here",
+                fr: "8sens est à une autre adresse ; qui d'autre atteint {address} ne peut pas se savoir d'ici"
+            },
+        )
+        .mend(text! {
+            en: "on the machine of 8sens let only {from} in. Windows: a firewall rule for the port, with {from} as its remote address:\n\
+                 netsh advfirewall firewall add rule name=sensgate dir=in action=allow protocol=TCP localport={port} remoteip={from}\n\
+                 and no other rule that allows 8sens in. macOS (pf): pass in proto tcp from {from} to any port {port}, before block in proto tcp to any port {port}",
+            fr: "sur la machine de 8sens, ne laissez entrer que {from}. Windows : une règle de pare-feu pour le port, avec {from} comme adresse distante :\n\
+                 netsh advfirewall firewall add rule name=sensgate dir=in action=allow protocol=TCP localport={port} remoteip={from}\n\
+                 et aucune autre règle qui laisse entrer 8sens. macOS (pf) : pass in proto tcp from {from} to any port {port}, avant block in proto tcp to any port {port}"
+        })
+        .mend(text! {
+            en: "try it from a third machine of the network: curl http://{address}/ must not connect",
+            fr: "essayez depuis une troisième machine du réseau : curl http://{address}/ ne doit pas aboutir"
+        });
+    }
+    let elsewhere = outside_address().map(|ip| SocketAddr::new(ip, port));
+    match elsewhere.filter(|other| TcpStream::connect_timeout(other, Duration::from_secs(2)).is_ok()) {
+        Some(other) => Finding::warning(
+            Check::Exposure,
+            text! { en: "the port of 8sens answers on {other} too, not only to this machine", fr: "le port de 8sens répond aussi sur {other}, pas seulement à cette machine" },
+            why(),
+        )
+        .mend(text! {
+            en: "close it in the firewall of this machine. Linux: nft add rule inet filter input iifname != lo tcp dport {port} drop. Windows: block TCP port {port} inbound. macOS (pf): block in on ! lo0 proto tcp to any port {port}",
+            fr: "fermez-le dans le pare-feu de cette machine. Linux : nft add rule inet filter input iifname != lo tcp dport {port} drop. Windows : bloquez le port TCP {port} en entrée. macOS (pf) : block in on ! lo0 proto tcp to any port {port}"
+        }),
+        None => Finding::ok(
+            Check::Exposure,
+            text! {
+                en: "port {port} answers on loopback and not on this machine's outer address",
+                fr: "le port {port} répond en local et non sur l'adresse externe de cette machine"
+            },
+        ),
+    }
+}
+
+/// The address that this machine has for others. Nothing is sent: connecting a UDP socket only asks the routing table.
+fn outside_address() -> Option<IpAddr> {
+    let toward = |local: &str, far: &str| {
+        let socket = UdpSocket::bind(local).ok()?;
+        socket.connect(far).ok()?;
+        socket.local_addr().ok().map(|address| address.ip())
+    };
+    // Addresses for documentation (RFC 5737, RFC 3849): nobody is there.
+    let found = toward("0.0.0.0:0", "198.51.100.1:9").or_else(|| toward("[::]:0", "[2001:db8::1]:9"));
+    found.filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
