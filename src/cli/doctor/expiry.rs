@@ -2,7 +2,11 @@
 
 use super::finding::{Check, Finding};
 use super::{Patient, days};
+use crate::config::TlsSettings;
 use crate::text;
+use crate::text::Text;
+use crate::tls::Certificate;
+use std::net::SocketAddr;
 
 /// Keys of consumers: ended, near their end, or the one of 8sens itself.
 pub(super) fn keys(patient: &Patient<'_>) -> Vec<Finding> {
@@ -67,42 +71,80 @@ fn legacy_keys(legacy: &[String]) -> Finding {
     })
 }
 
-/// Certificates of the listeners, as their files are now.
+/// Certificates of the listeners: those of files as the files are now, those of ACME as the running gate serves them.
 pub(super) fn certificates(patient: &Patient<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let listeners =
-        patient.settings.listeners.iter().filter_map(|listener| Some((listener.address, listener.tls.as_ref()?)));
-    for (address, tls) in listeners {
-        for certificate in &tls.certificates {
-            let name = certificate.names().next().unwrap_or_default();
-            let left = (certificate.not_after().0 - patient.now.0).div_euclid(1000);
-            let why = text! {
-                en: "callers refuse a certificate that is not valid, and no shop can connect",
-                fr: "les appelants refusent un certificat qui n'est pas valable, et aucune boutique ne peut se connecter"
-            };
-            let remedy = text! {
-                en: "renew it and put it in the same place: the gate takes it up by itself",
-                fr: "renouvelez-le et mettez-le au même endroit : la passerelle le reprend d'elle-même"
-            };
-            let finding = if left <= 0 {
-                let what = text! { en: "{address}: the certificate of {name} has expired", fr: "{address} : le certificat de {name} a expiré" };
-                Finding::error(Check::Certificates, what, why).mend(remedy)
-            } else if !certificate.is_valid_at(patient.now) {
-                let what = text! { en: "{address}: the certificate of {name} is not valid yet", fr: "{address} : le certificat de {name} n'est pas encore valable" };
-                Finding::error(Check::Certificates, what, why)
-                    .mend(text! { en: "see whether the clock of this machine is right", fr: "vérifiez l'horloge de cette machine" })
-            } else {
-                let when = days(left);
-                let (en, fr) = (&when.en, &when.fr);
-                let what = text! { en: "{address}: the certificate of {name} expires {en}", fr: "{address} : le certificat de {name} expire {fr}" };
-                if left > i64::from(patient.warn_days) * 86_400 {
-                    Finding::ok(Check::Certificates, what)
-                } else {
-                    Finding::warning(Check::Certificates, what, why).mend(remedy)
-                }
-            };
-            findings.push(finding);
+    for listener in &patient.settings.listeners {
+        let address = listener.address;
+        match &listener.tls {
+            None => {}
+            Some(TlsSettings::Files(files)) => {
+                findings.extend(files.certificates.iter().map(|certificate| of_file(patient, address, certificate)));
+            }
+            Some(TlsSettings::Acme(acme)) => findings.extend(of_acme(patient, address, &acme.directory)),
         }
     }
     findings
+}
+
+fn why() -> Text {
+    text! {
+        en: "callers refuse a certificate that is not valid, and no shop can connect",
+        fr: "les appelants refusent un certificat qui n'est pas valable, et aucune boutique ne peut se connecter"
+    }
+}
+
+fn of_file(patient: &Patient<'_>, address: SocketAddr, certificate: &Certificate) -> Finding {
+    let name = certificate.names().next().unwrap_or_default();
+    let left = (certificate.not_after().0 - patient.now.0).div_euclid(1000);
+    let renew = text! {
+        en: "renew it and put it in the same place: the gate takes it up by itself",
+        fr: "renouvelez-le et mettez-le au même endroit : la passerelle le reprend d'elle-même"
+    };
+    if left > 0 && !certificate.is_valid_at(patient.now) {
+        let what = text! {
+            en: "{address}: the certificate of {name} is not valid yet",
+            fr: "{address} : le certificat de {name} n'est pas encore valable"
+        };
+        return Finding::error(Check::Certificates, what, why()).mend(
+            text! { en: "see whether the clock of this machine is right", fr: "vérifiez l'horloge de cette machine" },
+        );
+    }
+    ending(patient, &address.to_string(), name, left, renew)
+}
+
+fn of_acme(patient: &Patient<'_>, address: SocketAddr, directory: &str) -> Vec<Finding> {
+    let Some(gate) = &patient.gate else {
+        let what = text! { en: "{address}: a running gate has its certificate from {directory}", fr: "{address} : la passerelle en marche tient son certificat de {directory}" };
+        return vec![Finding::info(Check::Certificates, what)];
+    };
+    let log = || {
+        text! {
+            en: "the log of the gate says why it is not renewed; {directory} has to be reachable from here, and port 80 or 443 from there",
+            fr: "le journal de la passerelle dit pourquoi il n'est pas renouvelé ; {directory} doit être joignable d'ici, et le port 80 ou 443 de là-bas"
+        }
+    };
+    let listener = address.to_string();
+    let served: Vec<_> = gate.certificates.iter().filter(|certificate| certificate.listener == listener).collect();
+    if served.is_empty() {
+        let what = text! { en: "{address}: no certificate from {directory} yet", fr: "{address} : pas encore de certificat de {directory}" };
+        return vec![Finding::error(Check::Certificates, what, why()).mend(log())];
+    }
+    let told = served.iter().map(|found| ending(patient, &listener, &found.name, found.expires_in_seconds, log()));
+    told.collect()
+}
+
+fn ending(patient: &Patient<'_>, listener: &str, name: &str, left: i64, remedy: Text) -> Finding {
+    if left <= 0 {
+        let what = text! { en: "{listener}: the certificate of {name} has expired", fr: "{listener} : le certificat de {name} a expiré" };
+        return Finding::error(Check::Certificates, what, why()).mend(remedy);
+    }
+    let when = days(left);
+    let (en, fr) = (&when.en, &when.fr);
+    let what = text! { en: "{listener}: the certificate of {name} expires {en}", fr: "{listener} : le certificat de {name} expire {fr}" };
+    if left > i64::from(patient.warn_days) * 86_400 {
+        Finding::ok(Check::Certificates, what)
+    } else {
+        Finding::warning(Check::Certificates, what, why()).mend(remedy)
+    }
 }
