@@ -24,6 +24,8 @@ demo: deps ## Sandbox, gate and two consumers on loopback, with commands to past
 
 # libfaketime gives a test a wall clock of its own; Pebble is an ACME server.
 test: NEEDS += faketime:faketime pebble:pebble
+# Prometheus and promtool; the tests run one of their own. Debian starts another when it installs it.
+test: NEEDS += prometheus:prometheus
 # What reads the files of deploy/.
 test: NEEDS += systemd-analyze:systemd logrotate:logrotate ps:procps
 # nextest where it is installed, cargo's own runner elsewhere; the same profile and the same build either way.

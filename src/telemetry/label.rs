@@ -22,7 +22,7 @@ macro_rules! labels {
 }
 
 labels! {
-    CONSUMER = "consumer" "Name of the consumer in the configuration; `-` for a request without an accepted key." open;
+    CONSUMER = "consumer" "Name of the consumer in the configuration; `-` for a request that shows no key of one." open;
     ROUTE = "route" "The `allow` rule that let the request through, as written in the configuration; `other` when there is none." open;
     KEY_ID = "key_id" "`id` of the key in the configuration." open;
     LISTENER = "listener" "Address of the listener in the configuration." open;

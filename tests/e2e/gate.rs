@@ -126,7 +126,7 @@ impl Gate {
         Self::start_command(folder, text, Command::new(env!("CARGO_BIN_EXE_sensgate")), more)
     }
 
-    fn start_command(
+    pub fn start_command(
         folder: tempfile::TempDir,
         text: &str,
         mut command: Command,
