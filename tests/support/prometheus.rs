@@ -37,7 +37,7 @@ impl Prometheus {
             .stderr(Stdio::piped())
             .spawn()
             .expect("Debian's package prometheus is installed by `make deps test`");
-        let (found, address) = mpsc::channel();
+        let (found, address) = mpsc::sync_channel(1);
         let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         // Reads on to the end: a full pipe would stop Prometheus.
         std::thread::spawn(move || {
