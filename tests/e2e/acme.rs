@@ -54,12 +54,12 @@ impl Site {
 }
 
 /// The certificate that a caller is shown who trusts this root alone; `None` when it would not believe it.
-async fn shown(gate: &Gate, root: &CertificateDer<'static>, name: &str) -> Option<CertificateDer<'static>> {
+pub async fn shown(gate: &Gate, root: &CertificateDer<'static>, name: &str) -> Option<CertificateDer<'static>> {
     let stream = shake(gate.address(), &trusting(root), name).await.ok()?;
     Some(stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned())
 }
 
-async fn wait_for<T>(gate: &Gate, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn wait_for<T>(gate: &Gate, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let end = Instant::now() + DEADLINE;
     loop {
         if let Some(found) = look().await {
@@ -70,16 +70,16 @@ async fn wait_for<T>(gate: &Gate, what: &str, mut look: impl AsyncFnMut() -> Opt
     }
 }
 
-async fn wait_for_certificate(gate: &Gate, root: &CertificateDer<'static>, name: &str) -> CertificateDer<'static> {
+pub async fn wait_for_certificate(gate: &Gate, root: &CertificateDer<'static>, name: &str) -> CertificateDer<'static> {
     wait_for(gate, "no certificate", async || shown(gate, root, name).await).await
 }
 
-async fn wait_for_metric(gate: &Gate, series: &str, least: f64) {
+pub async fn wait_for_metric(gate: &Gate, series: &str, least: f64) {
     wait_for(gate, series, async || (gate.metric(series).await >= least).then_some(())).await;
 }
 
 /// Everything that ACME keeps.
-fn kept(gate: &Gate) -> Vec<PathBuf> {
+pub fn kept(gate: &Gate) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![gate.folder.path().join("state/acme")];
     while let Some(folder) = folders.pop() {

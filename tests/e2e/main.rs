@@ -6,6 +6,7 @@
 mod support;
 
 mod acme;
+mod acme_directory;
 #[cfg(target_os = "linux")]
 mod clocks;
 mod connections;

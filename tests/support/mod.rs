@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod acme_directory;
 pub mod http;
 pub mod http2;
 pub mod pebble;
