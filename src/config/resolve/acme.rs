@@ -255,6 +255,7 @@ fn profile(text: &str) -> Parsed<String> {
 /// Every certificate of a file in PEM; at least one, and none that cannot vouch for anybody.
 fn authorities(field: &Field<'_>, base: &Path) -> Option<Vec<CertificateDer<'static>>> {
     let path = base.join(field.string()?);
+    field.problems.depends_on(&path);
     let mut bytes = Vec::new();
     let complain = |why: Text| {
         field.error(Complaint::new(
