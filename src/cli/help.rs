@@ -302,6 +302,53 @@ fn option(name: &str) -> Option<Text> {
         "check --strict" => text! { en: "Fail on warnings too", fr: "Échouer aussi sur les avertissements" },
         "--format" => text! { en: "How to print data", fr: "Format des données imprimées" },
         "completions --shell" => text! { en: "The shell", fr: "Le shell" },
+        "init --config" => {
+            text! { en: "The configuration to write or change", fr: "La configuration à écrire ou à modifier" }
+        }
+        "init --yes" => text! {
+            en: "Ask nothing: take flags and defaults, as without a terminal",
+            fr: "Ne rien demander : prendre les options et les valeurs par défaut, comme sans terminal",
+        },
+        "init --upstream" => text! { en: "Where 8sens listens", fr: "Où écoute 8sens" },
+        "init --upstream_key_file" => text! {
+            en: "The file that holds the API Key of 8sens now; - for stdin. The gate gets a copy, mode 0600",
+            fr: "Le fichier où se trouve l'API Key de 8sens ; - pour l'entrée standard. La passerelle en reçoit une copie, mode 0600",
+        },
+        "init --idle_timeout" => text! {
+            en: "\"Durée d'inactivité\" of the REST screen, such as 900s",
+            fr: "« Durée d'inactivité » de l'écran REST, par exemple 900s",
+        },
+        "init --token_place" => text! {
+            en: "Where the token travels, by the API documentation of 8sens; unknown: observe first",
+            fr: "Où voyage le jeton, d'après la documentation de l'API 8sens ; unknown : observer d'abord",
+        },
+        "init --listen" => text! { en: "Where consumers connect", fr: "Où se connectent les consommateurs" },
+        "init --tls_certificate" => text! { en: "TLS with this chain (PEM)", fr: "TLS avec cette chaîne (PEM)" },
+        "init --tls_key" => text! { en: "Its private key (PEM, mode 0600)", fr: "Sa clé privée (PEM, mode 0600)" },
+        "init --acme_domain" => text! {
+            en: "TLS with certificates that the gate fetches for this name; may be repeated",
+            fr: "TLS avec des certificats que la passerelle obtient pour ce nom ; répétable",
+        },
+        "init --acme_contact" => text! {
+            en: "Mail address for the certificate authority",
+            fr: "Adresse électronique pour l'autorité de certification",
+        },
+        "init --acme_directory" => text! {
+            en: "Another certificate authority",
+            fr: "Une autre autorité de certification",
+        },
+        "init --lan" => text! {
+            en: "In clear, for private addresses only",
+            fr: "En clair, pour des adresses privées seulement",
+        },
+        "init --behind_proxy" => text! {
+            en: "In clear, from a proxy at this address that does TLS; may be repeated",
+            fr: "En clair, depuis un proxy à cette adresse qui fait le TLS ; répétable",
+        },
+        "init --consumer" => text! {
+            en: "Who may call; gets a first key, shown once; may be repeated",
+            fr: "Qui peut appeler ; reçoit une première clé, montrée une seule fois ; répétable",
+        },
         "man --dir" => text! {
             en: "Write one page for each command into this directory",
             fr: "Écrire une page par commande dans ce répertoire",

@@ -9,6 +9,7 @@ mod exit;
 mod explain;
 mod format;
 mod help;
+mod init;
 mod keys;
 mod man;
 mod reload;
@@ -55,6 +56,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Doctor(doctor::DoctorArgs),
     Explain(explain::ExplainArgs),
+    Init(init::InitArgs),
     Keys(keys::KeysArgs),
     Man(man::ManArgs),
     Reload(reload::ReloadArgs),
@@ -118,6 +120,7 @@ fn dispatch(cli: &Cli, lang: Lang) -> Exit {
         Some(Command::Demo(args)) => demo::run(args, lang),
         Some(Command::Doctor(args)) => doctor::run(args, lang),
         Some(Command::Explain(args)) => explain::run(args, lang),
+        Some(Command::Init(args)) => init::run(args, lang),
         Some(Command::Keys(args)) => keys::run(args, lang),
         Some(Command::Reload(args)) => reload::run(args, lang),
         Some(Command::Sandbox(args)) => sandbox::run(args, lang),

@@ -3,6 +3,7 @@
 //! A [`Report`] keeps the source with every secret masked, so no way of showing it can leak one.
 
 use super::render;
+use crate::text;
 use crate::text::{Lang, Text};
 use std::cell::RefCell;
 use std::ops::Range;
@@ -127,6 +128,13 @@ impl Complaint {
     pub fn hint(mut self, hint: Text) -> Self {
         self.0.hint = Some(hint);
         self
+    }
+
+    /// Message and hint in one, for a value that stands in no file.
+    pub fn sentence(self) -> Text {
+        let Content { message: Text { en, fr }, label, hint, .. } = *self.0;
+        let Text { en: hint_en, fr: hint_fr } = hint.unwrap_or(label);
+        text! { en: "{en}: {hint_en}", fr: "{fr} : {hint_fr}" }
     }
 
     /// A second place that belongs to the story.

@@ -7,6 +7,7 @@
 mod address;
 pub mod changes;
 mod diagnostic;
+pub mod entry;
 mod field;
 mod file;
 pub mod kind;

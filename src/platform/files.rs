@@ -31,6 +31,30 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
+/// Sets the permission bits of a file, where there are such.
+pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+    #[cfg(not(unix))]
+    let _ = (path, mode);
+    Ok(())
+}
+
+/// What root makes in the folder of somebody else belongs to that one, who is to read it. Nobody but root can give files away.
+pub fn give_to_owner_of(folder: &Path, file: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, chown};
+        let (folder, made) = (std::fs::metadata(folder)?, std::fs::metadata(file)?);
+        if made.uid() == 0 && (folder.uid() != 0 || folder.gid() != made.gid()) {
+            chown(file, Some(folder.uid()), Some(folder.gid()))?;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (folder, file);
+    Ok(())
+}
+
 /// Makes renames in a folder survive a power cut, where the system can be asked to.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }

@@ -5,7 +5,9 @@ mod process;
 mod service_manager;
 mod signals;
 
-pub use files::{create_private, create_private_folder, file_mode, free_space, open_private, sync_folder};
+pub use files::{
+    create_private, create_private_folder, file_mode, free_space, give_to_owner_of, open_private, set_mode, sync_folder,
+};
 pub use process::{forbid_dumps, is_exhaustion, raise_descriptor_limit};
 pub use service_manager::{Notice, ServiceManager};
 pub use signals::commands_from_signals;
