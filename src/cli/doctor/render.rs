@@ -32,8 +32,8 @@ pub(super) fn text(findings: &[Finding], lang: Lang, colour: bool) -> String {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings, oks) = (count(Severity::Error), count(Severity::Warning), count(Severity::Ok));
     let summary = text! {
-        en: "{errors} errors, {warnings} warnings, {oks} things in order",
-        fr: "{errors} erreurs, {warnings} avertissements, {oks} points en ordre",
+        en: "errors: {errors}, warnings: {warnings}, in order: {oks}",
+        fr: "erreurs : {errors}, avertissements : {warnings}, en ordre : {oks}",
     };
     lines.push(String::new());
     lines.push(summary.in_lang(lang).to_owned());

@@ -152,7 +152,8 @@ fn key(ours: &Answer, theirs: &Answer) -> Finding {
         en: "copy the API Key of the REST screen of 8sens again into the file that `api_key` of [upstream] names, then reload; `--login USER` makes sure",
         fr: "recopiez l'API Key de l'écran REST de 8sens dans le fichier que nomme `api_key` de [upstream], puis rechargez ; `--login UTILISATEUR` lève le doute"
     };
-    let refuses = matches!(status, 401 | 403) || ours.json().get("error").is_some();
+    // An error in another answer, such as a 405 for the method, says nothing of the key.
+    let refuses = matches!(status, 401 | 403) || (status < 300 && ours.json().get("error").is_some());
     if refuses {
         Finding::error(
             Check::UpstreamKey,
