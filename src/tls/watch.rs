@@ -23,7 +23,8 @@ pub async fn watch(
     certificates: Arc<Certificates>,
     telemetry: Arc<Telemetry>,
 ) {
-    let mut seen = looks(&settings.files);
+    // What was read at the start may have changed since, so the first look counts as a change.
+    let mut seen = Vec::new();
     let mut told = false;
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     loop {
@@ -37,6 +38,7 @@ pub async fn watch(
         let files = settings.files.clone();
         let Ok(read) = tokio::task::spawn_blocking(move || read_all(&files)).await else { continue };
         match read {
+            Ok(new) if new == *certificates.current() => told = false,
             Ok(new) => {
                 telemetry.metrics.set_certificate_expiries(address, &new);
                 certificates.replace(new);
@@ -70,4 +72,38 @@ fn read_all(files: &[CertificateFiles]) -> Result<Vec<Certificate>, std::path::P
         Certificate::from_pem(&chain, &key).map_err(|_| pair.certificate.clone())
     };
     files.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::certificate::tests::pair;
+    use super::*;
+    use crate::config::{AccessLogTarget, LogSettings};
+
+    #[tokio::test]
+    async fn a_change_before_the_first_look_is_not_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = CertificateFiles { certificate: folder.path().join("chain"), key: folder.path().join("key") };
+        let write = |(chain, key): (String, String)| {
+            std::fs::write(&files.certificate, chain).unwrap();
+            std::fs::write(&files.key, key).unwrap();
+            read_all(std::slice::from_ref(&files)).unwrap()
+        };
+        let old = write(pair(&["gate.example"]));
+        let certificates = Arc::new(Certificates::new(old.clone()));
+        let new = write(pair(&["gate.example"]));
+        assert!(old != new);
+        let settings = FileCertificates { files: vec![files.clone()], certificates: old };
+        let log = LogSettings { access: AccessLogTarget::Off, ..LogSettings::default() };
+        let telemetry = Arc::new(Telemetry::start(&log).unwrap());
+        let address = "127.0.0.1:443".parse().unwrap();
+        let watching = tokio::spawn(watch(address, settings, Arc::clone(&certificates), telemetry));
+        let taken_up = async {
+            while *certificates.current() != new {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), taken_up).await.unwrap();
+        watching.abort();
+    }
 }
