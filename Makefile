@@ -89,8 +89,9 @@ fmt: ## Format the code
 	$(CARGO) fmt
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
-reference: deps ## Write docs/configuration.md and docs/fr/configuration.md from src/config/shape.rs
+reference: deps ## Write docs/configuration.md, its French twin and docs/metrics.md from the code
 	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test reference -- --exact the_pages_say_what_the_registry_says
+	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test prometheus -- --exact reference::the_page_is_what_the_code_says
 
 # Debian starts nginx, HAProxy and lighttpd when it installs them; this uses servers of its own.
 differential: NEEDS += nginx:nginx haproxy:haproxy apache2:apache2-bin lighttpd:lighttpd

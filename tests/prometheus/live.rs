@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+/// For everything together.
 const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Every window `[5m]` becomes `[20s]`, every `for: 2m` becomes `for: 1s`, and Prometheus scrapes and evaluates every second.
@@ -58,17 +59,16 @@ fn start_prometheus(gates: &[SocketAddr]) -> Prometheus {
     Prometheus::start(folder)
 }
 
-/// Polls until there is a value, at most for [`PATIENCE`]; `None` then.
-async fn eventually<T>(mut poll: impl FnMut() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + PATIENCE;
+/// Polls until there is a value; `None` at the end of the patience.
+async fn eventually<T>(end: Instant, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
     let mut pace = tokio::time::interval(Duration::from_millis(250));
-    while Instant::now() < end {
+    loop {
         pace.tick().await;
-        if let Some(value) = tokio::task::block_in_place(&mut poll) {
-            return Some(value);
+        let value = tokio::task::block_in_place(&mut poll);
+        if value.is_some() || Instant::now() > end {
+            return value;
         }
     }
-    None
 }
 
 /// Name and severity of an alert or of its rule.
@@ -78,11 +78,12 @@ fn identity(labels: &serde_json::Value, name: &serde_json::Value) -> (String, St
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_alert_fires_from_its_fault_and_every_panel_has_data() {
+    let end = Instant::now() + PATIENCE;
     let mut world = World::start().await;
     let prometheus = start_prometheus(&world.admin_addresses());
     let doomed = world.doomed.admin;
     let scraped = format!("up{{instance=\"{doomed}\"}} == 1");
-    eventually(|| (!prometheus.query(&scraped).unwrap().is_empty()).then_some(()))
+    eventually(end, || (!prometheus.query(&scraped).unwrap().is_empty()).then_some(()))
         .await
         .expect("all gates are scraped");
     world.doomed.child.kill().unwrap();
@@ -92,9 +93,10 @@ async fn every_alert_fires_from_its_fault_and_every_panel_has_data() {
     let expected: BTreeSet<_> = alerting.map(|rule| identity(&rule["labels"], &rule["name"])).collect();
     assert!(expected.len() > 15, "{expected:?}");
     let mut fired = BTreeSet::new();
-    eventually(|| {
+    eventually(end, || {
         for alert in prometheus.alerts().iter().filter(|alert| alert.firing) {
-            assert_ne!(alert.labels["instance"], world.sound.admin.to_string(), "nothing is wrong there: {alert:?}");
+            let of_sound = alert.labels["instance"] == world.sound.admin.to_string();
+            assert!(!of_sound || depends_on_this_machine(alert), "nothing is wrong there: {alert:?}");
             if fired.insert(identity(&alert.labels, &alert.labels["alertname"])) {
                 assert_readable(alert);
             }
@@ -115,8 +117,13 @@ async fn every_alert_fires_from_its_fault_and_every_panel_has_data() {
             let values = answer.unwrap_or_else(|error| panic!("{}: {error}: {}", query.panel, query.expression));
             values.iter().any(|value| value.is_finite()).then_some(())
         };
-        eventually(has_data).await.unwrap_or_else(|| panic!("{} is empty: {}", query.panel, query.expression));
+        eventually(end, has_data).await.unwrap_or_else(|| panic!("{} is empty: {}", query.panel, query.expression));
     }
+}
+
+/// True for what also fires when the machine of the tests is too busy to scrape or to answer in time.
+fn depends_on_this_machine(alert: &Alert) -> bool {
+    ["SensgateDown", "SensgateSlow"].iter().any(|name| alert.labels["alertname"] == *name)
 }
 
 fn assert_readable(alert: &Alert) {

@@ -13,8 +13,8 @@ const PAGE: &str = "docs/metrics.md";
 const HEAD: &str = "\
 # Metrics
 
-This page is written from `src/telemetry/catalogue.rs` and `deploy/prometheus/recording.rules.yml`; `tests/prometheus/reference.rs` fails
-when it is not. To write it anew: `INSTA_UPDATE=always cargo test --test prometheus the_page_is`.
+This page is written from `src/telemetry/catalogue.rs` and `deploy/prometheus/recording.rules.yml` by `make reference`; a test fails when
+it is not up to date.
 
 `GET /metrics` on the admin listener answers in the Prometheus text format. Counters start at zero with the process. Label values come
 from the configuration or from closed sets, never from a request, so the number of series does not depend on who calls with what. How to
@@ -145,15 +145,14 @@ fn page() -> String {
 
 #[cfg(target_os = "linux")]
 #[test]
-#[expect(clippy::disallowed_methods, reason = "how a page is written anew is no configuration of the gate")]
 fn the_page_is_what_the_code_says() {
     let page = page();
-    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+    if std::env::var_os("UPDATE_REFERENCE").is_some() {
         std::fs::write(project(PAGE), &page).unwrap();
     }
     let old = std::fs::read_to_string(project(PAGE)).unwrap_or_default();
     let differs = old.lines().zip(page.lines()).position(|(old, new)| old != new);
-    assert!(old == page, "{PAGE} is not up to date (line {:?}); its first lines say how to write it anew", differs);
+    assert!(old == page, "{PAGE} is not up to date (line {:?}); `make reference` writes it anew", differs);
 }
 
 #[test]
