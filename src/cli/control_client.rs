@@ -48,6 +48,12 @@ pub(super) enum Silence {
 }
 
 impl Silence {
+    /// True when no gate runs there, and not only is it out of reach.
+    pub fn is_absence(&self) -> bool {
+        use io::ErrorKind::{ConnectionRefused, NotFound};
+        matches!(self, Self::Unreachable { error, .. } if matches!(error.kind(), NotFound | ConnectionRefused))
+    }
+
     /// Tells the operator, and says how the command ends.
     pub fn tell(&self, lang: Lang) -> Exit {
         match self {

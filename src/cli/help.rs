@@ -105,10 +105,30 @@ fn about(command: &str) -> Option<Text> {
             en: "Say why a request was refused, or what would become of one",
             fr: "Dire pourquoi une requête a été refusée, ou ce qu'il en adviendrait",
         },
-        "keys" => text! { en: "Make API keys for consumers", fr: "Créer des clés d'API pour les consommateurs" },
+        "keys" => text! {
+            en: "Make and manage the API keys of consumers",
+            fr: "Créer et gérer les clés d'API des consommateurs",
+        },
         "keys new" => text! {
-            en: "Make a key, show it once, and print the line for the configuration",
-            fr: "Créer une clé, la montrer une seule fois, et imprimer la ligne à mettre dans la configuration",
+            en: "Make a key, show it once, and admit it in the configuration",
+            fr: "Créer une clé, la montrer une seule fois, et l'admettre dans la configuration",
+        },
+        "keys list" => text! {
+            en: "List keys with their dates, their state and their last use",
+            fr: "Lister les clés avec leurs dates, leur état et leur dernière utilisation",
+        },
+        "keys show" => text! { en: "Show what is known of one key", fr: "Montrer ce que l'on sait d'une clé" },
+        "keys rotate" => text! {
+            en: "Make a new key and let the old one end a little later",
+            fr: "Créer une nouvelle clé et laisser l'ancienne prendre fin un peu plus tard",
+        },
+        "keys revoke" => text! {
+            en: "End a key, and the sessions that were opened with it",
+            fr: "Mettre fin à une clé, et aux sessions ouvertes avec elle",
+        },
+        "keys import" => text! {
+            en: "Admit a key that a caller has already",
+            fr: "Admettre une clé qu'un appelant possède déjà",
         },
         "reload" => text! {
             en: "Have a running gate read its configuration again, and show what changed",
@@ -153,9 +173,31 @@ fn about(command: &str) -> Option<Text> {
 /// What `--help` says beyond that.
 fn details(command: &str) -> Option<Text> {
     Some(match command {
+        "keys" => text! {
+            en: "The configuration is edited under a lock and replaced whole; comments and order stay. It has to be valid before and after, \
+                 or nothing is written. A running gate then takes it up, and it is said whether it did.",
+            fr: "La configuration est modifiée sous verrou et remplacée en entier ; commentaires et ordre restent. Elle doit être correcte \
+                 avant comme après, sinon rien n'est écrit. Une passerelle en marche la reprend alors, et la commande dit si elle l'a fait.",
+        },
         "keys new" => text! {
-            en: "The key is shown once. The configuration holds only its SHA-256 digest.",
-            fr: "La clé n'est montrée qu'une fois. La configuration ne contient que son empreinte SHA-256.",
+            en: "The key is shown once. The configuration holds only its SHA-256 digest. Without --config and SENSGATE_CONFIG the line to \
+                 paste is printed, and nothing is edited.",
+            fr: "La clé n'est montrée qu'une fois. La configuration ne contient que son empreinte SHA-256. Sans --config ni \
+                 SENSGATE_CONFIG, la ligne à coller est affichée et rien n'est modifié.",
+        },
+        "keys rotate" => text! {
+            en: "Both keys are accepted until the last day of the overlap has ended, UTC. Without --id the only key that is accepted today \
+                 is replaced.",
+            fr: "Les deux clés sont acceptées jusqu'à la fin du dernier jour du recouvrement, UTC. Sans --id, c'est la seule clé acceptée \
+                 aujourd'hui qui est remplacée.",
+        },
+        "keys import" => text! {
+            en: "The key is read from the standard input, one line, hidden on a terminal; never from the command line. Or give its digest \
+                 with --sha256. With --upstream-key --until DAY the caller may keep the shared key of 8sens itself for a while; every check \
+                 warns until that entry is gone.",
+            fr: "La clé est lue sur l'entrée standard, une ligne, masquée sur un terminal ; jamais sur la ligne de commande. Ou donnez son \
+                 empreinte avec --sha256. Avec --upstream-key --until JOUR, l'appelant peut garder un temps la clé partagée de 8sens \
+                 elle-même ; chaque vérification avertit tant que cette entrée existe.",
         },
         "doctor" => text! {
             en: "Nothing is changed. A login is tried only with --login, because it may take a seat of the licence.\n\n\
@@ -362,16 +404,46 @@ fn option(name: &str) -> Option<Text> {
             fr: "Jouer une visite entière, montrer l'attendu et le constaté, puis finir",
         },
         "keys new --consumer" => text! { en: "Whom the key is for", fr: "À qui la clé est destinée" },
-        "keys new --id" => {
-            text! { en: "The id of the key, shown in logs", fr: "L'identifiant de la clé, visible dans les journaux" }
+        "keys list --consumer" => {
+            text! { en: "Only keys of this consumer", fr: "Seulement les clés de ce consommateur" }
         }
-        "keys new --expires" => text! {
+        "keys show --consumer" | "keys rotate --consumer" | "keys revoke --consumer" | "keys import --consumer" => {
+            text! { en: "The consumer, by its name", fr: "Le consommateur, par son nom" }
+        }
+        "keys new --id" | "keys import --id" => text! {
+            en: "The id of the key, shown in logs [default: the next free one]",
+            fr: "L'identifiant de la clé, visible dans les journaux [défaut : le prochain libre]",
+        },
+        "keys show --id" | "keys revoke --id" => {
+            text! { en: "The id of the key", fr: "L'identifiant de la clé" }
+        }
+        "keys rotate --id" => text! { en: "The id of the key to replace", fr: "L'identifiant de la clé à remplacer" },
+        "keys rotate --overlap" => text! {
+            en: "How many days the old key stays valid: 7d, 2w, 0d",
+            fr: "Combien de jours l'ancienne clé reste valable : 7d, 2w, 0d",
+        },
+        "--expires" => text! {
             en: "Last day on which the key is valid, UTC [default: in one year]",
             fr: "Dernier jour de validité de la clé, UTC [défaut : dans un an]",
         },
-        "keys new --no_expiry" => {
+        "--no_expiry" => {
             text! { en: "Make a key that never expires", fr: "Créer une clé qui n'expire jamais" }
         }
+        "--create" => text! { en: "Make the consumer as well", fr: "Créer aussi le consommateur" },
+        "keys revoke --keep" => {
+            text! { en: "Disable the key, and leave it in the file", fr: "Désactiver la clé, et la laisser dans le fichier" }
+        }
+        "keys import --upstream_key" => text! {
+            en: "Admit the key of 8sens itself, for a change-over",
+            fr: "Admettre la clé de 8sens elle-même, le temps d'une transition",
+        },
+        "keys import --until" => {
+            text! { en: "Last day of that, UTC", fr: "Dernier jour de cette transition, UTC" }
+        }
+        "keys import --sha256" => text! {
+            en: "SHA-256 of the whole key, hexadecimal, in place of the key",
+            fr: "SHA-256 de la clé entière, en hexadécimal, à la place de la clé",
+        },
         _ => return None,
     })
 }

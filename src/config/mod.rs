@@ -7,10 +7,12 @@
 mod address;
 pub mod changes;
 mod diagnostic;
+pub mod draft;
 pub mod entry;
 mod field;
 mod file;
 pub mod kind;
+pub mod locked_file;
 mod mask;
 mod positions;
 mod reader;

@@ -87,3 +87,33 @@ pub fn free_space(path: &Path) -> Option<u64> {
 pub fn free_space(_path: &Path) -> Option<u64> {
     None
 }
+
+/// Whether `path` names this open file, and no other one.
+#[cfg(unix)]
+pub fn is_file_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (open, named) = (file.metadata()?, std::fs::metadata(path)?);
+    Ok((open.dev(), open.ino()) == (named.dev(), named.ino()))
+}
+
+/// Where files cannot be told apart, nobody can rename another one over one that is open either.
+#[cfg(not(unix))]
+pub fn is_file_at(_file: &File, _path: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// Gives a file the owner and group of another one, where there are such things.
+#[cfg(unix)]
+pub fn copy_owner(from: &File, to: &File) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let (wanted, found) = (from.metadata()?, to.metadata()?);
+    let differing = |wanted: u32, found: u32| (wanted != found).then_some(wanted);
+    let (uid, gid) = (differing(wanted.uid(), found.uid()), differing(wanted.gid(), found.gid()));
+    if uid.is_none() && gid.is_none() { Ok(()) } else { std::os::unix::fs::fchown(to, uid, gid) }
+}
+
+/// Gives a file the owner and group of another one, where there are such things.
+#[cfg(not(unix))]
+pub fn copy_owner(_from: &File, _to: &File) -> io::Result<()> {
+    Ok(())
+}

@@ -22,8 +22,16 @@ pub enum Notice {
 #[derive(Clone, Debug, Default)]
 pub struct ServiceManager {
     #[cfg(unix)]
-    notices: Option<std::sync::mpsc::SyncSender<Notice>>,
+    notices: Option<std::sync::mpsc::SyncSender<Queued>>,
     watchdog: Option<Duration>,
+}
+
+/// What the thread that sends is given.
+#[cfg(unix)]
+enum Queued {
+    Notice(Notice),
+    /// Everything before this was sent.
+    Flushed(std::sync::mpsc::SyncSender<()>),
 }
 
 /// Notices waiting to be sent. A service manager that takes none for so long is not served any better by more.
@@ -41,9 +49,15 @@ impl ServiceManager {
         }
         let (notices, queue) = std::sync::mpsc::sync_channel(QUEUE);
         let spawned = std::thread::Builder::new().name("service-manager".to_owned()).spawn(move || {
-            for notice in queue {
-                if let Err(error) = send(&notice) {
-                    tracing::warn!(%error, ?notice, "the service manager cannot be told");
+            for queued in queue {
+                match queued {
+                    Queued::Notice(notice) => {
+                        if let Err(error) = send(&notice) {
+                            tracing::warn!(%error, ?notice, "the service manager cannot be told");
+                        }
+                    }
+                    // Whoever waited may have given up.
+                    Queued::Flushed(done) => drop(done.try_send(())),
                 }
             }
         });
@@ -66,10 +80,23 @@ impl ServiceManager {
         #[cfg(unix)]
         if let Some(notices) = &self.notices {
             // Full or ended: said by the thread that sends.
-            let _ = notices.try_send(notice);
+            let _ = notices.try_send(Queued::Notice(notice));
         }
         #[cfg(not(unix))]
         drop(notice);
+    }
+
+    /// Waits until everything that was told is sent, at most so long: a process that ends takes its queue along.
+    pub fn flush(&self, deadline: Duration) {
+        #[cfg(unix)]
+        if let Some(notices) = &self.notices {
+            let (done, flushed) = std::sync::mpsc::sync_channel(1);
+            if notices.try_send(Queued::Flushed(done)).is_ok() {
+                let _ = flushed.recv_timeout(deadline);
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = deadline;
     }
 
     /// How long the service manager waits for [`Notice::Alive`] before it kills this process; `None` when it does not watch.

@@ -118,8 +118,10 @@ impl BoundGate {
             .map_err(StartError::Runtime)?;
         let telemetry = Arc::clone(&self.telemetry);
         panics::count(&telemetry);
+        let manager = self.supervision.manager.clone();
         let outcome = runtime.block_on(self.serve(commands));
         runtime.shutdown_timeout(Duration::from_secs(1));
+        manager.flush(FLUSH_TIMEOUT);
         if !telemetry.flush(FLUSH_TIMEOUT) {
             tracing::warn!("log lines were still queued at the end");
         }
@@ -227,6 +229,7 @@ impl BoundGate {
             task.abort();
         }
         shared.tables.flush_touches(clock::now());
+        write_key_uses(&shared, &session_log);
         Ok(())
     }
 }
@@ -275,6 +278,9 @@ const SWEEP_BUDGET: usize = 20_000;
 /// How often uses of sessions are written down: what a killed gate may lose of each session's idle time.
 const TOUCHES_EVERY: u32 = 5;
 
+/// How often last uses of keys are written down, if there were any: what a killed gate may forget of them.
+const KEY_USES_EVERY: u32 = 120;
+
 /// Opens the state directory and brings the sessions back that still hold.
 fn open_state(settings: &Settings, telemetry: &Arc<Telemetry>) -> Result<(Arc<Tables>, Arc<SessionLog>), StateError> {
     let now = clock::now();
@@ -284,6 +290,7 @@ fn open_state(settings: &Settings, telemetry: &Arc<Telemetry>) -> Result<(Arc<Ta
     let (log, restored) = SessionLog::open(directory, &upstream, &settings.snapshot, now, Arc::clone(telemetry))?;
     let log = Arc::new(log);
     let tables = Arc::new(Tables::new(&secret, &settings.snapshot, Box::new(Arc::clone(&log)), now));
+    tables.key_uses.restore(log.state().read_key_uses());
     let limits = &settings.snapshot.session.limits;
     let loaded = tables.sessions.load(&restored, now.mono, limits);
     log.compact(&tables, limits, now)?;
@@ -301,6 +308,7 @@ fn open_state(settings: &Settings, telemetry: &Arc<Telemetry>) -> Result<(Arc<Ta
 async fn keep_tables(shared: Arc<Shared>, log: Arc<SessionLog>, rounds: Arc<Rounds>) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     let mut until_touches = TOUCHES_EVERY;
+    let mut until_key_uses = KEY_USES_EVERY;
     loop {
         ticks.tick().await;
         let settings = shared.settings.load_full();
@@ -312,6 +320,13 @@ async fn keep_tables(shared: Arc<Shared>, log: Arc<SessionLog>, rounds: Arc<Roun
         shared.telemetry.metrics.sessions(sessions.len(), of_consumers);
         shared.telemetry.metrics.limiter_overflowed(shared.tables.limiter.overflowed());
         rounds.done();
+        until_key_uses -= 1;
+        if until_key_uses == 0 {
+            until_key_uses = KEY_USES_EVERY;
+            let (shared, log) = (Arc::clone(&shared), Arc::clone(&log));
+            // A panic in there is counted; the next round tries again.
+            let _ = tokio::task::spawn_blocking(move || write_key_uses(&shared, &log)).await;
+        }
         until_touches -= 1;
         if until_touches > 0 {
             continue;
@@ -325,6 +340,17 @@ async fn keep_tables(shared: Arc<Shared>, log: Arc<SessionLog>, rounds: Arc<Roun
         if let Ok(Err(error)) = written.await {
             tracing::error!(?error, "the session log cannot be compacted");
         }
+    }
+}
+
+/// Writes down when keys were last used, if one was since the last time.
+fn write_key_uses(shared: &Shared, log: &SessionLog) {
+    let uses = &shared.tables.key_uses;
+    if uses.take_changed()
+        && let Err(error) = log.state().write_key_uses(&uses.all())
+    {
+        uses.set_changed();
+        shared.telemetry.state_write_failed(&error);
     }
 }
 

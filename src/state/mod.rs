@@ -3,6 +3,7 @@
 //! It holds a lock, a 32-byte secret that keys the session hashes, an append log of session records ([`SessionLog`]), and the control socket. All of it is 0600 in a 0700
 //! directory, and one gate at a time may use it. The files hold hashes, never tokens.
 
+mod key_uses;
 mod replace;
 mod session_log;
 

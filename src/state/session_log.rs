@@ -83,6 +83,12 @@ impl SessionLog {
         self.directory.path()
     }
 
+    /// The same, for what else is kept in it.
+    #[must_use]
+    pub fn state(&self) -> &StateDirectory {
+        &self.directory
+    }
+
     /// True when the log holds far more history than sessions.
     #[must_use]
     pub fn needs_compaction(&self) -> bool {

@@ -14,6 +14,8 @@ mod forwarding;
 mod gate;
 mod hostile;
 mod http2;
+#[cfg(unix)]
+mod keys;
 mod lifecycle;
 mod log_injection;
 mod plaintext;

@@ -166,7 +166,7 @@ async fn a_hundred_reloads_under_load_cost_no_request_no_session_and_forgive_no_
         let rules = format!("rate_limit = \"1/d, burst 30\"\ndeny = [\"GET /never/{n}\"]\n");
         let config = base.clone().with("limits", &format!("body_bytes = \"{}KiB\"", 100 + n));
         let config = config.and(&consumer("limitee", LIMITED_KEY, &rules));
-        if n % 2 == 0 { config } else { config.and(&consumer("passagere", "a-key-that-comes-and-goes", "")) }
+        if n.is_multiple_of(2) { config } else { config.and(&consumer("passagere", "a-key-that-comes-and-goes", "")) }
     };
     let gate = Gate::start(&variant(0));
     let token = log_in(&gate, KEY).await;
