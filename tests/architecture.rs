@@ -146,11 +146,108 @@ fn a_policy_is_listed_where_the_order_is() {
     }
 }
 
+/// The text of a string literal that starts behind this quote, and what follows it.
+fn literal(code: &str) -> (String, &str) {
+    let mut text = String::new();
+    let mut chars = code.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return (text, &code[at + 1..]),
+            '\\' => {
+                // Line ends and quotes are no words.
+                let _ = chars.next();
+                text.push(' ');
+            }
+            c => text.push(c),
+        }
+    }
+    (text, "")
+}
+
+/// Words of a sentence, without what is filled in and what is quoted as code.
+fn words(text: &str, shortest: usize) -> Vec<&str> {
+    let said = text.split('`').step_by(2);
+    let said = said.flat_map(|part| part.split(['{', '}']).step_by(2));
+    said.flat_map(|part| part.split(|c: char| !c.is_alphabetic()))
+        .filter(|word| word.chars().count() >= shortest)
+        .collect()
+}
+
+/// `text!` asks for both languages; the same words in both are a translation that was forgotten. One word may be the same.
+#[test]
+fn every_sentence_is_translated() {
+    // The same in both, rightly: names of header fields, of programs and of keys.
+    let same = ["Authorization: Bearer …"];
+    let mut compared = 0;
+    let mut forgotten = Vec::new();
+    for source in sources() {
+        let mut rest = source.code.as_str();
+        while let Some(at) = rest.find("en: \"") {
+            let (english, behind) = literal(&rest[at + 5..]);
+            rest = behind;
+            let Some(french) = behind.trim_start_matches([',', ' ', '\n']).strip_prefix("fr: \"") else { continue };
+            let (french, _) = literal(french);
+            compared += 1;
+            if english == french && words(&english, 2).len() > 1 && !same.contains(&english.as_str()) {
+                forgotten.push(format!("{}: {english}", source.path));
+            }
+        }
+    }
+    assert!(compared > 500, "{compared}");
+    assert_eq!(forgotten, Vec::<String>::new());
+}
+
+/// What is printed without `text!` is in one language only.
+#[test]
+fn commands_say_nothing_past_the_translations() {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| source.module == "cli") {
+        for print in ["println!(\"", "print!(\""] {
+            for (at, _) in source.code.match_indices(print) {
+                let (text, _) = literal(&source.code[at + print.len()..]);
+                // What was typed may stand before a sentence: `sensgate keys new: `.
+                let said = if text.starts_with("sensgate ") {
+                    text.split_once(": ").map_or(&*text, |both| both.1)
+                } else {
+                    &text
+                };
+                if !words(said, 4).is_empty() {
+                    found.push(format!("{}: {text}", source.path));
+                }
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+/// Guides and alert pages: a page in one language only, or one that fell behind, fails here.
+#[test]
+fn pages_for_admins_are_there_in_french() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["guides", "alerts"] {
+        let english = root.join("docs").join(folder);
+        let Ok(pages) = fs::read_dir(&english) else { continue };
+        for page in pages.map(|page| page.unwrap().file_name()) {
+            let french = root.join("docs/fr").join(folder).join(&page);
+            let parts = |path: &Path| {
+                let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                (
+                    text.lines().filter(|line| line.starts_with('#')).count(),
+                    text.lines().filter(|line| line.starts_with("```")).count(),
+                )
+            };
+            assert_eq!(parts(&french), parts(&english.join(&page)), "headings and code of {}", french.display());
+        }
+    }
+}
+
 #[test]
 fn no_drawer_for_odds_and_ends() {
     for source in sources() {
+        // systemd's own word for what it is.
+        let path = source.path.replace("service_manager", "");
         for name in ["util", "helper", "manager", "common", "misc"] {
-            assert!(!source.path.contains(name), "{}", source.path);
+            assert!(!path.contains(name), "{path}");
         }
     }
 }
