@@ -27,7 +27,9 @@ test: NEEDS += faketime:faketime pebble:pebble
 # Prometheus and promtool; the tests run one of their own. Debian starts another when it installs it.
 test: NEEDS += prometheus:prometheus
 # What reads the files of deploy/.
-test: NEEDS += systemd-analyze:systemd logrotate:logrotate ps:procps
+test: NEEDS += systemd-analyze:systemd logrotate:logrotate
+# What stands in front of the gate, and what calls it, in docs/guides/.
+test: NEEDS += nginx:nginx haproxy:haproxy caddy:caddy php:php-cli
 # nextest where it is installed, cargo's own runner elsewhere; the same profile and the same build either way.
 test: deps ## Every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
