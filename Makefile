@@ -5,7 +5,7 @@ CARGO ?= cargo
 # What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package.
 NEEDS := cmake:cmake curl:curl
 
-.PHONY: help deps demo test check check-deploy fmt reference install uninstall deb test-deb differential slow audit fuzz bench bench-quick
+.PHONY: help deps demo test screenshots check check-deploy fmt reference install uninstall deb test-deb differential slow audit fuzz bench bench-quick
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ test: NEEDS += prometheus:prometheus
 test: NEEDS += systemd-analyze:systemd logrotate:logrotate
 # What stands in front of the gate, and what calls it, in docs/guides/.
 test: NEEDS += nginx:nginx haproxy:haproxy caddy:caddy php:php-cli
+# The live page is tested in a real browser, the fail2ban filter on a real log.
+test screenshots: NEEDS += chromium:chromium chromedriver:chromium-driver
+test: NEEDS += fail2ban-regex:fail2ban
 # nextest where it is installed, cargo's own runner elsewhere; the same profile and the same build either way.
 test: deps ## Every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
@@ -69,6 +72,10 @@ test-deb: deps ## Make a .deb of the test build; dpkg installs, upgrades, remove
 	rm -rf target/debian
 	$(MAKE) --no-print-directory deb BIN=target/debug/sensgate DEB_FLAGS=--fast
 	SENSGATE_DEB=$$(echo target/debian/*.deb) $(CARGO) test --test deploy -- --ignored --exact debian::it_is_installed_upgraded_removed_and_purged
+
+# Pictures of the live page in docs/images/, taken by its tests.
+screenshots: deps ## Take the pictures of docs/images/ anew
+	SENSGATE_SCREENSHOTS=1 $(CARGO) test --test e2e -- page:: --test-threads 1
 
 check: deps ## Format, lints and documentation
 	$(CARGO) fmt --check

@@ -175,6 +175,14 @@ impl EndCode {
     }
 }
 
+impl EndCode {
+    /// True for a word that [`EndCode::as_str`] gives a refusal.
+    #[must_use]
+    pub fn is_refusal_word(word: &str) -> bool {
+        ![Self::Ok, Self::CallerLeft, Self::Aborted].iter().any(|end| end.as_str() == word)
+    }
+}
+
 /// What an admin has to look at: too rare or too grave for a counter alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Alarm {

@@ -5,8 +5,11 @@
 use secrecy::SecretString;
 use sensgate::admin::{self, AdminContext, Readiness};
 use sensgate::config::{AccessLogTarget, LogSettings};
+use sensgate::proxy::connection::Shared;
+use sensgate::tables::{NoJournal, Tables};
 use sensgate::telemetry::{Telemetry, catalogue};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const TOKEN: &str = "an-admin-token-for-tests";
@@ -28,8 +32,14 @@ struct Served {
 async fn serve(token: Option<&str>) -> Served {
     let settings = LogSettings { access: AccessLogTarget::Off, ..LogSettings::default() };
     let readiness = Arc::new(Readiness::default());
+    let telemetry = Arc::new(Telemetry::start(&settings).unwrap());
+    let source = include_str!("config/valid/minimal.toml");
+    let source = source.replace("file = \"8sens-api-key\"", "env = \"CARGO_PKG_NAME\"");
+    let gate = sensgate::config::parse(&source, "minimal.toml", Path::new(".")).unwrap().settings;
+    let secret = Zeroizing::new([0; 32]);
+    let tables = Tables::new(&secret, &gate.snapshot, Box::new(NoJournal), sensgate::clock::now());
     let admin = AdminContext {
-        telemetry: Arc::new(Telemetry::start(&settings).unwrap()),
+        shared: Arc::new(Shared::new(gate, Arc::new(tables), telemetry)),
         readiness: Arc::clone(&readiness),
         token: token.map(SecretString::from),
     };
@@ -121,6 +131,42 @@ async fn every_page_asks_for_a_configured_token() {
 }
 
 #[tokio::test]
+async fn the_page_is_open_and_its_data_is_not() {
+    let served = serve(Some(TOKEN)).await;
+    for (file, kind) in [("/", "text/html"), ("/app.js", "text/javascript"), ("/style.css", "text/css")] {
+        let answer = ask(served.address, &format!("GET {file}"), "").await;
+        assert_eq!(answer.status, 200, "{file}");
+        assert!(answer.field("content-type").unwrap().starts_with(kind), "{file}");
+        let policy = answer.field("content-security-policy").unwrap();
+        for rule in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"] {
+            assert!(policy.split("; ").any(|part| part == rule), "{policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
+    }
+    for data in ["/api/live", "/api/sessions"] {
+        assert_eq!(ask(served.address, &format!("GET {data}"), "").await.code(), "unauthorized", "{data}");
+        let right = ask(served.address, &format!("GET {data}"), &format!("Authorization: Bearer {TOKEN}\r\n")).await;
+        assert_eq!((right.status, right.field("content-type")), (200, Some("application/json")), "{data}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_ended_with_the_token_and_from_the_page_only() {
+    let served = serve(Some(TOKEN)).await;
+    let origin = format!("Origin: http://{}\r\n", served.address);
+    let token = format!("Authorization: Bearer {TOKEN}\r\n");
+    let end = async |fields: String| ask(served.address, "DELETE /api/sessions/abcdef", &fields).await.code();
+    assert_eq!(end(origin.clone()).await, "unauthorized");
+    assert_eq!(end(token.clone()).await, "forbidden_origin");
+    assert_eq!(end(format!("Origin: http://evil.example\r\n{token}")).await, "forbidden_origin");
+    assert_eq!(end(format!("{origin}{token}")).await, "no_such_session");
+    let open = serve(None).await;
+    let origin = format!("Origin: http://{}\r\n", open.address);
+    assert_eq!(ask(open.address, "DELETE /api/sessions/abcdef", &origin).await.code(), "token_not_configured");
+    assert_eq!(ask(open.address, "POST /api/live", &origin).await.code(), "method_not_allowed");
+}
+
+#[tokio::test]
 async fn metrics_are_prometheus_text() {
     let served = serve(None).await;
     let answer = ask(served.address, "GET /metrics", "").await;
@@ -160,7 +206,7 @@ async fn readiness_flips_and_liveness_does_not() {
 #[tokio::test]
 async fn only_known_pages_and_safe_methods() {
     let served = serve(None).await;
-    for page in ["/", "/metrics/", "/livez/x", "/debug/pprof", "/../livez"] {
+    for page in ["//", "/metrics/", "/livez/x", "/debug/pprof", "/../livez"] {
         let answer = ask(served.address, &format!("GET {page}"), "").await;
         assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{page}");
     }

@@ -3,8 +3,10 @@
 //! A page of a hostile site can make a browser on the admin's machine send requests to a loopback address. Its `Host` then names the
 //! hostile site (DNS rebinding), or its `Origin` does; either one is refused before anything else is looked at.
 
-use super::AdminCode;
+use super::{AdminCode, api, page};
 use crate::consumer::{KeyDigest, digest};
+use crate::telemetry::Telemetry;
+use crate::telemetry::audit_event::AuditEvent;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,9 +21,14 @@ use subtle::ConstantTimeEq;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LocalAddress(pub(super) IpAddr);
 
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PeerAddress(pub(super) IpAddr);
+
 /// The rules of one admin listener. No `Debug`: a digest of a weak token is nearly the token.
 pub(super) struct Guard {
     token: Option<KeyDigest>,
+    telemetry: Arc<Telemetry>,
 }
 
 /// Answers refused requests, hands on the others, and marks every answer as not to be kept.
@@ -29,7 +36,12 @@ pub(super) async fn stand(State(guard): State<Arc<Guard>>, request: Request, nex
     let local = request.extensions().get::<LocalAddress>().copied();
     let mut response = match guard.admit(request.method(), request.uri(), request.headers(), local) {
         Ok(()) => next.run(request).await,
-        Err(code) => code.into_response(),
+        Err(code) => {
+            if code == AdminCode::Unauthorized && request.headers().contains_key(AUTHORIZATION) {
+                guard.note_wrong_token(request.extensions().get::<PeerAddress>().copied());
+            }
+            code.into_response()
+        }
     };
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -38,8 +50,14 @@ pub(super) async fn stand(State(guard): State<Arc<Guard>>, request: Request, nex
 }
 
 impl Guard {
-    pub(super) fn new(token: Option<&SecretString>) -> Self {
-        Self { token: token.map(|token| digest(token.expose_secret().as_bytes())) }
+    pub(super) fn new(token: Option<&SecretString>, telemetry: Arc<Telemetry>) -> Self {
+        Self { token: token.map(|token| digest(token.expose_secret().as_bytes())), telemetry }
+    }
+
+    fn note_wrong_token(&self, peer: Option<PeerAddress>) {
+        if let Some(PeerAddress(peer)) = peer {
+            self.telemetry.audit.tell(&AuditEvent::AdminTokenRefused { peer });
+        }
     }
 
     fn admit(
@@ -57,13 +75,29 @@ impl Guard {
         if headers.contains_key(ORIGIN) && !only(headers, &ORIGIN).is_some_and(|origin| is_own(origin, host)) {
             return Err(AdminCode::ForbiddenOrigin);
         }
+        let reads = method == Method::GET || method == Method::HEAD;
+        if reads && (page::is_asset(uri.path()) || uri.path() == api::ACCESS_PATH) {
+            return Ok(());
+        }
         if !self.knows_token(headers) {
             return Err(AdminCode::Unauthorized);
         }
-        if method != Method::GET && method != Method::HEAD {
-            return Err(AdminCode::MethodNotAllowed);
+        if reads {
+            return Ok(());
         }
-        Ok(())
+        if method == Method::DELETE && uri.path().starts_with(api::SESSIONS_PATH) {
+            return self.admit_change(headers);
+        }
+        Err(AdminCode::MethodNotAllowed)
+    }
+
+    /// What changes something needs a token that exists, and comes from the page itself: a foreign origin was refused before, and here
+    /// there has to be one.
+    fn admit_change(&self, headers: &HeaderMap) -> Result<(), AdminCode> {
+        if self.token.is_none() {
+            return Err(AdminCode::TokenNotConfigured);
+        }
+        if headers.contains_key(ORIGIN) { Ok(()) } else { Err(AdminCode::ForbiddenOrigin) }
     }
 
     /// Compares digests in constant time, so that neither content nor length of the token shows.
@@ -121,6 +155,12 @@ fn without_port(host: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{AccessLogTarget, LogSettings};
+
+    fn guard(token: Option<&str>) -> Guard {
+        let log = LogSettings { access: AccessLogTarget::Off, ..LogSettings::default() };
+        Guard::new(token.map(SecretString::from).as_ref(), Arc::new(Telemetry::start(&log).unwrap()))
+    }
 
     fn admit(guard: &Guard, method: &str, target: &str, fields: &[(&str, &str)]) -> Result<(), AdminCode> {
         let mut headers = HeaderMap::new();
@@ -133,7 +173,7 @@ mod tests {
 
     #[test]
     fn hosts() {
-        let open = Guard::new(None);
+        let open = guard(None);
         for host in [
             "localhost",
             "LOCALHOST:9180",
@@ -181,7 +221,7 @@ mod tests {
 
     #[test]
     fn origins() {
-        let open = Guard::new(None);
+        let open = guard(None);
         let with = |origin| admit(&open, "GET", "/metrics", &[("host", "localhost:9180"), ("origin", origin)]);
         assert_eq!(with("http://localhost:9180"), Ok(()));
         for origin in [
@@ -204,7 +244,7 @@ mod tests {
 
     #[test]
     fn tokens() {
-        let closed = Guard::new(Some(&SecretString::from("s3cret-token")));
+        let closed = guard(Some("s3cret-token"));
         let with = |value| admit(&closed, "GET", "/metrics", &[("host", "localhost"), ("authorization", value)]);
         for value in ["Bearer s3cret-token", "bearer s3cret-token", "BEARER  s3cret-token"] {
             assert_eq!(with(value), Ok(()), "{value}");
@@ -228,12 +268,46 @@ mod tests {
 
     #[test]
     fn methods_are_looked_at_last() {
-        let closed = Guard::new(Some(&SecretString::from("t")));
+        let closed = guard(Some("t"));
         let fields = [("host", "localhost"), ("authorization", "Bearer t")];
         assert_eq!(admit(&closed, "HEAD", "/metrics", &fields), Ok(()));
         for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "ODD"] {
             assert_eq!(admit(&closed, method, "/metrics", &fields), Err(AdminCode::MethodNotAllowed), "{method}");
             assert_eq!(admit(&closed, method, "/metrics", &fields[..1]), Err(AdminCode::Unauthorized), "{method}");
+        }
+    }
+
+    #[test]
+    fn the_files_of_the_page_are_open_and_what_they_show_is_not() {
+        let closed = guard(Some("t"));
+        let from = |method, target| admit(&closed, method, target, &[("host", "localhost")]);
+        for file in ["/", "/app.js", "/style.css", "/?lang=fr"] {
+            assert_eq!(from("GET", file), Ok(()), "{file}");
+            assert_eq!(from("POST", file), Err(AdminCode::Unauthorized), "{file}");
+        }
+        for data in ["/api/live", "/api/sessions", "/app.js/x", "/APP.JS"] {
+            assert_eq!(from("GET", data), Err(AdminCode::Unauthorized), "{data}");
+        }
+        let foreign = [("host", "localhost"), ("origin", "http://evil.example")];
+        assert_eq!(admit(&closed, "GET", "/", &foreign), Err(AdminCode::ForbiddenOrigin));
+        assert_eq!(admit(&closed, "GET", "/", &[("host", "evil.example")]), Err(AdminCode::ForbiddenHost));
+    }
+
+    #[test]
+    fn a_change_needs_a_token_that_exists_and_the_pages_own_origin() {
+        let (host, origin, token) =
+            (("host", "localhost:9180"), ("origin", "http://localhost:9180"), ("authorization", "Bearer t"));
+        let (closed, open) = (guard(Some("t")), guard(None));
+        let end = |guard: &Guard, fields: &[_]| admit(guard, "DELETE", "/api/sessions/abcdef", fields);
+        assert_eq!(end(&closed, &[host, origin, token]), Ok(()));
+        assert_eq!(end(&closed, &[host, token]), Err(AdminCode::ForbiddenOrigin));
+        assert_eq!(end(&closed, &[host, origin]), Err(AdminCode::Unauthorized));
+        assert_eq!(end(&open, &[host, origin]), Err(AdminCode::TokenNotConfigured));
+        assert_eq!(end(&open, &[host, origin, token]), Err(AdminCode::TokenNotConfigured));
+        for (method, target) in [("POST", "/api/sessions/abcdef"), ("DELETE", "/api/live"), ("DELETE", "/api/sessions")]
+        {
+            let fields = [host, origin, token];
+            assert_eq!(admit(&closed, method, target, &fields), Err(AdminCode::MethodNotAllowed), "{method} {target}");
         }
     }
 }

@@ -1,11 +1,13 @@
-//! The admin listener: `/metrics`, `/livez` and `/readyz`, read only.
+//! The admin listener: the live page, `/metrics`, `/livez` and `/readyz`. All of it reads, but for the end of a session.
 //!
 //! It is meant for a loopback address or a trusted network, and still does not trust who calls: `guard` refuses what a browser
 //! could be tricked into sending, and asks for the bearer token when there is one. Connections, their number, their age and the size
 //! of a head are bounded.
 
+mod api;
 pub mod control;
 mod guard;
+mod page;
 mod pages;
 mod readiness;
 mod refusal;
@@ -15,10 +17,10 @@ pub use readiness::Readiness;
 pub use refusal::AdminCode;
 
 use crate::clock;
-use crate::telemetry::Telemetry;
+use crate::proxy::connection::Shared;
 use crate::telemetry::throttle::Throttle;
 use axum::Router;
-use guard::LocalAddress;
+use guard::{LocalAddress, PeerAddress};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -55,9 +57,9 @@ const MAX_HEAD: usize = 16 * 1024;
 /// What the pages show and who may see them.
 #[derive(Clone)]
 pub struct AdminContext {
-    pub telemetry: Arc<Telemetry>,
+    pub shared: Arc<Shared>,
     pub readiness: Arc<Readiness>,
-    /// Every page asks for it when there is one.
+    /// Everything but the files of the page asks for it when there is one; what changes something always does.
     pub token: Option<SecretString>,
 }
 
@@ -104,10 +106,11 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<(T
 
 /// Serves one connection until it ends, grows too old or the gate stops.
 async fn converse(stream: TcpStream, pages: Router, mut stopping: watch::Receiver<()>) {
-    let Ok(local) = stream.local_addr() else { return };
+    let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return };
     let pages = TowerToHyperService::new(pages);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(LocalAddress(local.ip()));
+        request.extensions_mut().insert(PeerAddress(peer.ip()));
         pages.call(request)
     });
     let connection = http1::Builder::new()

@@ -1,7 +1,7 @@
 //! The pages of the admin listener.
 
 use super::guard::{self, Guard};
-use super::{AdminCode, AdminContext};
+use super::{AdminCode, AdminContext, api, page};
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -13,18 +13,21 @@ use std::sync::Arc;
 
 /// All pages behind the guard.
 pub(super) fn router(admin: AdminContext) -> Router {
-    let guard = Arc::new(Guard::new(admin.token.as_ref()));
+    let guard = Arc::new(Guard::new(admin.token.as_ref(), Arc::clone(&admin.shared.telemetry)));
     Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .merge(page::router())
+        .merge(api::router())
+        .method_not_allowed_fallback(|| async { AdminCode::MethodNotAllowed })
         .fallback(|| async { AdminCode::NotFound })
         .with_state(admin)
         .layer(axum::middleware::from_fn_with_state(guard, guard::stand))
 }
 
 async fn metrics(State(admin): State<AdminContext>) -> impl IntoResponse {
-    let (content_type, scrape) = admin.telemetry.metrics.render();
+    let (content_type, scrape) = admin.shared.telemetry.metrics.render();
     ([(CONTENT_TYPE, content_type)], scrape)
 }
 

@@ -13,6 +13,11 @@ pub enum AdminCode {
     Unauthorized,
     NotFound,
     MethodNotAllowed,
+    /// Something is to be changed, and there is no token that could allow it.
+    TokenNotConfigured,
+    NoSuchSession,
+    /// The gate itself failed.
+    Failed,
 }
 
 impl AdminCode {
@@ -25,15 +30,19 @@ impl AdminCode {
             Self::Unauthorized => "unauthorized",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::TokenNotConfigured => "token_not_configured",
+            Self::NoSuchSession => "no_such_session",
+            Self::Failed => "failed",
         }
     }
 
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::ForbiddenHost | Self::ForbiddenOrigin => StatusCode::FORBIDDEN,
+            Self::ForbiddenHost | Self::ForbiddenOrigin | Self::TokenNotConfigured => StatusCode::FORBIDDEN,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoSuchSession => StatusCode::NOT_FOUND,
+            Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         }
     }
@@ -45,6 +54,9 @@ impl AdminCode {
             Self::Unauthorized => "Bearer token required",
             Self::NotFound => "No such page",
             Self::MethodNotAllowed => "Method not allowed",
+            Self::TokenNotConfigured => "No admin token configured",
+            Self::NoSuchSession => "No such session",
+            Self::Failed => "The gate failed",
         }
     }
 
@@ -53,8 +65,13 @@ impl AdminCode {
             Self::ForbiddenHost => "Use a loopback name or the address that the admin listener is bound to.",
             Self::ForbiddenOrigin => "Pages of other origins may not read this listener.",
             Self::Unauthorized => "Send the admin token as Authorization: Bearer.",
-            Self::NotFound => "This listener serves /metrics, /livez and /readyz.",
+            Self::NotFound => "This listener serves /, /metrics, /livez and /readyz.",
             Self::MethodNotAllowed => "Use GET or HEAD.",
+            Self::TokenNotConfigured => {
+                "Nothing can be changed here without [admin] token; use the commands on the gate's machine."
+            }
+            Self::NoSuchSession => "It has ended, or its digits fit several.",
+            Self::Failed => "The log of the gate says more.",
         }
     }
 }
@@ -88,7 +105,12 @@ impl IntoResponse for AdminCode {
             Self::MethodNotAllowed => {
                 headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             }
-            Self::ForbiddenHost | Self::ForbiddenOrigin | Self::NotFound => {}
+            Self::ForbiddenHost
+            | Self::ForbiddenOrigin
+            | Self::NotFound
+            | Self::TokenNotConfigured
+            | Self::NoSuchSession
+            | Self::Failed => {}
         }
         response
     }

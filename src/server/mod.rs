@@ -167,11 +167,8 @@ impl BoundGate {
         }
         if let Some(socket) = admin {
             let socket = tokio::net::TcpListener::from_std(socket).map_err(StartError::Runtime)?;
-            let context = AdminContext {
-                telemetry: Arc::clone(&telemetry),
-                readiness: Arc::clone(&readiness),
-                token: admin_token,
-            };
+            let context =
+                AdminContext { shared: Arc::clone(&shared), readiness: Arc::clone(&readiness), token: admin_token };
             let mut stopped = stopped.clone();
             tokio::spawn(admin::serve(socket, context, async move {
                 // The admin page stays up while the gate drains; it ends with the runtime.
@@ -318,6 +315,7 @@ async fn keep_tables(shared: Arc<Shared>, log: Arc<SessionLog>, rounds: Arc<Roun
         let consumers = settings.snapshot.consumers.iter().map(|consumer| consumer.name.as_ref());
         let of_consumers = consumers.map(|name| (name, sessions.consumer_len(name)));
         shared.telemetry.metrics.sessions(sessions.len(), of_consumers);
+        shared.telemetry.sample();
         shared.telemetry.metrics.limiter_overflowed(shared.tables.limiter.overflowed());
         rounds.done();
         until_key_uses -= 1;

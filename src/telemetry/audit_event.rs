@@ -396,4 +396,34 @@ mod tests {
         assert!(line(false).contains("203.0.113.9"));
         assert!(line(true).contains("203.0.113.0") && !line(true).contains("203.0.113.9"));
     }
+
+    #[test]
+    fn the_documentation_has_every_event_and_field() {
+        let full = Record {
+            login: Some(LoginOutcome::Accepted),
+            learned: Some(HASH),
+            alarm: Some(Alarm::TokenShared),
+            reason: "why",
+            ..fixture::answered()
+        };
+        let by = Actor::Control { uid: Some(0) };
+        let events = [
+            AuditEvent::Login(&full),
+            AuditEvent::SessionsEnded { which: EndedSessions::All, ended: 1, by },
+            AuditEvent::GateStarted { version: "1" },
+            AuditEvent::ConfigurationReloaded { warnings: 1 },
+            AuditEvent::ConfigurationRefused { problems: Some(1) },
+        ];
+        let fields = events.iter().flat_map(|event| {
+            let line: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text(event)).unwrap();
+            line.into_iter().map(|(field, _)| field).collect::<Vec<_>>()
+        });
+        let words: Vec<String> = fields.chain(AuditKind::ALL.iter().map(|kind| kind.as_str().to_owned())).collect();
+        for page in [include_str!("../../docs/logging.md"), include_str!("../../docs/fr/logging.md")] {
+            let (_, audit) = page.split_once("audit.log\"").unwrap();
+            for word in &words {
+                assert!(audit.contains(&format!("`{word}`")), "{word}");
+            }
+        }
+    }
 }

@@ -226,6 +226,25 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_has_every_field_in_order() {
+        let would_refuse = crate::policy::WouldRefuse {
+            code: DenyCode::SessionUnknown,
+            reason: "",
+            issued: Some(crate::session::unfamiliar::Issued::Elsewhere),
+        };
+        let alarm = Some(crate::exchange::Alarm::TokenShared);
+        let full = Record { reason: "why", would_refuse: Some(would_refuse), alarm, ..fixture::answered() };
+        let line = line(&full);
+        let mut fields: Vec<String> =
+            serde_json::from_str::<serde_json::Map<String, Value>>(&line).unwrap().keys().cloned().collect();
+        fields.sort_by_key(|field| line.find(&format!("\"{field}\":")));
+        for page in [include_str!("../../docs/logging.md"), include_str!("../../docs/fr/logging.md")] {
+            let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+            assert_eq!(rows.take(fields.len()).collect::<Vec<_>>(), fields);
+        }
+    }
+
+    #[test]
     fn the_longest_line_is_bounded() {
         let record = Record {
             method: vec![0xff; Record::MAX_METHOD].into(),

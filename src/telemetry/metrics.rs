@@ -1,13 +1,14 @@
 //! The metrics of one gate, around its own registry.
 
 use crate::clock;
-use crate::exchange::{Alarm, Record};
+use crate::exchange::{Alarm, EndCode, Record};
 use crate::key_use::KeyUses;
 use crate::session::LoginOutcome;
 use crate::session::unfamiliar::Issued;
 use crate::telemetry::catalogue::{self, Family};
 use crate::telemetry::connection_outcome::ConnectionOutcome;
 use crate::telemetry::gauge_guard::{InFlight, OpenConnection};
+use crate::telemetry::history::Totals;
 use crate::telemetry::readings::Readings;
 use crate::telemetry::{build_info, key_last_use::KeyLastUses, replaced_gauges::ReplacedGauges};
 use crate::tls::Certificate;
@@ -384,6 +385,32 @@ impl Metrics {
     /// Counts one reading of the configuration.
     pub fn config_reloads(&self, result: ReloadResult) {
         self.config_reloads.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// What the history is made of.
+    pub(super) fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for family in self.requests.collect() {
+            for metric in family.get_metric() {
+                let count = metric.get_counter().value() as u64;
+                let code = metric.get_label().iter().find(|label| label.name() == "code");
+                totals.requests += count;
+                if code.is_some_and(|code| EndCode::is_refusal_word(code.value())) {
+                    totals.refusals += count;
+                }
+            }
+        }
+        for family in self.request_duration.collect() {
+            for metric in family.get_metric() {
+                let histogram = metric.get_histogram();
+                totals.timed += histogram.get_sample_count();
+                totals.durations.resize(histogram.get_bucket().len(), 0);
+                for (sum, bucket) in totals.durations.iter_mut().zip(histogram.get_bucket()) {
+                    *sum += bucket.cumulative_count();
+                }
+            }
+        }
+        totals
     }
 
     /// All series as they are now.

@@ -12,6 +12,7 @@ pub mod build_info;
 pub mod catalogue;
 mod connection_outcome;
 mod gauge_guard;
+pub mod history;
 mod key_last_use;
 pub mod label;
 mod log_file;
@@ -30,6 +31,7 @@ pub use activity::{Activity, LATELY, Volume};
 pub use audit_log::AuditLog;
 pub use connection_outcome::ConnectionOutcome;
 pub use gauge_guard::{InFlight, OpenConnection};
+pub use history::{History, Points};
 pub use metrics::{Metrics, ReloadResult};
 pub use readings::Readings;
 pub use refusals::{RECENT_REFUSALS, RecentRefusals};
@@ -50,6 +52,7 @@ pub struct Telemetry {
     pub would_refuse: WouldRefuseLedger,
     pub refusals: RecentRefusals,
     pub activity: Activity,
+    pub history: History,
     pub audit: AuditLog,
     access_log: AccessLog,
     anonymize_ip: bool,
@@ -73,6 +76,7 @@ impl Telemetry {
             would_refuse: WouldRefuseLedger::default(),
             refusals: RecentRefusals::default(),
             activity: Activity::default(),
+            history: History::new(metrics::DURATION_BUCKETS),
             audit,
             access_log,
             anonymize_ip: settings.anonymize_ip,
@@ -126,6 +130,11 @@ impl Telemetry {
         if self.accept_failures.lock().lets_through(crate::clock::now().mono) {
             tracing::error!(%error, "connections cannot be accepted; they wait");
         }
+    }
+
+    /// Takes a point of the history down when one is due. To be called every second.
+    pub fn sample(&self) {
+        self.history.sample(crate::clock::now(), || self.metrics.totals());
     }
 
     /// Reopens each log at its next line, for files that were renamed.

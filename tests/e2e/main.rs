@@ -8,8 +8,12 @@ mod support;
 mod acme;
 mod acme_directory;
 #[cfg(target_os = "linux")]
+mod browser;
+#[cfg(target_os = "linux")]
 mod clocks;
 mod connections;
+#[cfg(target_os = "linux")]
+mod fail2ban;
 mod forwarding;
 mod gate;
 mod hostile;
@@ -18,6 +22,8 @@ mod http2;
 mod keys;
 mod lifecycle;
 mod log_injection;
+#[cfg(target_os = "linux")]
+mod page;
 mod plaintext;
 mod proxy_protocol;
 mod refusals;

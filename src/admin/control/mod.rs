@@ -5,7 +5,7 @@
 
 mod keys;
 mod reload;
-mod sessions;
+pub(super) mod sessions;
 pub mod status;
 
 pub use keys::{Key, KeyState};
