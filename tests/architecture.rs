@@ -227,7 +227,7 @@ fn pages_for_admins_are_there_in_french() {
     for folder in ["guides", "alerts"] {
         let english = root.join("docs").join(folder);
         let Ok(pages) = fs::read_dir(&english) else { continue };
-        for page in pages.map(|page| page.unwrap().file_name()) {
+        for page in pages.map(|page| page.unwrap().file_name()).filter(|page| page.to_str().unwrap().ends_with(".md")) {
             let french = root.join("docs/fr").join(folder).join(&page);
             let parts = |path: &Path| {
                 let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
