@@ -22,8 +22,8 @@ deps: ## Install what a fresh Debian lacks (as root), or say what to install
 demo: deps ## Sandbox, gate and two consumers on loopback, with commands to paste
 	$(CARGO) run --quiet -- demo
 
-# libfaketime gives a test a wall clock of its own; Pebble is an ACME server.
-test: NEEDS += faketime:faketime pebble:pebble
+# libfaketime gives a test a wall clock of its own; Pebble is an ACME server; nginx stands in front of the gate as admins have it.
+test: NEEDS += faketime:faketime pebble:pebble nginx:nginx
 # Prometheus and promtool; the tests run one of their own. Debian starts another when it installs it.
 test: NEEDS += prometheus:prometheus
 # What reads the files of deploy/.

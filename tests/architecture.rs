@@ -109,6 +109,16 @@ fn the_core_does_no_io_and_knows_no_edge() {
 }
 
 #[test]
+fn explanations_do_no_io_and_know_no_edge() {
+    let explaining = |source: &Source| source.module == "explain";
+    let words = NOT_IN_CORE.iter().filter(|word| **word != "crate::config").map(|word| (*word).to_owned());
+    let edges = EDGES.iter().map(|edge| format!("crate::{edge}::"));
+    for word in words.chain(edges) {
+        assert_eq!(places(&word, explaining), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn only_proxy_admin_and_server_name_pingora() {
     for word in ["use pingora", "pingora_core::", "pingora_proxy::", "pingora_http::", "pingora_error::"] {
         let outside = |source: &Source| !matches!(source.module.as_str(), "proxy" | "admin" | "server");

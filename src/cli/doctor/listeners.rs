@@ -21,9 +21,8 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
 
 fn can_bind(address: SocketAddr) -> Finding {
     let why = text! { en: "the gate does not start when an address cannot be bound", fr: "la passerelle ne démarre pas si une adresse ne peut pas être prise" };
-    let error = match TcpListener::bind(address) {
-        Ok(_) => return Finding::ok(Check::Listeners, text! { en: "{address} is free", fr: "{address} est libre" }),
-        Err(error) => error,
+    let Err(error) = TcpListener::bind(address) else {
+        return Finding::ok(Check::Listeners, text! { en: "{address} is free", fr: "{address} est libre" });
     };
     let finding = |what| Finding::error(Check::Listeners, what, why);
     match error.kind() {

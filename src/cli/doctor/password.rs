@@ -15,7 +15,7 @@ const MAX: u64 = 4096;
 /// Reads it: one line of the file, of the standard input, or typed at a terminal without being shown.
 pub(super) fn read(file: Option<&Path>, user: &str, lang: Lang) -> Result<SecretString, Exit> {
     let read = match file {
-        Some(path) => std::fs::File::open(path).and_then(|file| first_line(file)),
+        Some(path) => std::fs::File::open(path).and_then(first_line),
         None if std::io::stdin().is_terminal() => {
             let question = text! { en: "password of {user} in 8sens", fr: "mot de passe de {user} dans 8sens" };
             let asked = Password::new(question.in_lang(lang))

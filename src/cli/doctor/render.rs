@@ -20,9 +20,9 @@ pub(super) fn text(findings: &[Finding], lang: Lang, colour: bool) -> String {
         if finding.severity == Severity::Ok && finding.remedies.is_empty() {
             continue;
         }
-        let (indent, why) = (" ".repeat(10), text! { en: "why", fr: "pourquoi" });
+        let (indent, why) = (" ".repeat(10), text! { en: "why:", fr: "pourquoi :" });
         if let Some(reason) = &finding.why {
-            lines.push(format!("{indent}{}: {}", why.in_lang(lang), reason.in_lang(lang)));
+            lines.push(format!("{indent}{} {}", why.in_lang(lang), reason.in_lang(lang)));
         }
         lines.extend(finding.remedies.iter().map(|remedy| {
             let arrow = format!("{indent}→ {}", remedy.in_lang(lang));

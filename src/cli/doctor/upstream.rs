@@ -10,7 +10,7 @@ use std::time::Duration;
 /// How long the resolver may take.
 const RESOLVE: Duration = Duration::from_secs(10);
 
-/// The one path that the vendor documents; asked with GET it changes nothing.
+/// The one request that the vendor documents, without a user and a password: whatever comes of it, nobody is logged in.
 const PROBE: &str = "/v1/login/user";
 
 /// How far 8sens's clock may be from ours before somebody is confused by its dates.
@@ -23,7 +23,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let address = match resolved(&host, port) {
         Ok(address) => address,
-        Err(finding) => return vec![finding],
+        Err(finding) => return vec![*finding],
     };
     if host.parse::<IpAddr>().is_err() {
         let ip = address.ip();
@@ -48,7 +48,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
 }
 
 /// The first address of the name. The system's resolver cannot be told how long to take, so it is asked on a thread of its own.
-fn resolved(host: &str, port: u16) -> Result<SocketAddr, Finding> {
+fn resolved(host: &str, port: u16) -> Result<SocketAddr, Box<Finding>> {
     if let Ok(ip) = host.parse() {
         return Ok(SocketAddr::new(ip, port));
     }
@@ -65,7 +65,7 @@ fn resolved(host: &str, port: u16) -> Result<SocketAddr, Finding> {
         Err(_) => text! { en: "no answer in time", fr: "pas de réponse à temps" },
     };
     let (en, fr) = (&why.en, &why.fr);
-    Err(Finding::error(
+    let finding = Finding::error(
         Check::Name,
         text! { en: "the name {host} cannot be resolved: {en}", fr: "le nom {host} ne peut pas être résolu : {fr}" },
         text! { en: "without its address no request reaches 8sens", fr: "sans son adresse, aucune requête n'atteint 8sens" },
@@ -73,7 +73,8 @@ fn resolved(host: &str, port: u16) -> Result<SocketAddr, Finding> {
     .mend(text! {
         en: "mend the name in `address` of [upstream] or in the DNS, or write the IP address, which needs no DNS",
         fr: "corrigez le nom dans `address` de [upstream] ou dans le DNS, ou écrivez l'adresse IP, qui s'en passe"
-    }))
+    });
+    Err(Box::new(finding))
 }
 
 fn no_connection(address: SocketAddr, error: &std::io::Error) -> Finding {
@@ -103,7 +104,8 @@ fn no_connection(address: SocketAddr, error: &std::io::Error) -> Finding {
 fn speaks_http(patient: &Patient<'_>, address: SocketAddr) -> Vec<Finding> {
     let url = format!("http://{address}{PROBE}");
     let ask = |key: &[u8]| {
-        http::send("GET", &url, &[("api_key", key), ("host", patient.settings.upstream.host_field.as_bytes())], None)
+        let fields = [("api_key", key), ("host", patient.settings.upstream.host_field.as_bytes())];
+        http::send("POST", &url, &fields, Some(""))
     };
     let ours = match ask(patient.settings.upstream.api_key.as_bytes()) {
         Ok(answer) => answer,
@@ -124,7 +126,7 @@ fn speaks_http(patient: &Patient<'_>, address: SocketAddr) -> Vec<Finding> {
     let status = ours.status;
     let mut findings = vec![Finding::ok(
         Check::Http,
-        text! { en: "HTTP answers (GET {PROBE}: {status})", fr: "HTTP répond (GET {PROBE} : {status})" },
+        text! { en: "HTTP answers (an empty POST {PROBE}: {status})", fr: "HTTP répond (un POST {PROBE} vide : {status})" },
     )];
     findings.extend(clock_of(&ours, patient));
     if let Ok(theirs) = random_key().and_then(|key| ask(key.as_bytes())) {
@@ -155,11 +157,11 @@ fn key(ours: &Answer, theirs: &Answer) -> Finding {
     // An error in another answer, such as a 405 for the method, says nothing of the key.
     let refuses = matches!(status, 401 | 403) || (status < 300 && ours.json().get("error").is_some());
     if refuses {
-        Finding::error(
+        Finding::warning(
             Check::UpstreamKey,
             text! {
-                en: "8sens answers the configured key exactly as a random one ({status}): it is very likely not its key",
-                fr: "8sens répond à la clé configurée exactement comme à une clé au hasard ({status}) : ce n'est très probablement pas la sienne"
+                en: "8sens refuses the configured key exactly as a random one ({status}): it is not its key, or 8sens looks at the login first",
+                fr: "8sens refuse la clé configurée exactement comme une clé au hasard ({status}) : ce n'est pas la sienne, ou 8sens regarde d'abord la connexion"
             },
             text! { en: "with a wrong key 8sens refuses every login of every shop", fr: "avec une mauvaise clé, 8sens refuse toute connexion de toute boutique" },
         )
