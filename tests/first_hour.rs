@@ -127,6 +127,7 @@ impl Place {
             (r"\b[0-9a-f]{32}\b", "[requête]"),
             (r#"("access_token": ?)"[^"]*""#, "$1\"[jeton]\""),
             (r"\b[0-9]+(\.[0-9]+)? ?(ms|µs)\b", "[durée]"),
+            (r"dans [0-9]+ jours", "dans [nombre] jours"),
             (r"depuis [0-9]+ s\b", "depuis [durée]"),
             (r"version [0-9]+[.][0-9]+[.][0-9]+", "version [version]"),
             // What the machine under test answers on its outer address is its own affair.
@@ -235,11 +236,17 @@ fn from_nothing_to_a_protected_8sens() {
     place.snapshot("10-check", &place.sensgate(&["check", "--config", "sensgate.toml"]).ends());
 
     place.snapshot("11-reload", &place.sensgate(&["reload", "--config", "sensgate.toml"]).ends());
+    place.snapshot(
+        "12-keys-rotate",
+        &place.sensgate(&["keys", "rotate", "boutique-paris", "--overlap", "7d", "--config", "sensgate.toml"]).ends(),
+    );
+    // For a week both are good: the shop changes when it likes.
+    assert!(login(&place, &address, &key).contains("access_token"));
     let mut doctor = place.sensgate(&["doctor", "--config", "sensgate.toml", "--login", "CLIENTREST"]);
     doctor.sees("mot de passe de CLIENTREST").types(&format!("clientrest{ENTER}"));
     let screen = doctor.ends();
     assert!(!screen.contains("clientrest"), "{screen}");
-    place.snapshot("12-doctor", &screen);
+    place.snapshot("13-doctor", &screen);
 
     gate.types("\x03");
     gate.ends();

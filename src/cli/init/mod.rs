@@ -228,7 +228,7 @@ fn change(args: &InitArgs, source: &str, interview: Option<&Interview>, lang: La
     if !shown_and_agreed(args, source, &text, key_file.as_deref(), interview, lang)? {
         return Err(Ended::Left);
     }
-    write::replace(&args.config, &text, key_file.as_deref().zip(answers.upstream_key.as_ref()), lang)?;
+    write::replace(&args.config, source, &text, key_file.as_deref().zip(answers.upstream_key.as_ref()), lang)?;
     written(args, &answers, true, lang)
 }
 

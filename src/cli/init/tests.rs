@@ -179,3 +179,20 @@ fn what_is_there_is_never_overwritten() {
     assert_eq!(init(folder.path(), &format!("--upstream-key-file {}", other.display())), Exit::Ok);
     assert_eq!(fs::read_to_string(&key).unwrap(), "ZghY887665YhGH\n");
 }
+
+#[test]
+fn an_edit_that_somebody_else_made_meanwhile_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("sensgate.toml");
+    fs::write(folder.path().join("8sens-api-key"), "the-key-that-was-there-before").unwrap();
+    crate::platform::set_mode(&folder.path().join("8sens-api-key"), 0o600).unwrap();
+    fs::write(&config, format!("{WRITTEN}# theirs\n")).unwrap();
+    crate::platform::set_mode(&config, 0o600).unwrap();
+    let refused = write::replace(&config, WRITTEN, WRITTEN, None, Lang::En).unwrap_err();
+    assert!(matches!(refused, write::Refused::Changed(_)), "{refused:?}");
+    assert!(refused.end(Lang::Fr).1.contains("relancez"));
+    assert!(fs::read_to_string(&config).unwrap().ends_with("# theirs\n"));
+    // The mode is the admin's.
+    assert_eq!(init(folder.path(), "--consumer partenaire"), Exit::Ok);
+    assert_eq!(crate::platform::file_mode(&config).unwrap(), cfg!(unix).then_some(0o600));
+}

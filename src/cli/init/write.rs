@@ -2,6 +2,7 @@
 
 use super::file::{KEY_FILE, SCHEMA};
 use crate::cli::Exit;
+use crate::config::locked_file::{FileError, LOCK_PATIENCE, LockedFile};
 use crate::config::schema::json_schema;
 use crate::config::{self, Report};
 use crate::platform;
@@ -17,6 +18,9 @@ pub(super) enum Refused {
     /// What would have been written is not valid.
     Invalid(Box<Report>),
     Io(PathBuf, io::Error),
+    File(PathBuf, FileError),
+    /// Somebody else wrote it while questions were asked.
+    Changed(PathBuf),
 }
 
 impl Refused {
@@ -27,7 +31,20 @@ impl Refused {
                 let head = text! { en: "error: nothing was written, the configuration would not be valid:\n", fr: "erreur : rien n'a été écrit, la configuration ne serait pas valide :\n" };
                 (Exit::Config, format!("{}{}", head.in_lang(lang), report.render(lang, false)))
             }
-            Self::Io(path, error) => {
+            Self::Changed(path) | Self::File(path, FileError::Locked) => {
+                let path = path.display();
+                let why = text! {
+                    en: "error: somebody else changes {path} at this moment: run the command again\n",
+                    fr: "erreur : quelqu'un d'autre modifie {path} en ce moment : relancez la commande\n",
+                };
+                (Exit::Failure, why.in_lang(lang).to_owned())
+            }
+            Self::File(path, FileError::NotUtf8) => {
+                let path = path.display();
+                let why = text! { en: "error: {path} is not UTF-8\n", fr: "erreur : {path} n'est pas en UTF-8\n" };
+                (Exit::Config, why.in_lang(lang).to_owned())
+            }
+            Self::Io(path, error) | Self::File(path, FileError::Owner(error) | FileError::Io(error)) => {
                 let path = path.display();
                 let exit = match error.kind() {
                     io::ErrorKind::PermissionDenied => Exit::Permission,
@@ -60,21 +77,27 @@ pub(super) fn new_files(config: &Path, text: &str, key: Option<&SecretString>, l
     written
 }
 
-/// Replaces a configuration, and the upstream key in its file.
+/// Replaces a configuration that read `before`, and the upstream key in its file. Mode and owner of the configuration stay.
 pub(super) fn replace(
     config: &Path,
+    before: &str,
     text: &str,
     key: Option<(&Path, &SecretString)>,
     lang: Lang,
 ) -> Result<Report, Refused> {
     let report = check(text, config)?;
+    let file = LockedFile::open(config, LOCK_PATIENCE).map_err(|error| Refused::File(config.to_owned(), error))?;
+    if file.source() != before {
+        return Err(Refused::Changed(config.to_owned()));
+    }
+    let replacement = file.prepare(text).map_err(|error| Refused::File(config.to_owned(), error))?;
     if let Some((path, key)) = key {
         install(path, format!("{}\n", key.expose_secret()).as_bytes(), SECRET_MODE, true)?;
     }
     if folder(config).join(SCHEMA).exists() {
         schema(folder(config), lang)?;
     }
-    install(config, text.as_bytes(), CONFIG_MODE, true)?;
+    replacement.commit().map_err(|error| Refused::File(config.to_owned(), error))?;
     Ok(report)
 }
 
