@@ -140,6 +140,29 @@ async fn a_clock_that_was_set_under_the_gate() {
     examined(&gate).expect("clock_jump", "warning", "the clock was set by 7");
 }
 
+/// Only root can become somebody else; for anybody else there is nobody to be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_that_may_not_be_asked() {
+    use std::os::unix::fs::MetadataExt;
+    const NOBODY: u32 = 65534;
+    let gate = Gate::start(&Config::new(sandbox(|_| {}).await));
+    let folder = gate.folder.path();
+    if std::fs::metadata(folder).unwrap().uid() != 0 {
+        eprintln!("left out: only root can become somebody else");
+        return;
+    }
+    crate::site::chmod(folder, 0o755);
+    std::os::unix::fs::chown(folder.join("8sens-api-key"), Some(NOBODY), None).unwrap();
+    // The build may stand where nobody else looks.
+    let binary = folder.join("sensgate");
+    std::fs::copy(env!("CARGO_BIN_EXE_sensgate"), &binary).unwrap();
+    crate::site::chmod(&binary, 0o755);
+    let mut stranger = Command::new("setpriv");
+    stranger.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary);
+    let diagnosis = doctor(stranger, &folder.join("sensgate.toml"), &[], "");
+    diagnosis.expect("gate", "warning", "no right to ask the gate");
+}
+
 /// No key, no password and no token is in anything that the doctor says.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_keeps_secrets() {

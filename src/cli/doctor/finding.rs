@@ -118,13 +118,14 @@ impl Finding {
 mod tests {
     use super::*;
 
-    /// The page for people lists each check, and nothing that is none.
+    /// The pages for people list each check, and nothing that is none.
     #[test]
     fn the_documentation_lists_every_check() {
-        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/doctor.md")).unwrap();
-        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-        let listed: Vec<_> = rows.map(|(word, _)| word).collect();
-        let known: Vec<_> = Check::ALL.iter().map(|check| check.word()).collect();
-        assert_eq!(listed, known);
+        for page in [include_str!("../../../docs/doctor.md"), include_str!("../../../docs/fr/doctor.md")] {
+            let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+            let listed: Vec<_> = rows.map(|(word, _)| word).collect();
+            let known: Vec<_> = Check::ALL.iter().map(|check| check.word()).collect();
+            assert_eq!(listed, known);
+        }
     }
 }

@@ -11,6 +11,20 @@ use hyper::Method;
 
 /// Everything about the running gate; without one, what its configuration says.
 pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
+    if patient.not_allowed_to_ask {
+        let socket = patient.socket();
+        let socket = socket.display();
+        let what = text! { en: "no right to ask the gate on {socket}", fr: "pas le droit d'interroger la passerelle sur {socket}" };
+        let why = text! {
+            en: "what only a running gate knows is left out: tokens, losses, reloads",
+            fr: "ce que seule une passerelle en marche sait est laissé de côté : jetons, pertes, rechargements"
+        };
+        let remedy = text! {
+            en: "run the doctor as the gate's user (sudo -u sensgate) or as root",
+            fr: "lancez doctor sous l'utilisateur de la passerelle (sudo -u sensgate) ou en root"
+        };
+        return vec![Finding::warning(Check::Gate, what, why).mend(remedy), mode(patient, None)];
+    }
     let Some(status) = &patient.gate else {
         return vec![
             Finding::info(Check::Gate, text! { en: "no gate runs with this state directory", fr: "aucune passerelle ne tourne avec ce répertoire d'état" })

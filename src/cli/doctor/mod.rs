@@ -16,7 +16,7 @@ mod password;
 mod render;
 mod upstream;
 
-use super::control_client::ask_at;
+use super::control_client::{Silence, ask_at};
 use super::{Exit, Format};
 use crate::admin::control::{Status, socket_in};
 use crate::clock;
@@ -26,6 +26,7 @@ use crate::text::Lang;
 use crate::types::Wall;
 use finding::{Check, Finding, Severity};
 use hyper::Method;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Clone, Debug)]
@@ -52,6 +53,8 @@ struct Patient<'a> {
     settings: &'a Settings,
     /// What a running gate says of itself.
     gate: Option<Status>,
+    /// A gate may well run, but this user has no right to ask it.
+    not_allowed_to_ask: bool,
     now: Wall,
     warn_days: u32,
 }
@@ -67,9 +70,12 @@ impl Patient<'_> {
 pub fn run(args: &DoctorArgs, lang: Lang) -> Exit {
     let (settings, mut findings) = configuration::read(&args.config);
     if let Some(settings) = &settings {
-        let gate = ask_at(&socket_in(&settings.state_directory), Method::GET, "/status").ok().and_then(Result::ok);
+        let asked = ask_at(&socket_in(&settings.state_directory), Method::GET, "/status");
+        let not_allowed_to_ask =
+            matches!(&asked, Err(Silence::Unreachable { error, .. }) if error.kind() == ErrorKind::PermissionDenied);
+        let (gate, now) = (asked.ok().and_then(Result::ok), clock::now().wall);
         let patient =
-            Patient { config: &args.config, settings, gate, now: clock::now().wall, warn_days: args.warn_days };
+            Patient { config: &args.config, settings, gate, not_allowed_to_ask, now, warn_days: args.warn_days };
         findings.extend(examine(&patient));
         match ask_8sens(args, &patient, lang) {
             Ok(more) => {
