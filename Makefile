@@ -5,7 +5,7 @@ CARGO ?= cargo
 # What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package.
 NEEDS := cmake:cmake curl:curl
 
-.PHONY: help deps demo test screenshots check check-deploy fmt reference install uninstall deb test-deb differential slow audit fuzz bench bench-quick
+.PHONY: help deps demo test screenshots check check-deploy fmt reference install uninstall deb test-deb differential tls-scan slow audit fuzz bench bench-quick
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,8 +22,9 @@ deps: ## Install what a fresh Debian lacks (as root), or say what to install
 demo: deps ## Sandbox, gate and two consumers on loopback, with commands to paste
 	$(CARGO) run --quiet -- demo
 
-# libfaketime gives a test a wall clock of its own; Pebble is an ACME server; nginx stands in front of the gate as admins have it.
-test: NEEDS += faketime:faketime pebble:pebble nginx:nginx
+# libfaketime gives a test a wall clock of its own; Pebble is an ACME server; nginx stands in front of the gate as admins have it; HAProxy
+# writes PROXY headers.
+test: NEEDS += faketime:faketime pebble:pebble nginx:nginx haproxy:haproxy
 # Prometheus and promtool; the tests run one of their own. Debian starts another when it installs it.
 test: NEEDS += prometheus:prometheus
 # What reads the files of deploy/.
@@ -106,6 +107,11 @@ reference: deps ## Write docs/configuration.md, its French twin and docs/metrics
 differential: NEEDS += nginx:nginx haproxy:haproxy apache2:apache2-bin lighttpd:lighttpd
 differential: deps ## The corpus at nginx, HAProxy, Apache and lighttpd too
 	$(CARGO) test --test corpus -- --ignored --nocapture --exact differential::the_gate_forwards_nothing_that_others_refuse_without_a_reason
+
+# testssl.sh speaks to the gate in every way that clients have spoken TLS in thirty years.
+tls-scan: NEEDS += testssl:testssl.sh
+tls-scan: deps ## testssl.sh at a TLS listener, in about 5 minutes: anything it finds that is not listed fails
+	$(CARGO) test --test e2e -- --ignored --nocapture --exact scan::testssl_finds_nothing_but_what_is_listed
 
 # Not a test either: prints availability, latency and memory under 2,000 slow and 10,000 idle connections.
 slow: NEEDS += nginx:nginx slowhttptest:slowhttptest python3:python3

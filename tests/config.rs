@@ -58,13 +58,16 @@ fn secrets() -> TempDir {
 }
 
 /// The example with its listener's TLS, which stands there as a comment: from files, or by ACME.
-static WITH_TLS: LazyLock<String> = LazyLock::new(|| uncommented("tls = { certificate"));
-static WITH_ACME: LazyLock<String> = LazyLock::new(|| uncommented("tls = { acme"));
+static WITH_TLS: LazyLock<String> =
+    LazyLock::new(|| uncommented(&["tls = { certificate", "[upstream.tls]", "ca = ", "name = \"8sens"]));
+static WITH_ACME: LazyLock<String> = LazyLock::new(|| uncommented(&["tls = { acme"]));
 
-fn uncommented(line: &str) -> String {
-    let text = EXAMPLE.replace(&format!("\n# {line}"), &format!("\n{line}"));
-    assert_ne!(text, EXAMPLE);
-    text
+fn uncommented(lines: &[&str]) -> String {
+    lines.iter().fold(EXAMPLE.to_owned(), |text, line| {
+        let with = text.replace(&format!("\n# {line}"), &format!("\n{line}"));
+        assert_ne!(with, text);
+        with
+    })
 }
 
 /// The example in the form that has such a table.
@@ -305,8 +308,10 @@ fn every_key_stands_in_the_example() {
                 let rest = line.strip_prefix(key.name).map(str::trim_start);
                 rest.is_some_and(|rest| rest.starts_with('=') || (table.form == Form::Root && rest.is_empty()))
             };
-            // `keys` of a consumer is a table of its own in the example.
-            let as_table = EXAMPLE.contains(&format!("\n[[{}.{}]]\n", table.path, key.name));
+            // `keys` of a consumer and `tls` of the upstream are tables of their own in the example.
+            let heads =
+                [format!("\n[[{}.{}]]\n", table.path, key.name), format!("\n# [{}.{}]\n", table.path, key.name)];
+            let as_table = heads.iter().any(|head| EXAMPLE.contains(head));
             assert!(lines.iter().any(stands) || as_table, "{}.{}", table.path, key.name);
             if key.presence == Presence::Required && key.name != "keys" && table.form != Form::Root {
                 let line = lines.iter().find(|line| stands(line)).unwrap();

@@ -244,6 +244,7 @@ fn upstream(running: &UpstreamSettings, written: UpstreamSettings, found: &mut F
         write_timeout,
         keepalive_timeout,
         pool_size,
+        tls,
     } = &written;
     found.restart("upstream", "address", running.host == *host && running.port == *port);
     found.restart("upstream", "pool_size", running.pool_size == *pool_size);
@@ -252,6 +253,7 @@ fn upstream(running: &UpstreamSettings, written: UpstreamSettings, found: &mut F
     found.live("upstream", "read_timeout", running.read_timeout == *read_timeout);
     found.live("upstream", "write_timeout", running.write_timeout == *write_timeout);
     found.live("upstream", "keepalive_timeout", running.keepalive_timeout == *keepalive_timeout);
+    found.live("upstream", "tls", running.tls == *tls);
     UpstreamSettings {
         host: running.host.clone(),
         port: running.port,
@@ -290,10 +292,11 @@ fn listener_taken_up(
     written: ListenerSettings,
     found: &mut Found,
 ) -> ListenerSettings {
-    let ListenerSettings { address: _, transport, tls, http2, proxy_protocol } = written;
+    let ListenerSettings { address: _, transport, tls, http2, hsts, proxy_protocol } = written;
     let about_tls = [running.transport, transport].contains(&Transport::Tls);
     found.restart(table, if about_tls { "tls" } else { "plaintext" }, running.transport == transport);
     found.restart(table, "http2", running.http2 == http2);
+    found.restart(table, "hsts", running.hsts == hsts);
     found.restart(table, "proxy_protocol", running.proxy_protocol == proxy_protocol);
     let taken_up = match (&running.tls, tls) {
         (Some(TlsSettings::Files(old)), Some(TlsSettings::Files(new))) => {

@@ -68,6 +68,7 @@ rules! {
     TlsUnusable = "tls_unusable",
     TlsAndPlaintext = "tls_and_plaintext",
     CertificateExpires = "certificate_expires",
+    HstsWithoutTls = "hsts_without_tls",
     AcmeAndFiles = "acme_and_files",
     AcmeDomain = "acme_domain",
     AcmeContact = "acme_contact",

@@ -52,6 +52,17 @@ pub struct UpstreamSettings {
     pub keepalive_timeout: Duration,
     /// Idle pooled connections to 8sens, in all.
     pub pool_size: usize,
+    /// There when 8sens is behind a TLS terminator.
+    pub tls: Option<UpstreamTls>,
+}
+
+/// How 8sens is known to be itself. There is no way to ask for less.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Who may have issued its certificate. Never empty.
+    pub authorities: Arc<[CertificateDer<'static>]>,
+    /// What its certificate has to name, and what it is asked for (SNI). Never empty.
+    pub name: String,
 }
 
 /// One bound address.
@@ -63,6 +74,8 @@ pub struct ListenerSettings {
     pub tls: Option<TlsSettings>,
     /// Whether HTTP/2 is offered beside HTTP/1.1, in the TLS handshake and nowhere else.
     pub http2: bool,
+    /// `Strict-Transport-Security` of every answer through TLS (RFC 6797).
+    pub hsts: Option<HeaderValue>,
     /// Who begins connections with a PROXY header, and must.
     pub proxy_protocol: Arc<TrustedProxies>,
 }

@@ -173,13 +173,36 @@ pub static UPSTREAM: TableSpec = TableSpec {
             "combien de temps une connexion inactive vers 8sens est gardée pour la requête suivante"),
         default("pool_size", "64", integer(1, 4096),
             "idle connections to 8sens, in all", "connexions inactives vers 8sens, en tout"),
+        table("tls", Presence::Optional, Kind::Table(&UPSTREAM_TLS)),
     ],
     any_of: &[],
     renamed: &[
         ("apikey", "api_key"), ("api-key", "api_key"), ("key", "api_key"), ("timeout", "read_timeout"), ("url", "address"),
         ("host", "address"), ("ttl", "idle_timeout"), ("session_timeout", "idle_timeout"),
     ],
-    later: &["tls"],
+    later: &[],
+};
+
+#[rustfmt::skip] // a key on one line, what it is for below it
+pub static UPSTREAM_TLS: TableSpec = TableSpec {
+    path: "upstream.tls",
+    form: Form::Table,
+    about: StaticText {
+        en: "For an 8sens behind a TLS terminator. Its certificate is always verified.",
+        fr: "Pour un 8sens placé derrière un terminateur TLS. Son certificat est toujours vérifié.",
+    },
+    keys: &[
+        required("ca", PATH,
+            "who may have issued its certificate, in PEM", "qui peut avoir émis son certificat, en PEM"),
+        optional("name", HOST,
+            "what the certificate has to name; without it, the host of `upstream.address`",
+            "ce que le certificat doit nommer ; à défaut, l'hôte de `upstream.address`"),
+    ],
+    any_of: &[],
+    renamed: &[
+        ("ca_file", "ca"), ("authority", "ca"), ("server_name", "name"), ("sni", "name"),
+    ],
+    later: &[],
 };
 
 #[rustfmt::skip] // a key on one line, what it is for below it
@@ -244,6 +267,9 @@ pub static LISTENER: TableSpec = TableSpec {
         default("http2", "true", BOOL,
             "HTTP/2 beside HTTP/1.1 for callers that ask for it; only with `tls`",
             "HTTP/2 à côté de HTTP/1.1 pour les appelants qui le demandent ; seulement avec `tls`"),
+        optional("hsts", duration(Duration::ZERO, secs(730 * 86_400)),
+            "how long browsers remember that this host is for https alone; `0s` makes them forget; only with `tls`",
+            "combien de temps les navigateurs retiennent que cet hôte n'est joignable qu'en https ; `0s` le leur fait oublier ; seulement avec `tls`"),
         default("proxy_protocol", "[]", NETWORKS,
             "networks of proxies that begin each connection with a PROXY header, v1 or v2; then they must",
             "réseaux des proxys qui ouvrent chaque connexion par un en-tête PROXY, v1 ou v2 ; ils le doivent alors"),
@@ -652,6 +678,7 @@ pub(super) static NEVER_SHADOWED: [&str; 5] = ["session", "listener", "client_ip
 pub static TABLES: &[&TableSpec] = &[
     &ROOT,
     &UPSTREAM,
+    &UPSTREAM_TLS,
     &SESSION,
     &LISTENER,
     &CLIENT_IP,

@@ -253,6 +253,24 @@ fn of_8sens(reason: &str) -> Option<Text> {
         "answer of 8sens is not valid" => {
             text! { en: "what 8sens answered cannot be passed on safely", fr: "la réponse de 8sens ne peut pas être transmise sans risque" }
         }
+        "certificate of 8sens is not from upstream.tls.ca" => text! {
+            en: "the certificate that 8sens shows was not issued by anybody in `upstream.tls.ca`",
+            fr: "le certificat que présente 8sens n'a été émis par aucune autorité de `upstream.tls.ca`"
+        },
+        "certificate of 8sens does not name it" => text! {
+            en: "the certificate that 8sens shows is for another name than `upstream.tls.name`",
+            fr: "le certificat que présente 8sens est pour un autre nom que `upstream.tls.name`"
+        },
+        "certificate of 8sens has expired" => {
+            text! { en: "the certificate that 8sens shows has expired", fr: "le certificat que présente 8sens a expiré" }
+        }
+        "certificate of 8sens is not valid" => {
+            text! { en: "the certificate that 8sens shows is not valid", fr: "le certificat que présente 8sens n'est pas valable" }
+        }
+        "TLS handshake with 8sens failed" => text! {
+            en: "there is no TLS at `upstream.address`, or none that the gate speaks",
+            fr: "il n'y a pas de TLS à `upstream.address`, ou pas un que parle la passerelle"
+        },
         "connect timed out" => text! { en: "8sens's machine does not react", fr: "la machine de 8sens ne réagit pas" },
         "no connection to 8sens" => {
             text! { en: "8sens takes no connections: its REST server is not running", fr: "8sens n'accepte pas de connexion : son serveur REST n'est pas lancé" }

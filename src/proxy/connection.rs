@@ -28,6 +28,7 @@ use crate::tables::Tables;
 use crate::telemetry::{ConnectionOutcome, OpenConnection, Telemetry};
 use crate::types::{HttpVersion, Mono, RequestId};
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use pingora_core::apps::{HttpPersistentSettings, HttpServerApp};
 use pingora_core::protocols::http::ServerSession;
 use pingora_proxy::HttpProxy;
@@ -141,6 +142,11 @@ impl Connections {
             per_host: (!speaks_for_many).then_some(settings.connections.max_per_address),
         };
         self.shared.slots.take(peer, limits)
+    }
+
+    /// `Strict-Transport-Security` for an answer on this transport. Never in clear (RFC 6797 section 7.2).
+    pub(super) fn hsts(&self, transport: Transport) -> Option<&HeaderValue> {
+        self.opening.hsts.as_ref().filter(|_| transport == Transport::Tls)
     }
 
     pub(super) fn settings(&self) -> Arc<Settings> {
@@ -529,7 +535,8 @@ impl Connection<'_> {
         is_head: bool,
         keep: Option<()>,
     ) -> bool {
-        let problem = Problem::new(&denial, exchange.request_id(), exchange.rate_limit());
+        let problem = Problem::new(&denial, exchange.request_id(), exchange.rate_limit())
+            .with_hsts(self.app.hsts(self.origin.transport));
         let bytes = problem.to_http1(&http_date(clock::now().wall), is_head, keep.is_some());
         let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
         let write = async {
@@ -584,7 +591,8 @@ impl Connection<'_> {
         let mut session = ServerSession::new_http1(Box::new(loan));
         session.set_keepalive(Some(settings.connections.keepalive_timeout.as_secs().max(1)));
         let mut persistent = HttpPersistentSettings::for_session(&session);
-        persistent.set_user_context(Box::new(Handoff { ticket, plan, caller: state, settings, last }));
+        let hsts = self.app.hsts(self.origin.transport).cloned();
+        persistent.set_user_context(Box::new(Handoff { ticket, plan, caller: state, settings, hsts, last }));
         persistent.apply_to_session(&mut session);
         let keeps = self.app.proxy.process_new_http(session, &self.shutdown).await.is_some();
         let Some(caller) = lent.returned() else { return Err(ConnectionOutcome::Closed) };

@@ -49,6 +49,7 @@ fn is_hidden(name: &HeaderName) -> bool {
             | "trailer"
             | "upgrade"
             | "alt-svc"
+            | "strict-transport-security"
     )
 }
 
@@ -59,6 +60,8 @@ pub struct Handoff {
     pub plan: ForwardPlan,
     pub caller: Arc<CallerState>,
     pub settings: Arc<Settings>,
+    /// `Strict-Transport-Security` for the answer.
+    pub hsts: Option<HeaderValue>,
     /// The connection is to be closed after this request.
     pub last: bool,
 }
@@ -154,7 +157,7 @@ impl ProxyHttp for Hooks {
         self.upstream.proven_down();
         // Nothing was written, so any method may be tried again; a timeout has used up the caller's patience already.
         let timed_out = matches!(e.etype(), ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout);
-        e.set_retry(!timed_out && ctx.attempts == 1);
+        e.set_retry(!timed_out && certificate_fault(&e).is_none() && ctx.attempts == 1);
         e
     }
 
@@ -242,6 +245,9 @@ impl ProxyHttp for Hooks {
         }
         let handoff = ctx.handoff()?;
         edit_response(response, &handoff.plan)?;
+        if let Some(hsts) = &handoff.hsts {
+            response.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts)?;
+        }
         if let Some(exchange) = handoff.ticket.exchange() {
             exchange.response_head_sent(clock::now());
         }
@@ -298,8 +304,10 @@ impl ProxyHttp for Hooks {
         let denial = ctx.denial.take().or(at_fault).or_else(|| denial_for(e, session.is_body_done()));
         let begun = session.response_written().is_some_and(|head| !head.status.is_informational());
         let (Some(denial), false) = (denial, begun) else { return closed };
-        let Some(exchange) = ctx.handoff.as_mut().and_then(|handoff| handoff.ticket.exchange()) else { return closed };
+        let Some(handoff) = &mut ctx.handoff else { return closed };
+        let Some(exchange) = handoff.ticket.exchange() else { return closed };
         let problem = Problem::new(&denial, exchange.request_id(), exchange.rate_limit());
+        let problem = problem.with_hsts(handoff.hsts.as_ref());
         let status = problem.status;
         ctx.denial = Some(denial);
         session.set_keepalive(None);
@@ -455,6 +463,13 @@ fn denial_for(e: &Error, body_done: bool) -> Option<Denial> {
         (ErrorSource::Upstream, ErrorType::InvalidHTTPHeader | ErrorType::HTTPStatus(_)) => {
             Some(Denial::because(DenyCode::UpstreamInvalidResponse, "answer of 8sens cannot be parsed"))
         }
+        (_, ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert) => {
+            let why = certificate_fault(e).unwrap_or("TLS handshake with 8sens failed");
+            Some(Denial::because(DenyCode::UpstreamUnreachable, why))
+        }
+        (ErrorSource::Upstream, ErrorType::TLSHandshakeTimedout) => {
+            Some(Denial::because(DenyCode::UpstreamUnreachable, "connect timed out"))
+        }
         (ErrorSource::Upstream, ErrorType::ConnectTimedout) => {
             Some(Denial::because(DenyCode::UpstreamUnreachable, "connect timed out"))
         }
@@ -469,6 +484,25 @@ fn denial_for(e: &Error, body_done: bool) -> Option<Denial> {
         }
         _ => None,
     }
+}
+
+/// What is wrong with the certificate that 8sens showed, if anything is. Pingora keeps rustls's words and not its error.
+fn certificate_fault(e: &Error) -> Option<&'static str> {
+    if !matches!(e.etype(), ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert) {
+        return None;
+    }
+    let words = e.context.as_ref().map(|context| context.as_str()).unwrap_or_default();
+    let known = [
+        ("UnknownIssuer", "certificate of 8sens is not from upstream.tls.ca"),
+        // An authority of the same name, with another key.
+        ("BadSignature", "certificate of 8sens is not from upstream.tls.ca"),
+        ("not valid for name", "certificate of 8sens does not name it"),
+        ("NotValidForName", "certificate of 8sens does not name it"),
+        ("expired", "certificate of 8sens has expired"),
+        ("Expired", "certificate of 8sens has expired"),
+        ("invalid peer certificate", "certificate of 8sens is not valid"),
+    ];
+    known.into_iter().find_map(|(word, why)| words.contains(word).then_some(why))
 }
 
 async fn write_problem(session: &mut Downstream, problem: &Problem) -> Result<()> {

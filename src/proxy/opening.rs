@@ -5,6 +5,7 @@ use super::socket::Socket;
 use crate::client_ip::{TrustedProxies, canonical};
 use crate::denial::{Denial, DenyCode};
 use crate::request::Transport;
+use http::HeaderValue;
 use rustls::server::Acceptor;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,6 +20,8 @@ const HANDSHAKE: u8 = 0x16;
 pub struct Opening {
     pub transport: Transport,
     pub tls: Option<TlsAcceptor>,
+    /// `Strict-Transport-Security` for answers through TLS.
+    pub hsts: Option<HeaderValue>,
     pub proxy_protocol: Arc<TrustedProxies>,
     /// As many as may be signed at the same time, of all listeners; others wait under their deadline.
     pub signatures: Arc<Semaphore>,

@@ -8,6 +8,7 @@ use crate::exchange::RateLimitFields;
 use crate::request::Method;
 use crate::types::{RequestId, Wall};
 use bytes::Bytes;
+use http::HeaderValue;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -65,6 +66,14 @@ impl Problem {
         // Plain strings and a number always serialise.
         let body = serde_json::to_vec(&document).unwrap_or_default().into();
         Self { status: code.status(), fields, body }
+    }
+
+    /// With `Strict-Transport-Security`, where it is to be sent: refusals are answers as well.
+    #[must_use]
+    pub fn with_hsts(mut self, hsts: Option<&HeaderValue>) -> Self {
+        let hsts = hsts.and_then(|value| value.to_str().ok());
+        self.fields.extend(hsts.map(|value| ("Strict-Transport-Security", value.to_owned())));
+        self
     }
 
     /// The whole HTTP/1.1 response. A HEAD request gets the head alone.

@@ -1,10 +1,14 @@
 //! Where 8sens is and whether it answers: address resolution, the peer that Pingora connects to, the up-or-down state.
 
-use crate::config::UpstreamSettings;
+use crate::config::{UpstreamSettings, UpstreamTls};
 use crate::telemetry::Telemetry;
 use arc_swap::ArcSwapOption;
 use pingora_core::protocols::TcpKeepalive;
+use pingora_core::protocols::tls::CaType;
 use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions};
+use pingora_core::utils::tls::{WrappedX509, parse_x509};
+use rustls_pki_types::CertificateDer;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -23,7 +27,25 @@ pub struct Upstream {
     state: AtomicU8,
     /// Monotonic milliseconds at which traffic last proved the state.
     proven_at: AtomicU64,
+    trust: ArcSwapOption<Trust>,
     telemetry: Arc<Telemetry>,
+}
+
+/// Who is believed when 8sens shows its certificate.
+struct Trust {
+    made_of: Arc<[CertificateDer<'static>]>,
+    authorities: Arc<CaType>,
+    /// Pooled connections of one group only: what was opened while others were believed is not used again.
+    group: u64,
+}
+
+/// Smaller groups are those of plain connections and of fresh ones.
+const FIRST_TRUST: u64 = 2;
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trust").field("authorities", &self.made_of.len()).finish_non_exhaustive()
+    }
 }
 
 const UNKNOWN: u8 = 0;
@@ -47,6 +69,7 @@ impl Upstream {
             address: ArcSwapOption::new(literal),
             state: AtomicU8::new(UNKNOWN),
             proven_at: AtomicU64::new(0),
+            trust: ArcSwapOption::empty(),
             telemetry,
         }
     }
@@ -55,13 +78,34 @@ impl Upstream {
     #[must_use]
     pub fn peer(&self, settings: &UpstreamSettings, connection: Connection) -> Option<Box<HttpPeer>> {
         let address = *self.address.load_full()?;
-        let mut peer = HttpPeer::new(address, false, String::new());
+        // Pingora verifies nothing when the name is empty: it never is.
+        let name = settings.tls.as_ref().map_or_else(String::new, |tls| tls.name.clone());
+        let mut peer = HttpPeer::new(address, settings.tls.is_some(), name);
         peer.options = options(settings);
+        if let Some(tls) = &settings.tls {
+            let trust = self.trust(tls);
+            peer.options.ca = Some(Arc::clone(&trust.authorities));
+            peer.group_key = trust.group;
+        }
         if connection == Connection::Fresh {
             // A group of its own is never found in the pool, and never filled: fresh connections are closed after use.
             peer.group_key = 1;
         }
         Some(Box::new(peer))
+    }
+
+    /// The authorities as Pingora takes them, made anew when the configuration brings others.
+    fn trust(&self, tls: &UpstreamTls) -> Arc<Trust> {
+        let known = self.trust.load_full();
+        if let Some(trust) = known.as_ref().filter(|trust| Arc::ptr_eq(&trust.made_of, &tls.authorities)) {
+            return Arc::clone(trust);
+        }
+        let group = known.map_or(FIRST_TRUST, |trust| trust.group.wrapping_add(1).max(FIRST_TRUST));
+        let wrap = |certificate: &CertificateDer<'_>| WrappedX509::new(certificate.to_vec(), parse_x509);
+        let authorities = tls.authorities.iter().map(wrap).collect();
+        let trust = Arc::new(Trust { made_of: Arc::clone(&tls.authorities), authorities, group });
+        self.trust.store(Some(Arc::clone(&trust)));
+        trust
     }
 
     /// A request goes out on a connection to 8sens.

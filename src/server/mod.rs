@@ -156,6 +156,7 @@ impl BoundGate {
             let opening = Opening {
                 transport: listener.transport,
                 tls: serves.certificates().map(|certificates| tls::server_config(certificates, listener.http2).into()),
+                hsts: listener.hsts,
                 proxy_protocol: listener.proxy_protocol,
                 signatures: Arc::clone(&signatures),
             };

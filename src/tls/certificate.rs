@@ -34,6 +34,20 @@ pub enum CertificateError {
     NoName,
 }
 
+impl CertificateError {
+    /// The words for the log.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NoCertificate => "no certificate in PEM",
+            Self::BadCertificate => "the first certificate cannot be read",
+            Self::NoKey => "no private key in PEM",
+            Self::OtherKey => "the key is not that of the certificate",
+            Self::NoName => "the certificate names no host",
+        }
+    }
+}
+
 /// The same chain: a key that fits it is the same key.
 impl PartialEq for Certificate {
     fn eq(&self, other: &Self) -> bool {

@@ -3,56 +3,73 @@
 use super::certificate::Certificate;
 use super::resolver::Certificates;
 use crate::config::{CertificateFiles, FileCertificates};
+use crate::platform;
 use crate::telemetry::Telemetry;
+use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use zeroize::Zeroizing;
 
 /// How often files are looked at. A renewal has weeks.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// More bytes than a chain or a key has.
+const MAX_FILE: u64 = 256 << 10;
 
 /// What tells that a file is another one, without reading it: when it was written, and how long it is.
 type Look = Option<(SystemTime, u64)>;
 
-/// Takes new pairs up until it is dropped. A pair that is not one, as one half of it is while the other is still being written, leaves the
-/// old one in place: it is counted and said once for each change, and looked at again.
+/// Why new files are not taken up, for the log.
+#[derive(Debug)]
+struct Fault {
+    file: PathBuf,
+    reason: &'static str,
+}
+
+/// Takes new pairs up until it is dropped. A pair that is not one leaves the old one in place. It is counted and said once for each change,
+/// and only when it still is none at the next look: while one half is written, the other is not there yet.
 pub async fn watch(
     address: SocketAddr,
     settings: FileCertificates,
     certificates: Arc<Certificates>,
     telemetry: Arc<Telemetry>,
 ) {
-    // What was read at the start may have changed since, so the first look counts as a change.
-    let mut seen = Vec::new();
-    let mut told = false;
+    let files = Arc::new(settings.files);
+    // Whatever happened since they were read for the configuration is a change.
+    let mut seen = None;
+    // There while the files are at fault; true once that was said.
+    let mut at_fault = None;
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     loop {
         ticks.tick().await;
-        let files = settings.files.clone();
-        let Ok(now) = tokio::task::spawn_blocking(move || looks(&files)).await else { continue };
-        let changed = now != seen;
-        if !changed && !told {
+        let at = Arc::clone(&files);
+        let Ok(now) = tokio::task::spawn_blocking(move || looks(&at)).await else { continue };
+        let changed = seen.replace(now.clone()).is_none_or(|before| before != now);
+        if !changed && at_fault.is_none() {
             continue;
         }
-        let files = settings.files.clone();
-        let Ok(read) = tokio::task::spawn_blocking(move || read_all(&files)).await else { continue };
+        let at = Arc::clone(&files);
+        let Ok(read) = tokio::task::spawn_blocking(move || read_all(&at)).await else { continue };
         match read {
-            Ok(new) if new == *certificates.current() => told = false,
             Ok(new) => {
-                telemetry.metrics.set_certificate_expiries(address, &new);
-                certificates.replace(new);
-                tracing::info!(%address, "certificates replaced");
-                told = false;
+                at_fault = None;
+                if *certificates.current() != new {
+                    telemetry.metrics.set_certificate_expiries(address, &new);
+                    certificates.replace(new);
+                    tracing::info!(%address, "certificates replaced");
+                }
             }
-            Err(path) if changed => {
+            Err(_) if changed => at_fault = Some(false),
+            Err(Fault { file, reason }) if at_fault == Some(false) => {
+                at_fault = Some(true);
                 telemetry.metrics.certificate_refused();
-                tracing::error!(%address, file = %path.display(), "certificate cannot be used, the old one is served");
-                told = true;
+                let file = file.display();
+                tracing::error!(%address, %file, reason, "certificate cannot be used, the old one is served");
             }
             Err(_) => {}
         }
-        seen = now;
     }
 }
 
@@ -64,14 +81,25 @@ fn looks(files: &[CertificateFiles]) -> Vec<[Look; 2]> {
     files.iter().map(|pair| [look(&pair.certificate), look(&pair.key)]).collect()
 }
 
-/// Reads every pair, or names the first file that is not what it should be.
-fn read_all(files: &[CertificateFiles]) -> Result<Vec<Certificate>, std::path::PathBuf> {
-    let read = |pair: &CertificateFiles| {
-        let chain = std::fs::read(&pair.certificate).map_err(|_| pair.certificate.clone())?;
-        let key = zeroize::Zeroizing::new(std::fs::read(&pair.key).map_err(|_| pair.key.clone())?);
-        Certificate::from_pem(&chain, &key).map_err(|_| pair.certificate.clone())
-    };
-    files.iter().map(read).collect()
+/// Reads every pair by the rules of the configuration, so that what is taken up is what the next start would take.
+fn read_all(files: &[CertificateFiles]) -> Result<Vec<Certificate>, Fault> {
+    files.iter().map(read_pair).collect()
+}
+
+fn read_pair(pair: &CertificateFiles) -> Result<Certificate, Fault> {
+    let fault = |file: &Path, reason| Fault { file: file.to_owned(), reason };
+    let chain = read(&pair.certificate).map_err(|_| fault(&pair.certificate, "cannot be read"))?;
+    if platform::file_mode(&pair.key).ok().flatten().is_some_and(|mode| mode & 0o007 != 0) {
+        return Err(fault(&pair.key, "everyone on this machine can use this key"));
+    }
+    let key = read(&pair.key).map_err(|_| fault(&pair.key, "cannot be read"))?;
+    Certificate::from_pem(&chain, &key).map_err(|error| fault(&pair.certificate, error.reason()))
+}
+
+fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    std::fs::File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -87,6 +115,8 @@ mod tests {
         let write = |(chain, key): (String, String)| {
             std::fs::write(&files.certificate, chain).unwrap();
             std::fs::write(&files.key, key).unwrap();
+            #[cfg(unix)]
+            std::fs::set_permissions(&files.key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
             read_all(std::slice::from_ref(&files)).unwrap()
         };
         let old = write(pair(&["gate.example"]));

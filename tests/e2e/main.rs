@@ -29,8 +29,10 @@ mod proxy_protocol;
 mod refusals;
 #[cfg(unix)]
 mod reload;
+mod scan;
 mod secrets;
 #[cfg(unix)]
 mod service_manager;
 mod sessions;
 mod tls;
+mod upstream_tls;

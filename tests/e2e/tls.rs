@@ -1,12 +1,17 @@
 //! TLS on the gate's own listeners.
 
-use crate::gate::{Config, DEADLINE, Gate, get};
-use crate::support::http::RawClient;
+use crate::gate::{Config, DEADLINE, Gate, KEY, closed_port, get, write_secret};
+use crate::support::http::{RawClient, Response};
 use crate::support::tls::{Made, connector, make, shake};
-use crate::support::witness::{Behaviour, Witness};
+use crate::support::witness::{Action, Behaviour, Witness};
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
 
 pub const PAIR: &str = "tls = { certificate = \"one-chain.pem\", key = \"one-key.pem\" }";
 
@@ -75,47 +80,133 @@ async fn a_handshake_that_takes_too_long_or_fails_is_cut() {
     assert_eq!(RawClient::over(stream).exchange(get("/v1/a")).await.unwrap().status, 200);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
-    let (witness, old, new) =
-        (Witness::start(Behaviour::answer()).await, make(&["gate.example"]), make(&["gate.example"]));
-    let gate = start(&witness, &old, |config| config.with("limits", "requests_per_connection = 1000000"));
-    let (address, both) = (gate.address(), connector(&[&old, &new], rustls::ALL_VERSIONS));
-    let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let callers: Vec<_> = [true, true, false, false]
-        .into_iter()
-        .map(|keeps| {
-            let (stop, asked, both) = (Arc::clone(&stop), Arc::clone(&asked), both.clone());
+/// Callers that ask 500 times a second over connections that they keep, and 40 times on a new one each; all answers have to be 200.
+struct Load {
+    stop: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+    callers: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(address: SocketAddr, connector: &TlsConnector) -> Self {
+        let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let kept = std::iter::repeat_n((true, Duration::from_millis(16)), 8);
+        let new = std::iter::repeat_n((false, Duration::from_millis(50)), 2);
+        let callers = kept.chain(new).map(|(keeps, pause)| {
+            let (stop, asked, connector) = (Arc::clone(&stop), Arc::clone(&asked), connector.clone());
             tokio::spawn(async move {
+                // What a busy machine delays is made up for.
+                let mut ticks = tokio::time::interval(pause);
                 let mut kept = None;
                 while !stop.load(Ordering::Relaxed) {
+                    ticks.tick().await;
                     let mut client = match kept.take() {
                         Some(client) => client,
-                        None => RawClient::over(shake(address, &both, "gate.example").await.unwrap()),
+                        None => RawClient::over(shake(address, &connector, "gate.example").await.unwrap()),
                     };
                     assert_eq!(client.exchange(get("/v1/a")).await.unwrap().status, 200);
                     asked.fetch_add(1, Ordering::Relaxed);
                     kept = keeps.then_some(client);
                 }
             })
-        })
-        .collect();
-    new.write(gate.folder.path(), "one");
-    let only_new = connector(&[&new], rustls::ALL_VERSIONS);
-    let end = Instant::now() + DEADLINE;
-    while shake(address, &only_new, "gate.example").await.is_err() {
-        assert!(Instant::now() < end, "the old certificate is still served");
+        });
+        let callers = callers.collect();
+        Self { stop, asked, callers }
+    }
+
+    /// Fails when one request did.
+    async fn end(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        for caller in self.callers {
+            caller.await.unwrap();
+        }
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_swapped_under_load_costs_no_request_and_a_broken_one_is_not_taken() {
+    let witness = Witness::start(Behaviour::answer()).await;
+    let made: Vec<Made> = (0..4).map(|_| make(&["gate.example"])).collect();
+    let gate = start(&witness, &made[0], |config| config.with("limits", "requests_per_connection = 1000000"));
+    let any = connector(&made.iter().collect::<Vec<_>>(), rustls::ALL_VERSIONS);
+    let load = Load::start(gate.address(), &any);
+    for new in &made[1..3] {
+        new.write(gate.folder.path(), "one");
+        until_served(&gate, new).await;
+    }
+    let refused = "sensgate_certificates_refused_total";
+    assert!(gate.metric(refused).await < 1.0, "half of a pair is no fault while the other half is written");
+    // The key of the next one, and a certificate to which it does not belong.
+    write_secret(&gate.folder.path().join("one-key.pem"), &made[3].key);
+    wait_for_metric(&gate, refused, 1.0).await;
+    let last_good = connector(&[&made[2]], rustls::ALL_VERSIONS);
+    assert!(shake(gate.address(), &last_good, "gate.example").await.is_ok(), "the last good one is served on");
+    let told = |line: &String| {
+        line.contains("certificate cannot be used") && line.contains("the key is not that of the certificate")
+    };
+    assert!(gate.stderr_lines().iter().any(told), "{:#?}", gate.stderr_lines());
+    assert!(!gate.stderr_lines().join("").contains(&made[3].key[40..60]));
+    std::fs::write(gate.folder.path().join("one-chain.pem"), &made[3].chain).unwrap();
+    until_served(&gate, &made[3]).await;
+    assert!(load.end().await > 500);
+    assert!((gate.metric(refused).await - 1.0).abs() < 0.5, "said once");
+}
+
+async fn until_served(gate: &Gate, made: &Made) {
+    let (connector, end) = (connector(&[made], rustls::ALL_VERSIONS), Instant::now() + DEADLINE);
+    while shake(gate.address(), &connector, "gate.example").await.is_err() {
+        assert!(Instant::now() < end, "another certificate is served");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    std::fs::write(gate.folder.path().join("one-chain.pem"), "no certificate").unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_everybody_can_read_is_not_taken_up() {
+    let (witness, old, new) =
+        (Witness::start(Behaviour::answer()).await, make(&["gate.example"]), make(&["gate.example"]));
+    let gate = start(&witness, &old, |config| config);
+    let key = gate.folder.path().join("one-key.pem");
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::write(&key, &new.key).unwrap();
+    std::fs::write(gate.folder.path().join("one-chain.pem"), &new.chain).unwrap();
     wait_for_metric(&gate, "sensgate_certificates_refused_total", 1.0).await;
-    assert!(shake(address, &only_new, "gate.example").await.is_ok(), "the last good one is served on");
-    stop.store(true, Ordering::Relaxed);
-    for caller in callers {
-        caller.await.unwrap();
+    let told = |line: &String| line.contains("everyone on this machine can use this key");
+    assert!(gate.stderr_lines().iter().any(told), "{:#?}", gate.stderr_lines());
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::write(&key, &new.key).unwrap();
+    until_served(&gate, &new).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hsts_is_told_through_tls_alone_and_with_refusals_too() {
+    let own = ("Strict-Transport-Security".to_owned(), "max-age=1; includeSubDomains".to_owned());
+    let answer = Action::AnswerWith { status: 200, headers: vec![own], body: b"{}".to_vec() };
+    let (witness, made) = (Witness::start(Behaviour::always(answer)).await, make(&["gate.example"]));
+    let told = |response: &Response| response.header("strict-transport-security").map(str::to_owned);
+    for (line, wanted) in
+        [("hsts = \"365d\"", Some("max-age=31536000")), ("hsts = \"0s\"", Some("max-age=0")), ("", None)]
+    {
+        let gate = start(&witness, &made, |config| config.with("listener", line));
+        let stream = shake(gate.address(), &connector(&[&made], rustls::ALL_VERSIONS), "gate.example").await.unwrap();
+        let mut client = RawClient::over(stream);
+        let requests = [get("/v1/a"), get("/v1/a").replace(KEY, "nobody"), "GET /v1/a HTTP/9.9\r\n\r\n".to_owned()];
+        for (request, status) in requests.into_iter().zip([200, 401, 505]) {
+            let response = client.exchange(request).await.unwrap();
+            assert_eq!((response.status, told(&response).as_deref()), (status, wanted), "{line}");
+        }
+        let clear = gate.exchange(get("/v1/a")).await;
+        assert_eq!((clear.status, told(&clear)), (403, None), "never in clear");
     }
-    assert!(asked.load(Ordering::Relaxed) > 100);
-    assert!(gate.stderr_lines().iter().any(|line| line.contains("certificate cannot be used")));
+    // A refusal that is written once 8sens was asked.
+    let folder = tempfile::tempdir().unwrap();
+    made.write(folder.path(), "one");
+    let config = Config::new(closed_port()).with("listener", PAIR).with("listener", "hsts = \"1d\"");
+    let gate = Gate::start_in(folder, &config, |command| command);
+    let stream = shake(gate.address(), &connector(&[&made], rustls::ALL_VERSIONS), "gate.example").await.unwrap();
+    let response = RawClient::over(stream).exchange(get("/v1/a")).await.unwrap();
+    assert_eq!((response.status, told(&response).as_deref()), (502, Some("max-age=86400")));
 }
 
 /// A ClientHello that offers one version at most, and suites by their numbers (RFC 5246 section 7.4.1.2).

@@ -1,8 +1,16 @@
 //! One HTTP request, with every wait bounded and nothing taken from the environment.
 
+use crate::config::UpstreamSettings;
 use serde_json::Value;
+use std::net::ToSocketAddrs;
 use std::time::Duration;
-use ureq::http::Request;
+use ureq::Agent;
+use ureq::config::Config;
+use ureq::http::{Request, Uri};
+use ureq::tls::{Certificate, RootCerts};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use zeroize::Zeroizing;
 
 /// Longest time for a whole exchange with 8sens or the gate.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -27,17 +35,61 @@ impl Answer {
     }
 }
 
+/// Sends one request to 8sens, as the gate would: through TLS only to who proves to be it.
+pub(super) fn send_upstream(
+    upstream: &UpstreamSettings,
+    method: &str,
+    path: &str,
+    fields: &[(&str, &[u8])],
+    form: Option<&str>,
+) -> Result<Answer, String> {
+    let host = upstream.host_field.to_str().map_err(|error| error.to_string())?;
+    let Some(tls) = &upstream.tls else {
+        let url = Zeroizing::new(format!("http://{host}{path}"));
+        return send(method, &url, fields, form);
+    };
+    let name = if tls.name.contains(':') { format!("[{}]", tls.name) } else { tls.name.clone() };
+    let url = Zeroizing::new(format!("https://{name}:{}{path}", upstream.port));
+    let roots = tls.authorities.iter().map(|certificate| Certificate::from_der(certificate).to_owned());
+    let place = Place { host: upstream.host.clone(), port: upstream.port };
+    let agent = Agent::with_parts(config(RootCerts::from(roots)), DefaultConnector::default(), place);
+    let fields: Vec<_> = fields.iter().copied().chain([("host", host.as_bytes())]).collect();
+    run(&agent, method, &url, &fields, form)
+}
+
+/// Where 8sens listens, whatever name its certificate has.
+#[derive(Debug)]
+struct Place {
+    host: String,
+    port: u16,
+}
+
+impl Resolver for Place {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut found = self.empty();
+        let address = (self.host.as_str(), self.port).to_socket_addrs()?.next();
+        found.push(address.ok_or(ureq::Error::HostNotFound)?);
+        Ok(found)
+    }
+}
+
 /// Sends one request. Redirects are not followed, proxies of the environment not used; the error is for people and shows no field value.
 pub(super) fn send(method: &str, url: &str, fields: &[(&str, &[u8])], form: Option<&str>) -> Result<Answer, String> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
+    run(&config(RootCerts::PlatformVerifier).into(), method, url, fields, form)
+}
+
+fn config(roots: RootCerts) -> Config {
+    Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(PATIENCE))
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None)
-        .tls_config(tls())
+        .tls_config(tls(roots))
         .build()
-        .into();
+}
+
+fn run(agent: &Agent, method: &str, url: &str, fields: &[(&str, &[u8])], form: Option<&str>) -> Result<Answer, String> {
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in fields {
         request = request.header(*name, *value);
@@ -57,11 +109,11 @@ pub(super) fn send(method: &str, url: &str, fields: &[(&str, &[u8])], form: Opti
     Ok(Answer { status, date, request_id, server, body })
 }
 
-/// The certificates that this machine trusts, with the one crypto library of the gate.
-fn tls() -> ureq::tls::TlsConfig {
+/// The one crypto library of the gate.
+fn tls(roots: RootCerts) -> ureq::tls::TlsConfig {
     ureq::tls::TlsConfig::builder()
         .provider(ureq::tls::TlsProvider::Rustls)
-        .root_certs(ureq::tls::RootCerts::PlatformVerifier)
+        .root_certs(roots)
         .unversioned_rustls_crypto_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()))
         .build()
 }

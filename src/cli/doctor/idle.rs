@@ -106,11 +106,10 @@ fn lives(patient: &Patient<'_>, path: &str, token: &SecretString) -> bool {
     use secrecy::ExposeSecret;
     let session = &patient.settings.snapshot.session;
     let upstream = &patient.settings.upstream;
-    let Ok(host) = upstream.host_field.to_str() else { return false };
     let place = session.token_from.first().copied().unwrap_or(TokenPlace::AccessTokenHeader);
     let token = token.expose_secret();
     let bearer = zeroize::Zeroizing::new(format!("Bearer {token}"));
-    let mut url = zeroize::Zeroizing::new(format!("http://{host}{path}"));
+    let mut target = zeroize::Zeroizing::new(path.to_owned());
     let mut fields: Vec<(&str, &[u8])> = vec![("api_key", upstream.api_key.as_bytes())];
     match place {
         TokenPlace::AccessTokenHeader => fields.push(("access_token", token.as_bytes())),
@@ -118,10 +117,10 @@ fn lives(patient: &Patient<'_>, path: &str, token: &SecretString) -> bool {
         TokenPlace::Bearer => fields.push(("authorization", bearer.as_bytes())),
         TokenPlace::AccessTokenQuery => {
             let mark = if path.contains('?') { '&' } else { '?' };
-            url.push_str(&format!("{mark}access_token={token}"));
+            target.push_str(&format!("{mark}access_token={token}"));
         }
     }
-    let answer = http::send("GET", &url, &fields, None);
+    let answer = http::send_upstream(upstream, "GET", &target, &fields, None);
     answer.is_ok_and(|answer| {
         let unauthorised = answer.status == StatusCode::UNAUTHORIZED.as_u16();
         !unauthorised && !session.expired_when.matches(answer.status, &answer.body)

@@ -67,13 +67,13 @@ fn refused(user: &str, answer: &Answer) -> Finding {
 /// The vendor's own request.
 pub(super) fn log_in(patient: &Patient<'_>, user: &str, password: &SecretString) -> Result<Answer, String> {
     let upstream = &patient.settings.upstream;
-    let url = format!("http://{}/v1/login/user", upstream.host_field.to_str().map_err(|error| error.to_string())?);
     let form = Zeroizing::new(format!(
         "login={}&password={}",
         encoded(user),
         *Zeroizing::new(encoded(password.expose_secret()))
     ));
-    http::send("POST", &url, &[("api_key", upstream.api_key.as_bytes()), ("accept", b"application/json")], Some(&form))
+    let fields: [(&str, &[u8]); 2] = [("api_key", upstream.api_key.as_bytes()), ("accept", b"application/json")];
+    http::send_upstream(upstream, "POST", "/v1/login/user", &fields, Some(&form))
 }
 
 /// A value of `application/x-www-form-urlencoded`.

@@ -102,13 +102,11 @@ fn no_connection(address: SocketAddr, error: &std::io::Error) -> Finding {
 
 /// Asks twice, with the configured key and with a random one: only the difference tells whether the key counts.
 fn speaks_http(patient: &Patient<'_>, address: SocketAddr) -> Vec<Finding> {
-    let url = format!("http://{address}{PROBE}");
-    let ask = |key: &[u8]| {
-        let fields = [("api_key", key), ("host", patient.settings.upstream.host_field.as_bytes())];
-        http::send("POST", &url, &fields, Some(""))
-    };
-    let ours = match ask(patient.settings.upstream.api_key.as_bytes()) {
+    let upstream = &patient.settings.upstream;
+    let ask = |key: &[u8]| http::send_upstream(upstream, "POST", PROBE, &[("api_key", key)], Some(""));
+    let ours = match ask(upstream.api_key.as_bytes()) {
         Ok(answer) => answer,
+        Err(error) if upstream.tls.is_some() => return vec![no_tls(address, &error)],
         Err(error) => {
             return vec![
                 Finding::error(
@@ -133,6 +131,18 @@ fn speaks_http(patient: &Patient<'_>, address: SocketAddr) -> Vec<Finding> {
         findings.push(key(&ours, &theirs));
     }
     findings
+}
+
+fn no_tls(address: SocketAddr, error: &str) -> Finding {
+    Finding::error(
+        Check::Http,
+        text! { en: "{address} is not what [upstream.tls] describes: {error}", fr: "{address} n'est pas ce que décrit [upstream.tls] : {error}" },
+        text! { en: "the gate sends no request to who cannot prove to be 8sens", fr: "la passerelle n'envoie aucune requête à qui ne peut prouver qu'il est 8sens" },
+    )
+    .mend(text! {
+        en: "compare `ca` and `name` of [upstream.tls] with the certificate there: `openssl s_client -connect {address} -showcerts`",
+        fr: "comparez `ca` et `name` de [upstream.tls] avec le certificat présenté : `openssl s_client -connect {address} -showcerts`"
+    })
 }
 
 /// A key that nobody has.

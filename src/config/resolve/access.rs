@@ -11,6 +11,7 @@ use crate::config::{address, secret, shape};
 use crate::request::Transport;
 use crate::text;
 use crate::text::Text;
+use http::HeaderValue;
 use secrecy::ExposeSecret;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
@@ -188,7 +189,30 @@ fn listener(
     let proxy_protocol = section.get("proxy_protocol").map(|field| client::networks(&field)).unwrap_or_default();
     let transport = if settings.is_some() { Transport::Tls } else { chosen.unwrap_or(Transport::Trusted) };
     let http2 = section.get("http2").and_then(|field| field.bool()).unwrap_or(true);
-    Some(ListenerSettings { address, transport, tls: settings, http2, proxy_protocol: Arc::new(proxy_protocol) })
+    let hsts = section.get("hsts").and_then(|field| hsts(&field, tls.is_some()));
+    Some(ListenerSettings { address, transport, tls: settings, http2, hsts, proxy_protocol: Arc::new(proxy_protocol) })
+}
+
+/// The value of `Strict-Transport-Security`. Never for other hosts than this one: what is below a name need not speak TLS.
+fn hsts(field: &Field<'_>, has_tls: bool) -> Option<HeaderValue> {
+    if !has_tls {
+        field.error(
+            Complaint::new(
+                Rule::HstsWithoutTls,
+                text! {
+                    en: "`hsts` is for a listener with TLS",
+                    fr: "`hsts` est réservé à un point d'écoute TLS"
+                },
+                text! { en: "this one has no `tls`", fr: "celui-ci n'a pas de `tls`" },
+            )
+            .hint(text! {
+                en: "browsers ignore it in clear (RFC 6797 section 7.2); behind a TLS proxy, the proxy sets it",
+                fr: "les navigateurs l'ignorent en clair (RFC 6797, section 7.2) ; derrière un proxy TLS, c'est au proxy de le fixer"
+            }),
+        );
+        return None;
+    }
+    HeaderValue::try_from(format!("max-age={}", field.duration()?.as_secs())).ok()
 }
 
 fn tls_and_plaintext() -> Complaint {

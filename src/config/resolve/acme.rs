@@ -1,28 +1,23 @@
 //! `listener.tls.acme`: what a certificate is asked for, and of whom.
 
+use super::authorities;
 use super::client::distinct;
 use crate::client_ip::is_private;
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
 use crate::config::settings::{AcmeIdentifier, AcmeSettings, ListenerSettings, TlsSettings};
+use crate::config::shape;
 use crate::config::value::{Parsed, quoted};
-use crate::config::{secret, shape};
 use crate::request::Transport;
 use crate::text;
 use crate::text::Text;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
-use std::io::Read;
 use std::net::IpAddr;
 use std::path::Path;
 use toml::de::DeValue;
 
 /// Names on one certificate: what Let's Encrypt takes at most.
 const MAX_IDENTIFIERS: usize = 100;
-
-/// A file of issuers of more bytes than this is none.
-const MAX_CA: u64 = 256 << 10;
 
 /// Ends of names that no public certificate authority certifies.
 const PRIVATE_ENDS: [&str; 8] = ["home.arpa", "internal", "invalid", "lan", "local", "localhost", "onion", "test"];
@@ -42,7 +37,7 @@ pub(super) fn read(field: &Field<'_>, base: &Path) -> Option<AcmeSettings> {
     let contact = section.get("contact").and_then(|field| field.parsed(contact));
     let directory = section.value("directory", |field| field.parsed(directory));
     let profile = section.get("profile").and_then(|field| field.parsed(profile));
-    let ca = section.get("ca").map(|field| authorities(&field, base));
+    let ca = section.get("ca").map(|field| authorities::read(&field, base));
     // Who names the issuer of a directory has an authority of its own, which may certify what no public one does.
     let public = ca.is_none();
     let domains = section.required("domains", "domains = [\"gate.example\"]")?;
@@ -250,37 +245,6 @@ fn profile(text: &str) -> Parsed<String> {
         en: "the authority's documentation names its profiles, such as \"classic\" or \"shortlived\"",
         fr: "la documentation de l'autorité nomme ses profils, par exemple \"classic\" ou \"shortlived\""
     }))
-}
-
-/// Every certificate of a file in PEM; at least one, and none that cannot vouch for anybody.
-fn authorities(field: &Field<'_>, base: &Path) -> Option<Vec<CertificateDer<'static>>> {
-    let path = base.join(field.string()?);
-    field.problems.depends_on(&path);
-    let mut bytes = Vec::new();
-    let complain = |why: Text| {
-        field.error(Complaint::new(
-            Rule::TlsUnusable,
-            text! { en: "nobody can be trusted by this file", fr: "ce fichier ne permet de faire confiance à personne" },
-            why,
-        ));
-    };
-    if let Err(error) = std::fs::File::open(path).and_then(|file| file.take(MAX_CA).read_to_end(&mut bytes)) {
-        let (en, fr) = secret::io_reason(&error);
-        complain(text! { en: "{en}", fr: "{fr}" });
-        return None;
-    }
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let usable = |certificates: &Vec<CertificateDer<'static>>| {
-        let mut roots = rustls::RootCertStore::empty();
-        !certificates.is_empty() && certificates.iter().all(|certificate| roots.add(certificate.clone()).is_ok())
-    };
-    match read {
-        Ok(certificates) if usable(&certificates) => Some(certificates),
-        _ => {
-            complain(text! { en: "no certificate in PEM is in this file", fr: "aucun certificat PEM dans ce fichier" });
-            None
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod access;
 mod acme;
+mod authorities;
 mod client;
 mod consumer;
 mod day;

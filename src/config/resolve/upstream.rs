@@ -1,13 +1,16 @@
 //! `[upstream]`
 
+use super::authorities;
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
-use crate::config::settings::UpstreamSettings;
-use crate::config::{address, secret};
+use crate::config::settings::{UpstreamSettings, UpstreamTls};
+use crate::config::value::{Parsed, quoted};
+use crate::config::{address, secret, shape};
 use crate::text;
 use bytes::Bytes;
 use http::HeaderValue;
+use rustls_pki_types::ServerName;
 use secrecy::{ExposeSecret, SecretString};
 use std::ops::Range;
 use std::path::Path;
@@ -42,6 +45,10 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
     let write_timeout = timeout("write_timeout");
     let keepalive_timeout = timeout("keepalive_timeout");
     let pool_size = section.value("pool_size", |field| field.integer());
+    let tls = section.get("tls").and_then(|field| {
+        let host = address.as_ref().map(|(host, ..)| host.as_str());
+        tls(&section.table("tls", &shape::UPSTREAM_TLS), &field, host, base)
+    });
     let settings = address.as_ref().zip(api_key.as_ref()).and_then(|((host, port, _), api_key)| {
         Some(UpstreamSettings {
             host_field: host_field(host, *port)?,
@@ -53,10 +60,38 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
             write_timeout,
             keepalive_timeout,
             pool_size,
+            tls: tls.clone(),
         })
     });
     let idle_timeout_span = section.get("idle_timeout").map(|field| field.span);
     Upstream { settings, address, api_key, idle_timeout, idle_timeout_span }
+}
+
+/// `None` when something was reported.
+fn tls(section: &Section<'_>, table: &Field<'_>, host: Option<&str>, base: &Path) -> Option<UpstreamTls> {
+    let authorities = section.required("ca", "ca = \"8sens-ca.pem\"").and_then(|field| authorities::read(&field, base));
+    let name = match section.get("name") {
+        Some(field) => field.parsed(certified_name),
+        None => certified_name(host?).map_err(|complaint| table.error(complaint)).ok(),
+    };
+    Some(UpstreamTls { authorities: authorities?.into(), name: name? })
+}
+
+/// A name or address that a certificate can have. An underscore, which no host name has, would be verified as a hyphen by Pingora.
+fn certified_name(text: &str) -> Parsed<String> {
+    if ServerName::try_from(text).is_ok() && !text.contains('_') {
+        return Ok(text.to_owned());
+    }
+    let shown = quoted(text);
+    let complaint = Complaint::new(
+        Rule::InvalidName,
+        text! { en: "no certificate can name \"{shown}\"", fr: "aucun certificat ne peut nommer \"{shown}\"" },
+        text! { en: "expected a host name or an IP address", fr: "un nom d'hôte ou une adresse IP est attendu" },
+    );
+    Err(complaint.hint(text! {
+        en: "write in `[upstream.tls]` what its certificate names: `name = \"8sens.lan\"`",
+        fr: "écrivez dans `[upstream.tls]` ce que nomme son certificat : `name = \"8sens.lan\"`"
+    }))
 }
 
 /// `None` is unreachable: the address was read as a host and a port.

@@ -100,7 +100,8 @@ impl StreamLane {
     /// Answers a stream that never becomes a request. Its siblings go on.
     fn refuse(&self, mut respond: SendResponse<Bytes>, denial: &Denial, fragment: Fragment<'_>) {
         let exchange = unreadable(&self.app, self.origin, fragment, denial);
-        let problem = Problem::new(denial, exchange.request_id(), exchange.rate_limit());
+        let problem = Problem::new(denial, exchange.request_id(), exchange.rate_limit())
+            .with_hsts(self.app.hsts(self.origin.transport));
         let ticket = Ticket::new(exchange, self.app.telemetry());
         let mut answer = problem.to_response();
         if let Ok(date) = http_date(clock::now().wall).parse() {
