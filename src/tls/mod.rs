@@ -22,6 +22,8 @@ pub fn server_config(certificates: Arc<Certificates>, http2: bool) -> Arc<rustls
         .with_safe_default_protocol_versions()
         .expect("the default versions are supported");
     let mut config = builder.with_no_client_auth().with_cert_resolver(certificates);
+    // Ours are in order of strength, and a caller that prefers the weakest has no reason that counts here.
+    config.ignore_client_order = true;
     let offered: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
     config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
     Arc::new(config)
