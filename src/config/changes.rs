@@ -246,9 +246,16 @@ fn upstream(running: &UpstreamSettings, written: UpstreamSettings, found: &mut F
         pool_size,
         tls,
     } = &written;
-    found.restart("upstream", "address", running.host == *host && running.port == *port);
+    let same_address = running.host == *host && running.port == *port;
+    found.restart("upstream", "address", same_address);
     found.restart("upstream", "pool_size", running.pool_size == *pool_size);
-    found.live("upstream", "api_key", running.api_key == *api_key);
+    // A key belongs to the 8sens at that address: another one is not for this one.
+    if same_address {
+        found.live("upstream", "api_key", running.api_key == *api_key);
+    } else {
+        found.restart("upstream", "api_key", running.api_key == *api_key);
+    }
+    let api_key = if same_address { api_key } else { &running.api_key }.clone();
     found.live("upstream", "connect_timeout", running.connect_timeout == *connect_timeout);
     found.live("upstream", "read_timeout", running.read_timeout == *read_timeout);
     found.live("upstream", "write_timeout", running.write_timeout == *write_timeout);
@@ -258,6 +265,7 @@ fn upstream(running: &UpstreamSettings, written: UpstreamSettings, found: &mut F
         host: running.host.clone(),
         port: running.port,
         host_field: running.host_field.clone(),
+        api_key,
         pool_size: running.pool_size,
         ..written
     }
@@ -453,6 +461,20 @@ mod tests {
         let (_, changes) = take_up(&running, settings(&format!("{SOURCE}{}", new.concat())));
         assert_eq!(changes.live_lines(), ["consumers: + c, - a, ~ b (keys: + k3, - k1, ~ k2; rate_limit)"]);
         assert_eq!(changes.restart_lines(), [""; 0]);
+    }
+
+    #[test]
+    fn a_key_of_another_8sens_waits_for_its_address() {
+        let written = SOURCE.replacen("CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", 1);
+        let (running, same_place) = (settings(SOURCE), settings(&written));
+        let (taken_up, changes) = take_up(&running, same_place.clone());
+        assert_eq!((changes.live_lines(), changes.restart_lines()), (vec!["[upstream] api_key".to_owned()], vec![]));
+        assert_eq!(taken_up.upstream.api_key, same_place.upstream.api_key);
+        let elsewhere = settings(&written.replacen("127.0.0.1:8082", "192.0.2.8:8082", 1));
+        let (taken_up, changes) = take_up(&running, elsewhere);
+        assert_eq!(changes.restart_lines(), ["[upstream] address, api_key"]);
+        assert!(!changes.has_live());
+        assert_eq!(taken_up.upstream.api_key, running.upstream.api_key);
     }
 
     #[test]
