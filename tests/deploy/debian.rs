@@ -46,7 +46,8 @@ const ENABLED: &str = "etc/systemd/system/multi-user.target.wants/sensgate.servi
 #[ignore = "make test-deb, which builds the package"]
 #[allow(clippy::disallowed_methods, reason = "a test may read its environment")]
 fn it_is_installed_upgraded_removed_and_purged() {
-    let package = source(&std::env::var("SENSGATE_DEB").expect("make test-deb names the package"));
+    let package =
+        source(&std::env::var_os("SENSGATE_DEB").expect("make test-deb names the package").into_string().unwrap());
     let package = package.to_str().unwrap();
     let root = Root::new();
 
