@@ -110,7 +110,7 @@ differential: deps ## The corpus at nginx, HAProxy, Apache and lighttpd too
 
 # testssl.sh speaks to the gate in every way that clients have spoken TLS in thirty years.
 tls-scan: NEEDS += testssl:testssl.sh
-tls-scan: deps ## testssl.sh at a TLS listener, in about 5 minutes: anything it finds that is not listed fails
+tls-scan: deps ## testssl.sh at a TLS listener, in about 2 minutes once built: anything it finds that is not listed fails
 	$(CARGO) test --test e2e -- --ignored --nocapture --exact scan::testssl_finds_nothing_but_what_is_listed
 
 # Not a test either: prints availability, latency and memory under 2,000 slow and 10,000 idle connections.
