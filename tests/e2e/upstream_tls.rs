@@ -98,3 +98,25 @@ async fn another_authority_is_believed_after_a_reload_and_the_old_one_no_more() 
     assert_eq!(client.exchange(get("/v1/b")).await.unwrap().status, 502);
     gate.wait_for_record(|record| record["reason"] == "certificate of 8sens is not from upstream.tls.ca");
 }
+
+/// What `doctor` says of a gate's configuration.
+async fn doctor(gate: &Gate) -> String {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_sensgate"));
+    command.args(["doctor", "--lang", "en", "--config"]).arg(gate.folder.path().join("sensgate.toml"));
+    let output = command.stdin(std::process::Stdio::null()).output().await.unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_asks_a_certified_8sens_and_shows_its_key_to_nobody_else() {
+    let (witness, authority, others) = (Witness::start(Behaviour::answer()).await, Authority::new(), Authority::new());
+    let terminator = Terminator::start(&authority.issue("8sens.lan", 2099), witness.addr()).await;
+    let said = doctor(&start(terminator.address, &others.pem, "name = \"8sens.lan\"")).await;
+    assert!(said.contains("is not what [upstream.tls] describes"), "{said}");
+    assert!(witness.requests().is_empty());
+    let said = doctor(&start(terminator.address, &authority.pem, "name = \"8sens.lan\"")).await;
+    assert!(said.contains("HTTP answers") && !said.contains("[upstream.tls]"), "{said}");
+    let host = terminator.address.to_string();
+    let requests = witness.requests();
+    assert!(!requests.is_empty() && requests.iter().all(|request| request.values("host") == [host.as_str()]));
+}
