@@ -7,6 +7,8 @@ mod support;
 
 mod acme;
 mod acme_directory;
+#[cfg(unix)]
+mod audit;
 #[cfg(target_os = "linux")]
 mod browser;
 #[cfg(target_os = "linux")]
