@@ -43,7 +43,9 @@ async fn no_secret_leaves_by_any_door() {
     .await;
     let folder = tempfile::tempdir().unwrap();
     crate::gate::write_secret(&folder.path().join("admin-token"), ADMIN);
-    let config = Config::new(witness.addr()).with("admin", "token = { file = \"admin-token\" }");
+    let config = Config::new(witness.addr())
+        .with("admin", "token = { file = \"admin-token\" }")
+        .with("log", "audit = \"audit.log\"");
     let mut gate =
         Gate::start_in(folder, &config, |command| command.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full"));
 
@@ -56,9 +58,13 @@ async fn no_secret_leaves_by_any_door() {
             answers.push_str(&response.text());
         }
     }
-    let metrics = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {ADMIN}\r\n\r\n", gate.admin);
-    let admin = crate::support::http::RawClient::connect(gate.admin).await.unwrap().exchange(metrics).await.unwrap();
-    assert_eq!(admin.status, 200);
+    let mut pages = String::new();
+    for page in ["/", "/metrics", "/api/live", "/api/sessions"] {
+        let request = format!("GET {page} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {ADMIN}\r\n\r\n", gate.admin);
+        let page = crate::support::http::RawClient::connect(gate.admin).await.unwrap().exchange(request).await.unwrap();
+        assert_eq!(page.status, 200);
+        pages.push_str(&page.text());
+    }
     gate.wait_for_record(|record| record["path"] == "/v1/reset");
     let process = |file: &str| {
         let bytes = std::fs::read(format!("/proc/{}/{file}", gate.child.id())).unwrap_or_default();
@@ -71,7 +77,8 @@ async fn no_secret_leaves_by_any_door() {
     gate.wait_for_line("configuration refused");
     let places = [
         ("answers", answers),
-        ("metrics", admin.text()),
+        ("admin pages", pages),
+        ("audit log", std::fs::read_to_string(gate.folder.path().join("audit.log")).unwrap()),
         ("access log", std::fs::read_to_string(gate.access_log()).unwrap()),
         ("stderr", gate.stderr_lines().join("\n")),
         ("cmdline", cmdline),

@@ -422,7 +422,8 @@ function drawing(id, columns, names, shown, axis) {
   const plot = new uPlot({
     width: Math.max(200, box.clientWidth), height: box.clientHeight, legend: { show: false }, pxAlign: 0,
     cursor: { y: false, points: { size: 6 } },
-    scales: { y: { range: (_, __, max) => [0, Math.max(axis.least, max * 1.15)] } },
+    // A minute at least, so that the first points do not fill the plot.
+    scales: { x: { range: (_, first, last) => (last ? [Math.min(first, last - 60), last] : [Date.now() / 1000 - 60, Date.now() / 1000]) }, y: { range: (_, __, max) => [0, Math.max(axis.least, max * 1.15)] } },
     series: [{}, filled, line(two)],
     axes: [
       { stroke: ink, font, grid: { stroke: grid, width: 1 }, ticks: { show: false }, values: (_, times) => times.map(time => new Date(time * 1000).toLocaleTimeString(locale(), { timeStyle: times[1] - times[0] < 60 ? "medium" : "short" })), space: 80, size: 26, gap: 4 },
