@@ -578,6 +578,11 @@ impl Exchange {
         }
     }
 
+    /// No connection came about: what was reserved is given back, before the caller is told and may ask again.
+    pub fn upstream_failed(&mut self) {
+        self.reservation = None;
+    }
+
     /// Request body bytes came from the caller. Over the limit the request ends, whatever it announced.
     pub fn request_chunk(&mut self, len: usize) -> Result<(), Denial> {
         self.bytes.received = self.bytes.received.saturating_add(len as u64);

@@ -306,6 +306,7 @@ impl ProxyHttp for Hooks {
         let (Some(denial), false) = (denial, begun) else { return closed };
         let Some(handoff) = &mut ctx.handoff else { return closed };
         let Some(exchange) = handoff.ticket.exchange() else { return closed };
+        exchange.upstream_failed();
         let problem = Problem::new(&denial, exchange.request_id(), exchange.rate_limit());
         let problem = problem.with_hsts(handoff.hsts.as_ref());
         let status = problem.status;
