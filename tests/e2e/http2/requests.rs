@@ -300,3 +300,18 @@ async fn silence_and_slow_bodies_have_their_deadlines() {
     assert!(ended);
     wait_for_metric(&site.gate, "sensgate_connections_total{outcome=\"idle\"}", 1.0).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hsts_goes_with_every_answer() {
+    let site = Site::start(by_path(), |config| config.with("listener", "hsts = \"1d\"")).await;
+    let mut client = site.connect().await;
+    client.get(1, "/v1/articles", &[API_KEY]).await.unwrap();
+    client.get(3, "/v1/articles", &[]).await.unwrap();
+    // Refused before it is a request.
+    let head = crate::support::http2::literal(&[(b":method", b"CONNECT"), (b":authority", b"127.0.0.9:81")]);
+    client.send(Frame::new(HEADERS, END_HEADERS | END_STREAM, 5, head)).await.unwrap();
+    for (stream, status) in [(1, 200), (3, 401), (5, 405)] {
+        let Outcome::Answer(answer) = client.outcome(stream).await else { panic!("{stream}") };
+        assert_eq!((answer.status, answer.header("strict-transport-security")), (status, Some("max-age=86400")));
+    }
+}
