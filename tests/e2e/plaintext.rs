@@ -16,7 +16,7 @@ async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> Response {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_in_clear_is_refused_wherever_it_stands_and_the_log_says_which_to_rotate() {
     let (witness, made) = (Witness::start(Behaviour::answer()).await, make(&["gate.example"]));
-    let gate = start(&witness, &made, |config| {
+    let mut gate = start(&witness, &made, |config| {
         // Each refusal is charged to the one address that all of them come from.
         config
             .with("limits", "failed_credentials = \"1000/s\"")
@@ -53,6 +53,7 @@ async fn a_key_in_clear_is_refused_wherever_it_stands_and_the_log_says_which_to_
         );
     }
     let advice = "rotate the key: it crossed the network where others can read it";
+    gate.wait_for_line("key_in_clear");
     let told = gate.stderr_lines().into_iter().find(|line| line.contains("key_in_clear")).unwrap();
     assert!([advice, "boutique-paris", "k1"].iter().all(|part| told.contains(part)), "{told}");
     // Keys of nobody and tokens are refused as well, and name nobody.
