@@ -10,10 +10,12 @@ NEEDS := cmake:cmake curl:curl
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
+# Servers come as programs for the tests: Debian starts none of them while policy-rc.d says 101. One that is there already decides itself.
 deps: ## Install what a fresh Debian lacks (as root), or say what to install
 	@PATH="$$PATH:/usr/sbin"; missing=""; for need in $(NEEDS); do command -v "$${need%%:*}" >/dev/null 2>&1 || missing="$$missing $${need##*:}"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+		policy=/usr/sbin/policy-rc.d; if [ ! -e "$$policy" ]; then trap 'rm -f "$$policy"' EXIT; printf '#!/bin/sh\nexit 101\n' >"$$policy" && chmod 755 "$$policy"; fi; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	else \
 		echo "missing:$$missing — run: sudo apt-get install$$missing" >&2; exit 69; \
@@ -25,7 +27,7 @@ demo: deps ## Sandbox, gate and two consumers on loopback, with commands to past
 # libfaketime gives a test a wall clock of its own; Pebble is an ACME server; nginx stands in front of the gate as admins have it; HAProxy
 # writes PROXY headers.
 test: NEEDS += faketime:faketime pebble:pebble nginx:nginx haproxy:haproxy
-# Prometheus and promtool; the tests run one of their own. Debian starts another when it installs it.
+# Prometheus and promtool; the tests run one of their own.
 test: NEEDS += prometheus:prometheus
 # What reads the files of deploy/.
 test: NEEDS += systemd-analyze:systemd logrotate:logrotate
@@ -103,7 +105,7 @@ reference: deps ## Write docs/configuration.md, its French twin and docs/metrics
 	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test reference -- --exact the_pages_say_what_the_registry_says
 	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test prometheus -- --exact reference::the_page_is_what_the_code_says
 
-# Debian starts nginx, HAProxy and lighttpd when it installs them; this uses servers of its own.
+# It uses servers of its own.
 differential: NEEDS += nginx:nginx haproxy:haproxy apache2:apache2-bin lighttpd:lighttpd
 differential: deps ## The corpus at nginx, HAProxy, Apache and lighttpd too
 	$(CARGO) test --test corpus -- --ignored --nocapture --exact differential::the_gate_forwards_nothing_that_others_refuse_without_a_reason

@@ -1,7 +1,7 @@
 //! Faults of the file, of this machine and of the way to 8sens.
 
-use crate::gate::closed_port;
 use crate::site::{Site, chmod, sandbox};
+use crate::support::port;
 use crate::support::tls::Made;
 use std::process::Command;
 
@@ -159,7 +159,7 @@ async fn listeners_that_cannot_be_bound() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_way_to_8sens() {
-    let closed = Site::new(closed_port()).doctor(&[]);
+    let closed = Site::new(port::closed()).doctor(&[]);
     closed.expect("port", "error", "nothing listens");
     assert_eq!((closed.of("http").len(), closed.code), (0, 69));
 
@@ -212,7 +212,7 @@ async fn a_port_of_8sens_that_others_reach() {
 /// What a person sees, in both languages.
 #[test]
 fn the_report_in_both_languages() {
-    let upstream = closed_port();
+    let upstream = port::closed();
     let legacy = "keys = [ { id = \"legacy\", upstream_key = true, expires = 2099-12-31 }, ";
     let site = Site::new(upstream).with("keys = [ ", legacy).with("[admin]", "[session]\nmode = \"observe\"\n[admin]");
     site.doctor(&[]);

@@ -1,7 +1,8 @@
 //! A real nginx in front of the gate: with its default it takes `api_key` out.
 
-use crate::gate::{Config, Gate, closed_port, wait_until};
+use crate::gate::{Config, Gate, wait_until};
 use crate::site::{Diagnosis, doctor, sandbox};
+use crate::support::port;
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
@@ -14,7 +15,7 @@ struct Nginx {
 impl Nginx {
     fn start(gate: SocketAddr, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let address = closed_port();
+        let address = port::free();
         let path = folder.path().display();
         let conf = format!(
             "daemon off; master_process off; pid {path}/pid; error_log {path}/error.log;\nevents {{ worker_connections 64; }}\n\
@@ -70,7 +71,7 @@ async fn nginx_eats_the_key_until_it_is_told_not_to() {
 async fn a_front_that_leads_elsewhere() {
     let upstream = sandbox(|_| {}).await;
     let gate = Gate::start(&Config::new(upstream));
-    through(&gate, &format!("http://{}", closed_port())).expect("front", "error", "does not answer");
+    through(&gate, &format!("http://{}", port::closed())).expect("front", "error", "does not answer");
     through(&gate, &format!("http://{upstream}")).expect(
         "front",
         "error",

@@ -1,7 +1,8 @@
 //! `status` for people and for monitoring.
 
-use crate::gate::{Config, Gate, closed_port, wait_until};
+use crate::gate::{Config, Gate, wait_until};
 use crate::site::{Site, sandbox};
+use crate::support::port;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -39,13 +40,13 @@ async fn every_state_has_its_exit_code() {
     assert_eq!(near.0, 1);
     assert!(near.1.starts_with("SENSGATE WARNING - the key boutique-paris/k1 expires in "), "{}", near.1);
 
-    let alone = Gate::start(&Config::new(closed_port()));
+    let alone = Gate::start(&Config::new(port::closed()));
     let path = alone.folder.path().join("sensgate.toml");
     let down = wait_until(|| Some(nagios(&path, &[])).filter(|(_, line)| line.contains("upstream_up=0"))).unwrap();
     assert_eq!(down.0, 2);
     assert!(down.1.starts_with("SENSGATE CRITICAL - 8sens does not answer at "), "{}", down.1);
 
-    let nobody = Site::new(closed_port());
+    let nobody = Site::new(port::closed());
     nobody.doctor(&[]);
     let (code, line) = nagios(&nobody.path("sensgate.toml"), &[]);
     assert_eq!(code, 2);

@@ -1,7 +1,8 @@
 //! What only a running gate knows.
 
-use crate::gate::{Config, Gate, KEY, PARTNER_KEY, UPSTREAM_KEY, closed_port, wait_until};
+use crate::gate::{Config, Gate, KEY, PARTNER_KEY, UPSTREAM_KEY, wait_until};
 use crate::site::{Diagnosis, doctor, sandbox};
+use crate::support::port;
 use std::process::Command;
 
 fn examined(gate: &Gate) -> Diagnosis {
@@ -112,7 +113,7 @@ async fn a_listener_that_the_gate_does_not_have() {
     let gate = Gate::start(&Config::new(sandbox(|_| {}).await));
     let path = gate.folder.path().join("sensgate.toml");
     let text = std::fs::read_to_string(&path).unwrap();
-    let elsewhere = closed_port();
+    let elsewhere = port::closed();
     std::fs::write(
         &path,
         text.replace("[[listener]]\naddress = \"127.0.0.1:0\"", &format!("[[listener]]\naddress = \"{elsewhere}\"")),

@@ -1,7 +1,8 @@
 //! What 8sens receives, what the caller gets back, and what happens when either of them misbehaves.
 
-use crate::gate::{Config, DEADLINE, Gate, KEY, UPSTREAM_KEY, closed_port, get, post, wait_until};
+use crate::gate::{Config, DEADLINE, Gate, KEY, UPSTREAM_KEY, get, post, wait_until};
 use crate::support::http::RawClient;
+use crate::support::port;
 use crate::support::witness::{Action, Behaviour, Witness};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -238,7 +239,7 @@ async fn a_half_written_head_is_not_asked_for_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_connect_is_tried_once_more_whatever_the_method() {
-    let gate = Gate::start(&Config::new(closed_port()));
+    let gate = Gate::start(&Config::new(port::closed()));
     for request in [get("/v1/articles"), post("/v1/devis", "x")] {
         let response = gate.exchange(request).await;
         assert_eq!((response.status, response.json()["code"].as_str()), (502, Some("upstream_unreachable")));

@@ -269,8 +269,3 @@ pub fn get(path: &str) -> String {
 pub fn post(path: &str, body: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nHost: gate\r\napi_key: {KEY}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
-
-/// An address on which nothing listens.
-pub fn closed_port() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}

@@ -1,7 +1,8 @@
 //! Starting, reloading, ending, and logs that cannot be written.
 
-use crate::gate::{Config, DEADLINE, Gate, KEY, closed_port, consumer, get, wait_until, write_secret};
+use crate::gate::{Config, DEADLINE, Gate, KEY, consumer, get, wait_until, write_secret};
 use crate::support::http::RawClient;
+use crate::support::port;
 use crate::support::witness::{Action, Behaviour, Witness};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -13,7 +14,7 @@ async fn ready(gate: &Gate) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_starts_while_8sens_is_down() {
-    let gate = Gate::start(&Config::new(closed_port()));
+    let gate = Gate::start(&Config::new(port::closed()));
     assert_eq!(ready(&gate).await, 200);
 }
 
@@ -38,7 +39,7 @@ async fn sigterm_lets_requests_in_flight_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_drain_takes_no_time() {
-    let mut gate = Gate::start(&Config::new(closed_port()).with("server", "drain_timeout = \"1h\""));
+    let mut gate = Gate::start(&Config::new(port::closed()).with("server", "drain_timeout = \"1h\""));
     gate.signal("TERM");
     assert!(gate.wait_for_exit().success());
 }
@@ -48,7 +49,7 @@ async fn an_address_in_use_is_a_clear_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = tempfile::tempdir().unwrap();
     write_secret(&folder.path().join("8sens-api-key"), "a-key-of-8sens-that-is-long");
-    let config = Config::new(closed_port()).text().replacen(
+    let config = Config::new(port::closed()).text().replacen(
         "[[listener]]\naddress = \"127.0.0.1:0\"",
         &format!("[[listener]]\naddress = \"{}\"", taken.local_addr().unwrap()),
         1,
@@ -162,7 +163,7 @@ fn access_lines_go_to_stdout_when_told() {
     let log = std::fs::File::create(folder.path().join("stdout")).unwrap();
     let path = folder.path().join("stdout");
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let config = Config::new(closed_port()).with("log", "access = \"stdout\"");
+    let config = Config::new(port::closed()).with("log", "access = \"stdout\"");
     let gate = Gate::start_in(folder, &config, |command| command.stdout(Stdio::from(log)));
     runtime.block_on(gate.exchange("GET /x HTTP/1.1\r\nHost: a\r\n\r\n"));
     let line = wait_until(|| std::fs::read_to_string(&path).ok().filter(|text| text.ends_with('\n'))).unwrap();

@@ -1,7 +1,8 @@
 //! The PROXY header: who calls, as a proxy in front states it.
 
-use crate::gate::{Config, DEADLINE, Gate, KEY, closed_port, get};
+use crate::gate::{Config, DEADLINE, Gate, KEY, get};
 use crate::support::http::RawClient;
+use crate::support::port;
 use crate::support::tls::{connector, make};
 use crate::support::witness::{Behaviour, Witness};
 use crate::tls::{start, wait_for_metric};
@@ -174,7 +175,7 @@ async fn haproxy_says_who_calls() {
         let plain = "[[listener]]\naddress = \"127.0.0.1:0\"\nproxy_protocol = [\"127.0.0.1\"]\n";
         config.with("listener", "proxy_protocol = [\"127.0.0.1\"]").and(plain)
     });
-    let (v1, v2) = (closed_port(), closed_port());
+    let (v1, v2) = (port::free(), port::free());
     let text = HAPROXY
         .replace("{v1}", &v1.port().to_string())
         .replace("{v2}", &v2.port().to_string())

@@ -1,7 +1,8 @@
 //! Every refusal on the wire, produced by a real request. A code that nothing here produces fails the suite.
 
-use crate::gate::{Config, DEPOT_KEY, Gate, KEY, PARTNER_KEY, closed_port, get};
+use crate::gate::{Config, DEPOT_KEY, Gate, KEY, PARTNER_KEY, get};
 use crate::support::http::{RawClient, Response};
+use crate::support::port;
 use crate::support::witness::{Action, Behaviour, Witness};
 use sensgate::denial::DenyCode;
 use std::collections::BTreeMap;
@@ -77,7 +78,7 @@ async fn each_code_is_produced_by_a_real_request() {
     }
     let insecure = RawClient::connect(gate.addresses[1]).await.unwrap().exchange(with_key(KEY, "")).await.unwrap();
     seen.insert(DenyCode::InsecureTransport.as_str(), insecure);
-    let lonely = Gate::start(&Config::new(closed_port()));
+    let lonely = Gate::start(&Config::new(port::closed()));
     seen.insert(DenyCode::UpstreamUnreachable.as_str(), lonely.exchange(get("/v1/articles")).await);
     let other = "sgk_guarded_Hy6Tg5Rf4Ed3Ws2Qa1";
     let rules = crate::gate::consumer("limite", other, "rate_limit = \"1/h\"\n");
@@ -183,7 +184,7 @@ async fn unknown_expired_and_disabled_keys_read_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn head_gets_no_body() {
-    let gate = Gate::start(&Config::new(closed_port()));
+    let gate = Gate::start(&Config::new(port::closed()));
     let mut client = gate.connect().await;
     client.send("HEAD / HTTP/1.1\r\nHost: gate\r\n\r\n").await.unwrap();
     let response = client.read_response_to_head().await.unwrap();

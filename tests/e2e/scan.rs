@@ -1,6 +1,7 @@
 //! What testssl.sh finds at a TLS listener: `make tls-scan`. Not a part of `make test`: it takes minutes.
 
-use crate::gate::{Config, DEADLINE, Gate, closed_port};
+use crate::gate::{Config, DEADLINE, Gate};
+use crate::support::port;
 use crate::support::tls::Authority;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ fn testssl_finds_nothing_but_what_is_listed() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     authority.issue_as_usual("localhost").write(folder.path(), "one");
-    let config = Config::new(closed_port())
+    let config = Config::new(port::closed())
         .with("limits", "address_budget = \"1000/s\"")
         .with("listener", "tls = { certificate = \"one-chain.pem\", key = \"one-key.pem\" }\nhsts = \"365d\"");
     let gate = Gate::start_in(folder, &config, |command| command);

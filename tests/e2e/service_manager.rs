@@ -1,6 +1,7 @@
 //! What systemd hears, on a socket of the test's own.
 
-use crate::gate::{Config, Gate, closed_port, wait_until};
+use crate::gate::{Config, Gate, wait_until};
+use crate::support::port;
 use crate::support::witness::{Behaviour, Witness};
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, Mutex};
@@ -56,7 +57,7 @@ impl Manager {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_hears_of_start_reload_and_end_in_this_order() {
     let manager = Manager::start();
-    let mut gate = manager.gate(&Config::new(closed_port()), None);
+    let mut gate = manager.gate(&Config::new(port::closed()), None);
     let ready = manager.wait_for("READY=1", 1);
     gate.signal("HUP");
     let reloading = manager.wait_for("RELOADING=1", 1);
@@ -82,14 +83,14 @@ async fn it_hears_whether_8sens_is_reachable() {
     let witness = Witness::start(Behaviour::answer()).await;
     let _up = manager.gate(&Config::new(witness.addr()), None);
     manager.wait_for("STATUS=8sens is reachable", 1);
-    let _down = manager.gate(&Config::new(closed_port()), None);
+    let _down = manager.gate(&Config::new(port::closed()), None);
     manager.wait_for("STATUS=8sens is not reachable", 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_watchdog_hears_a_gate_that_lives_and_none_that_is_held_up() {
     let manager = Manager::start();
-    let gate = manager.gate(&Config::new(closed_port()), Some(Duration::from_millis(60)));
+    let gate = manager.gate(&Config::new(port::closed()), Some(Duration::from_millis(60)));
     manager.wait_for("WATCHDOG=1", 5);
     gate.signal("STOP");
     // What was sent before the signal may still be under way: quiet is two looks in a row that find the same.
@@ -107,7 +108,7 @@ async fn the_watchdog_hears_a_gate_that_lives_and_none_that_is_held_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watchdog_for_another_process_is_not_answered() {
     let manager = Manager::start();
-    let gate = Gate::start_in(tempfile::tempdir().unwrap(), &Config::new(closed_port()), |command| {
+    let gate = Gate::start_in(tempfile::tempdir().unwrap(), &Config::new(port::closed()), |command| {
         let command = command.env("WATCHDOG_USEC", "1000").env("WATCHDOG_PID", "1");
         command.env("NOTIFY_SOCKET", manager.folder.path().join("notify"))
     });
@@ -125,7 +126,7 @@ async fn a_service_manager_that_reads_nothing_holds_up_nothing() {
     filling.connect(folder.path().join("notify")).unwrap();
     filling.set_nonblocking(true).unwrap();
     while filling.send(b"full").is_ok() {}
-    let mut gate = Gate::start_in(tempfile::tempdir().unwrap(), &Config::new(closed_port()), |command| {
+    let mut gate = Gate::start_in(tempfile::tempdir().unwrap(), &Config::new(port::closed()), |command| {
         command.env("WATCHDOG_USEC", "3000").env("NOTIFY_SOCKET", folder.path().join("notify"))
     });
     gate.signal("HUP");

@@ -2,6 +2,7 @@
 
 use crate::gate::{Config, DEPOT_KEY, Gate, KEY, consumer, wait_until};
 use crate::support::http::RawClient;
+use crate::support::port;
 use crate::support::witness::{Action, Behaviour, SeenRequest, Witness};
 use std::net::SocketAddr;
 use std::process::Command;
@@ -395,7 +396,7 @@ async fn quotas_are_exact_told_and_given_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quota_is_given_back_when_8sens_cannot_be_reached() {
     let limited = consumer("limite", OTHER_KEY, "rate_limit = \"1/h\"\n");
-    let gate = Gate::start(&Config::new(crate::gate::closed_port()).and(&limited));
+    let gate = Gate::start(&Config::new(port::closed()).and(&limited));
     for _ in 0..3 {
         let answer = gate.exchange(crate::gate::get("/v1/a").replace(KEY, OTHER_KEY)).await;
         assert_eq!((answer.status, answer.json()["code"].as_str()), (502, Some("upstream_unreachable")));

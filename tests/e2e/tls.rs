@@ -1,7 +1,8 @@
 //! TLS on the gate's own listeners.
 
-use crate::gate::{Config, DEADLINE, Gate, KEY, closed_port, get, write_secret};
+use crate::gate::{Config, DEADLINE, Gate, KEY, get, write_secret};
 use crate::support::http::{RawClient, Response};
+use crate::support::port;
 use crate::support::tls::{Made, connector, make, shake};
 use crate::support::witness::{Action, Behaviour, Witness};
 use std::net::SocketAddr;
@@ -199,7 +200,7 @@ async fn hsts_is_told_through_tls_alone_and_with_refusals_too() {
     // A refusal that is written once 8sens was asked.
     let folder = tempfile::tempdir().unwrap();
     made.write(folder.path(), "one");
-    let config = Config::new(closed_port()).with("listener", PAIR).with("listener", "hsts = \"1d\"");
+    let config = Config::new(port::closed()).with("listener", PAIR).with("listener", "hsts = \"1d\"");
     let gate = Gate::start_in(folder, &config, |command| command);
     let stream = shake(gate.address(), &connector(&[&made], rustls::ALL_VERSIONS), "gate.example").await.unwrap();
     let response = RawClient::over(stream).exchange(get("/v1/a")).await.unwrap();

@@ -1,6 +1,7 @@
 //! nginx, HAProxy and Caddy in front of the gate, with the settings of the guide.
 
-use crate::gate::{Config, Gate, KEY, closed_port, wait_until};
+use crate::gate::{Config, Gate, KEY, wait_until};
+use crate::support::port;
 use crate::support::witness::{Behaviour, Witness};
 use crate::{blocks, guide, merged, write_certificate};
 use std::net::SocketAddr;
@@ -92,7 +93,7 @@ fn nginx(gate: &Gate, server: &str, port: u16) -> Proxy {
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_nginx() {
     let witness = Witness::start(Behaviour::answer()).await;
-    let (gate, port) = (gate(&witness, 0), closed_port().port());
+    let (gate, port) = (gate(&witness, 0), port::free().port());
     let server = block("nginx", 0, &gate, port);
     let _nginx = nginx(&gate, &server, port);
     answers_and_knows_the_caller(&gate, port, "api_key");
@@ -101,7 +102,7 @@ async fn behind_nginx() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_eats_the_key_without_the_setting() {
     let witness = Witness::start(Behaviour::answer()).await;
-    let (gate, port) = (gate(&witness, 0), closed_port().port());
+    let (gate, port) = (gate(&witness, 0), port::free().port());
     let server = block("nginx", 0, &gate, port).replace("underscores_in_headers on;", "");
     let _nginx = nginx(&gate, &server, port);
     let (status, body) = call(gate.folder.path(), port, "api_key");
@@ -118,7 +119,7 @@ fn haproxy(gate: &Gate, config: &str, port: u16) -> Proxy {
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_haproxy_with_tls_there() {
     let witness = Witness::start(Behaviour::answer()).await;
-    let (gate, port) = (gate(&witness, 0), closed_port().port());
+    let (gate, port) = (gate(&witness, 0), port::free().port());
     let config = block("haproxy", 0, &gate, port);
     let _haproxy = haproxy(&gate, &config, port);
     answers_and_knows_the_caller(&gate, port, "api_key");
@@ -127,7 +128,7 @@ async fn behind_haproxy_with_tls_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_haproxy_with_tls_at_the_gate() {
     let witness = Witness::start(Behaviour::answer()).await;
-    let (gate, port) = (gate(&witness, 1), closed_port().port());
+    let (gate, port) = (gate(&witness, 1), port::free().port());
     let config = block("haproxy", 1, &gate, port);
     let _haproxy = haproxy(&gate, &config, port);
     answers_and_knows_the_caller(&gate, port, "api_key");
@@ -150,7 +151,7 @@ fn caddy(gate: &Gate, port: u16) -> Proxy {
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_caddy() {
     let witness = Witness::start(Behaviour::answer()).await;
-    let (gate, port) = (gate(&witness, 0), closed_port().port());
+    let (gate, port) = (gate(&witness, 0), port::free().port());
     let _caddy = caddy(&gate, port);
     answers_and_knows_the_caller(&gate, port, "api_key");
 }
@@ -164,7 +165,7 @@ async fn behind_caddy_under_the_other_name() {
     let guide = blocks(&guide("behind-a-proxy.md"), "toml");
     let config = merged(&Config::new(witness.addr()).text(), &guide[0].replace("127.0.0.1:8443", "127.0.0.1:0"));
     let gate = Gate::start_text(folder, &merged(&config, &guide[2]), |command| command);
-    let port = closed_port().port();
+    let port = port::free().port();
     let _caddy = caddy(&gate, port);
     answers_and_knows_the_caller(&gate, port, "X-Api-Key");
 }

@@ -1,8 +1,9 @@
 //! 8sens ends, comes back and knows no token: what callers see, and that they come in again.
 
-use crate::gate::{Config, Gate, KEY, closed_port, consumer};
+use crate::gate::{Config, Gate, KEY, consumer};
 use crate::sandbox_at;
 use crate::support::http::Response;
+use crate::support::port;
 
 async fn log_in(gate: &Gate, key: &str) -> Response {
     let body = "login=CLIENTREST&password=clientrest";
@@ -22,7 +23,7 @@ fn token(login: &Response) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_hear_at_once_that_it_is_away_and_come_in_again_when_it_is_back() {
     const OTHER: &str = "sgk_other_Hb6Tn1Vs8Ld3Wq5Zr0Xk";
-    let address = closed_port();
+    let address = port::free();
     let config = Config::new(address).with("session", "mode = \"guard\"").and(&consumer("boutique-lyon", OTHER, ""));
     let mut gate = Gate::start(&config);
     let away = log_in(&gate, KEY).await;

@@ -1,6 +1,7 @@
 //! promtool's word on the shipped files.
 
 use crate::files::{alerts, project, read};
+use crate::support::port;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -48,7 +49,7 @@ fn each_alert_fires_when_it_should_and_stays_silent_below() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn promtool_finds_nothing_wrong_with_a_scrape() {
-    let gate = crate::gate::Gate::start(&crate::gate::Config::new(crate::gate::closed_port()));
+    let gate = crate::gate::Gate::start(&crate::gate::Config::new(port::closed()));
     gate.exchange(crate::gate::get("/v1/a")).await;
     let file = gate.folder.path().join("scrape");
     std::fs::write(&file, gate.metrics().await).unwrap();

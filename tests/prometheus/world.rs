@@ -1,7 +1,8 @@
 //! Four gates, one sandbox and those who call: everything that an alert is about goes wrong at one of them, nothing at the sound one.
 
-use crate::gate::{Config, Gate, KEY, PARTNER_KEY, UPSTREAM_KEY, closed_port, consumer, write_secret};
+use crate::gate::{Config, Gate, KEY, PARTNER_KEY, UPSTREAM_KEY, consumer, write_secret};
 use crate::support::http::{RawClient, Response};
+use crate::support::port;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -66,9 +67,9 @@ impl World {
                 with_small_files(),
                 |command| command,
             ),
-            cut_off: Gate::start_text(folder(), &plain(closed_port()), |command| command),
+            cut_off: Gate::start_text(folder(), &plain(port::closed()), |command| command),
             sound: Gate::start_text(folder(), &plain(sandbox), |command| command),
-            doomed: Gate::start_text(folder(), &plain(closed_port()), |command| command),
+            doomed: Gate::start_text(folder(), &plain(port::closed()), |command| command),
             callers,
         };
         world.call();

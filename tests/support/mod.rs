@@ -6,6 +6,7 @@ pub mod acme_directory;
 pub mod http;
 pub mod http2;
 pub mod pebble;
+pub mod port;
 pub mod tls;
 pub mod wire;
 pub mod witness;

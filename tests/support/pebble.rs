@@ -4,7 +4,7 @@ use super::http::RawClient;
 use super::tls::{Made, make, shake, trusting};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -36,16 +36,9 @@ impl Default for Behaviour {
     }
 }
 
-/// A port of 127.0.0.1 that is free and that no outgoing connection gets: those have theirs from 32768 on.
+/// A port of 127.0.0.1 that is free.
 pub fn free_port() -> u16 {
-    let mut bytes = [0; 2];
-    loop {
-        getrandom::fill(&mut bytes).unwrap();
-        let port = 16_384 + u16::from_be_bytes(bytes) % 16_384;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
+    super::port::free().port()
 }
 
 impl Pebble {

@@ -67,6 +67,7 @@ pub(super) struct NewConsumer {
     /// Shown once.
     pub key: SecretString,
     pub sha256: String,
+    pub created: Date,
     pub expires: Date,
 }
 
@@ -84,7 +85,7 @@ impl NewConsumer {
             .map_err(|_| text! { en: "no key can be made", fr: "impossible de créer une clé" })?;
         let sha256 = digest(key.expose_secret().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
         // Saturates in the year 9999.
-        Ok(Self { name: name.to_owned(), key, sha256, expires: today.saturating_add(1.year()) })
+        Ok(Self { name: name.to_owned(), key, sha256, created: today, expires: today.saturating_add(1.year()) })
     }
 }
 

@@ -288,9 +288,9 @@ fn admits(document: &DocumentMut, consumer: &NewConsumer) -> Result<(), Text> {
 
 /// `[[consumer]]` as it stands in the file. Name, digest and day hold nothing that TOML wants escaped.
 fn block(consumer: &NewConsumer, comment: &str) -> String {
-    let NewConsumer { name, sha256, expires, .. } = consumer;
+    let NewConsumer { name, sha256, created, expires, .. } = consumer;
     format!(
-        "[[consumer]]\nname = \"{name}\"\n{comment}keys = [\n  {{ id = \"{FIRST_KEY}\", sha256 = \"{sha256}\", expires = {expires} }},\n]\n"
+        "[[consumer]]\nname = \"{name}\"\n{comment}keys = [\n  {{ id = \"{FIRST_KEY}\", sha256 = \"{sha256}\", created = {created}, expires = {expires} }},\n]\n"
     )
 }
 

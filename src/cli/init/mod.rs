@@ -352,9 +352,10 @@ fn show_keys(format: Format, consumers: &[NewConsumer]) -> io::Result<()> {
         Format::Json => {
             let keys: Vec<_> = consumers
                 .iter()
-                .map(|NewConsumer { name, key, sha256, expires }| {
+                .map(|NewConsumer { name, key, sha256, created, expires }| {
                     serde_json::json!({
-                        "consumer": name, "id": FIRST_KEY, "key": key.expose_secret(), "sha256": sha256, "expires": expires.to_string(),
+                        "consumer": name, "id": FIRST_KEY, "key": key.expose_secret(), "sha256": sha256,
+                        "created": created.to_string(), "expires": expires.to_string(),
                     })
                 })
                 .collect();

@@ -10,10 +10,17 @@ struct Line {
     init: InitArgs,
 }
 
+const FIRST_DAY: Date = jiff::civil::date(2026, 6, 30);
 const DAY: Date = jiff::civil::date(2027, 6, 30);
 
 fn consumer(name: &str) -> NewConsumer {
-    NewConsumer { name: name.to_owned(), key: "sgk_k1_x".into(), sha256: "a5".repeat(32), expires: DAY }
+    NewConsumer {
+        name: name.to_owned(),
+        key: "sgk_k1_x".into(),
+        sha256: "a5".repeat(32),
+        created: FIRST_DAY,
+        expires: DAY,
+    }
 }
 
 fn listener(address: &str, transport: Transport) -> Option<Listener> {

@@ -1,6 +1,7 @@
 //! Four servers as proxies, with what is usual for a proxy and limits like the gate's.
 
-use crate::gate::{closed_port, wait_until};
+use crate::gate::wait_until;
+use crate::support::port;
 use crate::support::witness::{Action, Behaviour, Witness};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -42,7 +43,7 @@ impl Peer {
         #[cfg(unix)]
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let (path, file) = (folder.path().to_str().unwrap(), folder.path().join("peer.conf"));
-        let address = closed_port();
+        let address = port::free();
         let text = template
             .replace("{folder}", path)
             .replace("{port}", &address.port().to_string())
