@@ -23,10 +23,11 @@ fn gate(witness: &Witness, number: usize) -> Gate {
 /// A block of the guide, made to listen on `port` and to lead to `gate`.
 fn block(language: &str, number: usize, gate: &Gate, port: u16) -> String {
     let text = blocks(&guide("behind-a-proxy.md"), language).remove(number);
+    // The gate's address comes last: its port may begin with what is looked for.
     text.replace("/etc/ssl/gate/", &format!("{}/", gate.folder.path().display()))
-        .replace("127.0.0.1:8443", &gate.address().to_string())
         .replace(":443", &format!("127.0.0.1:{port}"))
         .replace("listen 443 ssl", &format!("listen 127.0.0.1:{port} ssl"))
+        .replace("127.0.0.1:8443", &gate.address().to_string())
 }
 
 /// A proxy in the foreground; killed on drop.
