@@ -153,8 +153,16 @@ impl Connections {
         self.shared.settings.load_full()
     }
 
-    pub(super) fn tables(&self) -> Arc<Tables> {
-        Arc::clone(&self.shared.tables)
+    /// The exchange of what is refused before it is a request.
+    pub(super) fn unreadable(
+        &self,
+        settings: &Settings,
+        peer: IpAddr,
+        fragment: Fragment<'_>,
+        denial: &Denial,
+    ) -> Exchange {
+        let (snapshot, tables) = (Arc::clone(&settings.snapshot), Arc::clone(&self.shared.tables));
+        Exchange::unreadable(snapshot, tables, peer, fragment, denial, fresh_id(), clock::now())
     }
 
     pub(super) fn telemetry(&self) -> Arc<Telemetry> {
@@ -236,9 +244,7 @@ impl Connections {
 
     /// Takes down a connection that is closed before any HTTP.
     pub(super) fn cut_off(&self, peer: IpAddr, denial: Denial, outcome: ConnectionOutcome) -> ConnectionOutcome {
-        let (snapshot, tables) = (Arc::clone(&self.shared.settings.load().snapshot), Arc::clone(&self.shared.tables));
-        let (fragment, now) = (Fragment::default(), clock::now());
-        let exchange = Exchange::unreadable(snapshot, tables, peer, fragment, &denial, fresh_id(), now);
+        let exchange = self.unreadable(&self.settings(), peer, Fragment::default(), &denial);
         Ticket::new(exchange, Arc::clone(&self.shared.telemetry)).finish(Outcome::CutOff(denial));
         outcome
     }
@@ -497,8 +503,7 @@ impl Connection<'_> {
     }
 
     fn unreadable(&self, settings: &Settings, fragment: Fragment<'_>, denial: &Denial) -> Exchange {
-        let (snapshot, tables) = (Arc::clone(&settings.snapshot), Arc::clone(&self.shared().tables));
-        Exchange::unreadable(snapshot, tables, self.origin.peer, fragment, denial, fresh_id(), clock::now())
+        self.app.unreadable(settings, self.origin.peer, fragment, denial)
     }
 
     /// Takes down a connection that is closed without a word because it never said one. A status would answer a request that was
@@ -670,7 +675,7 @@ async fn linger(mut caller: CallerStream) {
 }
 
 /// A random request id. Without randomness ids would repeat, which costs traceability and nothing else.
-pub(super) fn fresh_id() -> RequestId {
+fn fresh_id() -> RequestId {
     let mut bytes = [0; 16];
     if getrandom::fill(&mut bytes).is_err() {
         bytes[..8].copy_from_slice(&clock::now().mono.0.to_be_bytes());

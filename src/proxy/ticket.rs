@@ -33,7 +33,8 @@ impl Ticket {
 
     fn close(&mut self, outcome: Outcome) {
         if let Some(exchange) = self.exchange.take() {
-            self.telemetry.record(&exchange.finish(outcome, clock::now()));
+            let now = clock::now();
+            self.telemetry.record(&exchange.finish(outcome, now), now.mono);
         }
     }
 }

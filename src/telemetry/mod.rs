@@ -40,6 +40,7 @@ pub use would_refuse::{WouldRefuseCount, WouldRefuseLedger};
 use crate::client_ip;
 use crate::config::LogSettings;
 use crate::exchange::{Alarm, Record};
+use crate::types::Mono;
 use parking_lot::Mutex;
 use std::io;
 use std::time::Duration;
@@ -86,12 +87,12 @@ impl Telemetry {
         })
     }
 
-    /// Writes one ended request down. Called exactly once per record; never waits.
-    pub fn record(&self, record: &Record) {
+    /// Writes down one request that ended `now`. Called exactly once per record; never waits.
+    pub fn record(&self, record: &Record, now: Mono) {
         self.metrics.observe(record);
         self.would_refuse.take_down(record);
         self.refusals.take_down(record);
-        self.activity.take_down(record, crate::clock::now().mono);
+        self.activity.take_down(record, now);
         self.access_log.log(record);
         self.audit.record(record);
         if let Some(alarm) = record.alarm {
@@ -199,7 +200,7 @@ mod tests {
         let path = directory.path().join("access.log");
         let settings = LogSettings { access: AccessLogTarget::File(path.clone()), ..LogSettings::default() };
         let telemetry = Telemetry::start(&settings).unwrap();
-        telemetry.record(&fixture::answered());
+        telemetry.record(&fixture::answered(), crate::clock::now().mono);
         assert!(telemetry.flush(Duration::from_secs(10)));
         assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 1);
         let (_, scrape) = telemetry.metrics.render();

@@ -9,15 +9,12 @@ mod request;
 mod stream;
 
 use self::frames::{Flood, Metered};
-use super::connection::{Connections, fresh_id};
-use super::slots::Slot;
+use super::connection::Connections;
+use super::slots::{NoSlot, Slot};
 use super::socket::Socket;
-use crate::clock;
 use crate::config::Settings;
 use crate::denial::{Denial, DenyCode};
-use crate::exchange::Exchange;
-use crate::head::{Fragment, Origin};
-use crate::proxy::slots::NoSlot;
+use crate::head::Origin;
 use crate::telemetry::ConnectionOutcome;
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -207,10 +204,4 @@ impl Life {
 /// Takes down a connection that ends by a fault of the caller. The caller reads the reason in its GOAWAY.
 fn cut_off(app: &Connections, origin: Origin, reason: &'static str, outcome: ConnectionOutcome) -> ConnectionOutcome {
     app.cut_off(origin.peer, Denial::because(DenyCode::MalformedRequest, reason), outcome)
-}
-
-/// The exchange of a stream that is refused before it is a request.
-fn unreadable(app: &Connections, origin: Origin, fragment: Fragment<'_>, denial: &Denial) -> Exchange {
-    let (snapshot, tables) = (Arc::clone(&app.settings().snapshot), app.tables());
-    Exchange::unreadable(snapshot, tables, origin.peer, fragment, denial, fresh_id(), clock::now())
 }

@@ -1,7 +1,6 @@
 //! One stream: a request for the lane of HTTP/1.1, and its answer on the way back.
 
 use super::request;
-use super::unreadable;
 use crate::clock;
 use crate::config::ConnectionSettings;
 use crate::denial::Denial;
@@ -99,7 +98,7 @@ impl StreamLane {
 
     /// Answers a stream that never becomes a request. Its siblings go on.
     fn refuse(&self, mut respond: SendResponse<Bytes>, denial: &Denial, fragment: Fragment<'_>) {
-        let exchange = unreadable(&self.app, self.origin, fragment, denial);
+        let exchange = self.app.unreadable(&self.app.settings(), self.origin.peer, fragment, denial);
         let problem = Problem::new(denial, exchange.request_id(), exchange.rate_limit())
             .with_hsts(self.app.hsts(self.origin.transport));
         let ticket = Ticket::new(exchange, self.app.telemetry());
