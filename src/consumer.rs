@@ -3,6 +3,7 @@
 //! A credential holds the SHA-256 digest of a key and never the key. Keys made by `keys new` have 256 random bits, so a fast hash
 //! is right and a slow one would only be a way to exhaust the gate.
 
+use crate::denial::Reason;
 use crate::limit::Quota;
 use crate::route::RouteRule;
 use crate::snapshot::Enforce;
@@ -88,11 +89,11 @@ impl Credential {
 
     /// Why the key may not be used, if it may not.
     #[must_use]
-    pub fn refusal_at(&self, now: Wall) -> Option<&'static str> {
+    pub fn refusal_at(&self, now: Wall) -> Option<Reason> {
         if !self.enabled {
-            Some("key disabled")
+            Some(Reason::KeyDisabled)
         } else if self.expires.is_some_and(|end| now >= end) {
-            Some("key expired")
+            Some(Reason::KeyExpired)
         } else {
             None
         }
@@ -112,7 +113,7 @@ pub struct ConsumerTable {
 pub enum KeyLookup<'t> {
     Valid(&'t Consumer, &'t Credential),
     /// The key is a known one that may no longer be used; for the log only.
-    Refused(&'t Consumer, &'t Credential, &'static str),
+    Refused(&'t Consumer, &'t Credential, Reason),
     Unknown,
 }
 
@@ -200,7 +201,7 @@ mod tests {
     fn id(lookup: KeyLookup<'_>) -> String {
         match lookup {
             KeyLookup::Valid(consumer, credential) => format!("{}/{}", consumer.name, credential.id),
-            KeyLookup::Refused(_, credential, why) => format!("{} {why}", credential.id),
+            KeyLookup::Refused(_, credential, why) => format!("{} {}", credential.id, why.as_str()),
             KeyLookup::Unknown => "unknown".into(),
         }
     }

@@ -5,7 +5,7 @@
 //! exchange pins its [`Snapshot`], owns everything it needs and never waits, so any lane can carry it across its own awaits.
 
 use crate::client_ip::ClientIp;
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, DenyCode, Reason};
 use crate::limit::Reservation;
 use crate::policy::quota::Buckets;
 use crate::policy::session::SessionUse;
@@ -273,8 +273,8 @@ pub struct Record {
     /// The status the caller was sent; `None` when it was sent none.
     pub status: Option<u16>,
     pub code: EndCode,
-    /// The true reason of a refusal; empty when the code says it all.
-    pub reason: &'static str,
+    /// The true reason of a refusal; `None` when the code says it all.
+    pub reason: Option<Reason>,
     /// What would have been refused, were it not in shadow or only observed.
     pub would_refuse: Option<WouldRefuse>,
     /// Where the token stood, when it was a live one of its own consumer.
@@ -587,7 +587,7 @@ impl Exchange {
     pub fn request_chunk(&mut self, len: usize) -> Result<(), Denial> {
         self.bytes.received = self.bytes.received.saturating_add(len as u64);
         if self.bytes.received > self.snapshot.limits.body {
-            return Err(Denial::because(DenyCode::BodyTooLarge, "body grew over the limit"));
+            return Err(Denial::because(Reason::BodyGrew));
         }
         Ok(())
     }
@@ -741,11 +741,11 @@ impl Exchange {
     pub fn finish(self, outcome: Outcome, now: Now) -> Record {
         let end = now.mono;
         let (status, code, reason) = match outcome {
-            Outcome::Answered { status } => (Some(status), EndCode::Ok, ""),
+            Outcome::Answered { status } => (Some(status), EndCode::Ok, None),
             Outcome::Denied(denial) => (Some(denial.code.status()), EndCode::Denied(denial.code), denial.reason),
             Outcome::CutOff(denial) => (None, EndCode::Denied(denial.code), denial.reason),
-            Outcome::CallerLeft { status } => (status, EndCode::CallerLeft, ""),
-            Outcome::Aborted { status } => (status, EndCode::Aborted, ""),
+            Outcome::CallerLeft { status } => (status, EndCode::CallerLeft, None),
+            Outcome::Aborted { status } => (status, EndCode::Aborted, None),
         };
         let own = match (self.at.upstream_started, self.at.upstream_head, self.at.downstream_head) {
             (None, ..) => end.since(self.began.mono),

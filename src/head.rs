@@ -4,7 +4,7 @@
 //! programs could read differently is refused here, because only the raw bytes still show it: Pingora's own parser escapes bad
 //! targets, accepts bare line feeds and drops `Content-Length` beside `Transfer-Encoding` before a hook runs.
 
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, DenyCode, Reason};
 use crate::request::{FieldRole, FieldTable, Framing, RequestView, Transport};
 use crate::types::HttpVersion;
 use std::fmt;
@@ -98,8 +98,7 @@ fn unfinished(bytes: &[u8], limits: HeadLimits) -> Option<Denial> {
         return None;
     }
     let in_first_line = !bytes.contains(&b'\n');
-    let code = if in_first_line { DenyCode::UriTooLong } else { DenyCode::HeadersTooLarge };
-    Some(Denial::because(code, "head larger than its limit"))
+    Some(Denial::because(if in_first_line { Reason::RequestLineTooLong } else { Reason::HeadTooLarge }))
 }
 
 /// The method and target of the first line as they stand in `bytes`, which start with it, as far as they can be told apart.
@@ -120,19 +119,19 @@ fn complete<'a>(
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     let parsed = request.parse_with_uninit_headers(head, &mut fields).map_err(|error| match error {
-        httparse::Error::TooManyHeaders => Denial::because(DenyCode::HeadersTooLarge, "too many fields"),
-        httparse::Error::Version => Denial::because(DenyCode::HttpVersion, "not HTTP/1.0 or HTTP/1.1"),
-        _ => Denial::because(DenyCode::MalformedRequest, "request head cannot be parsed"),
+        httparse::Error::TooManyHeaders => Denial::because(Reason::TooManyFields),
+        httparse::Error::Version => Denial::because(Reason::NotHttp1),
+        _ => Denial::because(Reason::HeadNotParsed),
     })?;
     if parsed.is_partial() || head.starts_with(b"\r\n") {
-        return Err(malformed("empty line before the request"));
+        return Err(malformed(Reason::EmptyLine));
     }
     let target = request.path.unwrap_or_default().as_bytes();
     if target.len() > limits.uri {
-        return Err(Denial::because(DenyCode::UriTooLong, "target longer than its limit"));
+        return Err(Denial::because(Reason::TargetTooLong));
     }
     if request.headers.len() > limits.fields {
-        return Err(Denial::because(DenyCode::HeadersTooLarge, "too many fields"));
+        return Err(Denial::because(Reason::TooManyFields));
     }
     let version = if request.version == Some(1) { HttpVersion::Http11 } else { HttpVersion::Http10 };
     let method = request.method.unwrap_or_default().as_bytes();
@@ -162,7 +161,7 @@ fn absolute_form(target: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The same target in origin-form. Only for the host that the Host field names: there is no other to go to.
 fn origin_form<'a>(method: &[u8], authority: &[u8], rest: &'a [u8], host: &[u8]) -> Result<&'a [u8], Denial> {
     if !authority.eq_ignore_ascii_case(host) {
-        return Err(malformed("authority of the target is not the Host"));
+        return Err(malformed(Reason::AuthorityNotHost));
     }
     match rest {
         // RFC 9112 section 3.2.4: OPTIONS without a path asks about the server as a whole.
@@ -190,22 +189,22 @@ fn fill<'a>(
     for field in fields {
         let value = field.value.trim_ascii();
         if !value.iter().all(|b| *b == b'\t' || (*b >= 0x20 && *b != 0x7f)) {
-            return Err(malformed("control byte in a field value"));
+            return Err(malformed(Reason::ControlInField));
         }
         match table.role(field.name.as_bytes()) {
             Some(FieldRole::Host) => {
                 hosts += 1;
                 if !is_host(value) {
-                    return Err(malformed("Host is not a host"));
+                    return Err(malformed(Reason::HostNotAHost));
                 }
             }
             Some(FieldRole::ContentLength) if length.is_some() => {
-                return Err(malformed("more than one Content-Length"));
+                return Err(malformed(Reason::SeveralLengths));
             }
             Some(FieldRole::ContentLength) => {
-                length = Some(content_length(value).ok_or_else(|| malformed("Content-Length is not a number"))?);
+                length = Some(content_length(value).ok_or_else(|| malformed(Reason::LengthNotANumber))?);
             }
-            Some(FieldRole::TransferEncoding) if chunked => return Err(malformed("more than one Transfer-Encoding")),
+            Some(FieldRole::TransferEncoding) if chunked => return Err(malformed(Reason::SeveralCodings)),
             Some(FieldRole::TransferEncoding) if value.eq_ignore_ascii_case(b"chunked") => chunked = true,
             Some(FieldRole::TransferEncoding) => return Err(Denial::new(DenyCode::UnsupportedTransferCoding)),
             _ => {}
@@ -213,23 +212,23 @@ fn fill<'a>(
         view.push_field(table, field.name.as_bytes(), value);
     }
     if view.version != HttpVersion::Http11 {
-        return Err(Denial::because(DenyCode::HttpVersion, "HTTP/1.0"));
+        return Err(Denial::because(Reason::Http10));
     }
     match hosts {
         1 => {}
-        0 => return Err(malformed("Host is missing")),
-        _ => return Err(malformed("more than one Host")),
+        0 => return Err(malformed(Reason::HostMissing)),
+        _ => return Err(malformed(Reason::SeveralHosts)),
     }
     match (length, chunked) {
-        (Some(_), true) => Err(malformed("Content-Length beside Transfer-Encoding")),
+        (Some(_), true) => Err(malformed(Reason::LengthAndCoding)),
         (Some(length), false) => Ok(Framing::Length(length)),
         (None, true) => Ok(Framing::Chunked),
         (None, false) => Ok(Framing::None),
     }
 }
 
-const fn malformed(reason: &'static str) -> Denial {
-    Denial::because(DenyCode::MalformedRequest, reason)
+const fn malformed(reason: Reason) -> Denial {
+    Denial::because(reason)
 }
 
 /// Lines end in CR LF, and neither byte stands alone (RFC 9112 section 2.2); no other control byte, no NUL. In an unfinished head
@@ -237,10 +236,10 @@ const fn malformed(reason: &'static str) -> Denial {
 fn line_ends(head: &[u8], unfinished: bool) -> Result<(), Denial> {
     for at in memchr::memchr3_iter(b'\r', b'\n', 0, head) {
         match head[at] {
-            b'\n' if at == 0 || head[at - 1] != b'\r' => return Err(malformed("bare LF")),
-            b'\r' if head.get(at + 1).is_some_and(|next| *next != b'\n') => return Err(malformed("bare CR")),
-            b'\r' if !unfinished && at + 1 == head.len() => return Err(malformed("bare CR")),
-            0 => return Err(malformed("NUL")),
+            b'\n' if at == 0 || head[at - 1] != b'\r' => return Err(malformed(Reason::BareLf)),
+            b'\r' if head.get(at + 1).is_some_and(|next| *next != b'\n') => return Err(malformed(Reason::BareCr)),
+            b'\r' if !unfinished && at + 1 == head.len() => return Err(malformed(Reason::BareCr)),
+            0 => return Err(malformed(Reason::Nul)),
             _ => {}
         }
     }
@@ -296,7 +295,7 @@ mod tests {
         match scan(bytes, LIMITS, &table, origin) {
             Scan::Partial => "partial".into(),
             Scan::Complete(len, view) => format!("{len} {:?}", view.framing),
-            Scan::Refused(denial, _) => format!("{}: {}", denial.code.as_str(), denial.reason),
+            Scan::Refused(denial, _) => format!("{}: {}", denial.code.as_str(), denial.reason_word()),
         }
     }
 
@@ -396,7 +395,7 @@ mod tests {
             };
             match scan(head.as_bytes(), LIMITS, &table, origin) {
                 Scan::Complete(_, view) => String::from_utf8_lossy(view.target).into_owned(),
-                Scan::Refused(denial, _) => denial.reason.to_owned(),
+                Scan::Refused(denial, _) => denial.reason_word().to_owned(),
                 Scan::Partial => "partial".to_owned(),
             }
         };

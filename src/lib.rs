@@ -29,6 +29,7 @@ pub mod explain;
 pub mod head;
 pub mod key_use;
 pub mod limit;
+pub mod pasted;
 pub mod path;
 pub mod platform;
 pub mod policy;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that decide on plain data: no I/O, no clock, no framework, no configuration file.
-const CORE: [&str; 17] = [
+const CORE: [&str; 18] = [
     "api_key",
     "chunked",
     "client_ip",
@@ -16,6 +16,7 @@ const CORE: [&str; 17] = [
     "head",
     "key_use",
     "limit",
+    "pasted",
     "path",
     "policy",
     "request",

@@ -1,6 +1,6 @@
 //! The access log: one record is one line of JSON, whatever stands in it, and every byte of it is read back.
 
-use sensgate::denial::DenyCode;
+use sensgate::denial::{DenyCode, Reason};
 use sensgate::exchange::{Alarm, Bytes, EndCode, Record};
 use sensgate::policy::WouldRefuse;
 use sensgate::session::LoginOutcome;
@@ -94,10 +94,10 @@ fn record(bytes: &[u8]) -> Record {
             Some(code) => EndCode::Denied(*code),
             None => [EndCode::Ok, EndCode::CallerLeft, EndCode::Aborted][one_of(3)],
         },
-        reason: ["", "key not known", "token is empty, too long or not visible ASCII"][one_of(3)],
+        reason: [None, Some(Reason::KeyNotKnown), Some(Reason::TokenHasBlank)][one_of(3)],
         would_refuse: (number[6] % 2 == 0).then_some(WouldRefuse {
             code: DenyCode::ALL[one_of(DenyCode::ALL.len())],
-            reason: "",
+            reason: None,
             issued: [None, Some(Issued::BeforeStart), Some(Issued::Elsewhere)][one_of(3)],
         }),
         token_place: None,

@@ -2,8 +2,7 @@
 
 use super::{Case, Explanation, Setting};
 use crate::config::{show_duration, show_size};
-use crate::denial::DenyCode;
-use crate::policy::{budget, quota, route};
+use crate::denial::{DenyCode, Reason};
 use crate::route::RouteRule;
 use crate::text;
 use crate::text::Text;
@@ -39,7 +38,7 @@ fn framing_rule() -> Text {
 }
 
 fn malformed(case: &Case<'_>) -> Explanation {
-    if case.reason() == "no PROXY header from a proxy" {
+    if case.reason() == Some(Reason::NoProxyHeader) {
         let rule = text! {
             en: "PROXY header: proxies of `proxy_protocol` begin each connection with one",
             fr: "en-tête PROXY : les proxys de `proxy_protocol` commencent chaque connexion par lui"
@@ -116,14 +115,14 @@ fn key(case: &Case<'_>) -> Explanation {
                 fr: "envoyez exactement un champ de clé ; un alias en est un"
             }],
         ),
-        (_, "key expired") => (
+        (_, Some(Reason::KeyExpired)) => (
             of_key("expires"),
             vec![
                 text! { en: "give the consumer a new key: `sensgate keys rotate`", fr: "donnez une nouvelle clé au consommateur : `sensgate keys rotate`" },
                 text! { en: "or write a later day in `expires`", fr: "ou écrivez un jour plus lointain dans `expires`" },
             ],
         ),
-        (_, "key disabled") => (
+        (_, Some(Reason::KeyDisabled)) => (
             of_key("enabled"),
             vec![
                 text! { en: "write `enabled = true`, or give out another key", fr: "écrivez `enabled = true`, ou donnez une autre clé" },
@@ -248,7 +247,7 @@ fn covering(rules: &[RouteRule], case: &Case<'_>) -> Option<usize> {
 
 fn forbidden_route(case: &Case<'_>) -> Explanation {
     let (method, path) = (&case.refusal.method, &case.refusal.path);
-    if case.reason() == route::DENIED {
+    if case.reason() == Some(Reason::DeniedByRule) {
         let rule = text! {
             en: "route: what a deny rule covers is refused, whatever allow says",
             fr: "route : ce que couvre une règle deny est refusé, quoi que dise allow"
@@ -306,21 +305,21 @@ fn insecure_transport(case: &Case<'_>) -> Explanation {
         fr: "transport : une clé ne doit pas traverser un réseau où d'autres peuvent la lire ; ni observable ni désactivable"
     };
     let (setting, remedies) = match case.reason() {
-        "public source on a lan listener" => (
+        Some(Reason::PublicOnLan) => (
             listener(case, "plaintext", Some("\"lan\"".to_owned())),
             vec![text! {
                 en: "let callers from outside come with TLS: give the listener `tls`, or another listener that has it",
                 fr: "faites venir les appelants de l'extérieur en TLS : donnez `tls` au point d'écoute, ou un autre qui l'a"
             }],
         ),
-        "peer is not a trusted proxy" => (
+        Some(Reason::PeerNotTrusted) => (
             case.setting("client_ip.trusted_proxies", None),
             vec![text! {
                 en: "if it is your proxy, name its address in `trusted_proxies`; if not, keep others from this port",
                 fr: "si c'est votre proxy, nommez son adresse dans `trusted_proxies` ; sinon, fermez ce port aux autres"
             }],
         ),
-        "trusted proxy does not say https" => (
+        Some(Reason::ProxyWithoutHttps) => (
             listener(case, "plaintext", Some("\"behind_proxy\"".to_owned())),
             vec![text! {
                 en: "let the proxy set X-Forwarded-Proto to the scheme of its caller (nginx: proxy_set_header X-Forwarded-Proto $scheme;), and the caller use https",
@@ -346,11 +345,11 @@ fn too_slow(case: &Case<'_>) -> Explanation {
     let connections = &case.settings.connections;
     let quoted = |duration| Some(format!("\"{}\"", show_duration(duration)));
     let setting = match case.reason() {
-        "body not complete in time" => case.setting("limits.body_timeout", quoted(connections.body.grace)),
-        "body comes too slowly" => {
+        Some(Reason::BodySilent) => case.setting("limits.body_timeout", quoted(connections.body.grace)),
+        Some(Reason::BodyTooSlow) => {
             case.setting("limits.body_rate", Some(format!("\"{}/s\"", show_size(connections.body.rate))))
         }
-        "connection not opened in time" => {
+        Some(Reason::NotOpenedInTime) => {
             case.setting("limits.handshake_timeout", quoted(connections.handshake_timeout))
         }
         _ => case.setting("limits.head_timeout", quoted(connections.head_timeout)),
@@ -372,8 +371,8 @@ fn too_large(case: &Case<'_>) -> Explanation {
     let bytes = |size: usize| quoted(size as u64);
     let setting = match (case.refusal.code, case.reason()) {
         (DenyCode::BodyTooLarge, _) => case.setting("limits.body_bytes", quoted(limits.body)),
-        (_, "too many fields") => case.setting("limits.fields", Some(limits.head.fields.to_string())),
-        (DenyCode::UriTooLong, "target longer than its limit" | "") => {
+        (_, Some(Reason::TooManyFields)) => case.setting("limits.fields", Some(limits.head.fields.to_string())),
+        (DenyCode::UriTooLong, Some(Reason::TargetTooLong) | None) => {
             case.setting("limits.uri_bytes", bytes(limits.head.uri))
         }
         _ => case.setting("limits.head_bytes", bytes(limits.head.bytes)),
@@ -401,15 +400,15 @@ fn rate_limited(case: &Case<'_>) -> Explanation {
     };
     let quoted = |quota: &crate::limit::Quota| Some(format!("\"{quota}\""));
     match case.reason() {
-        budget::ADDRESS_EXHAUSTED => {
+        Some(Reason::AddressExhausted) => {
             case.explanation(budget, case.setting("limits.address_budget", quoted(&budgets.address)), vec![cause, wait])
         }
-        budget::CREDENTIALS_EXHAUSTED => {
+        Some(Reason::CredentialsExhausted) => {
             let setting = case.setting("limits.failed_credentials", quoted(&budgets.failed_credentials));
             let good = text! { en: "a good key passes at once", fr: "une bonne clé passe tout de suite" };
             case.explanation(budget, setting, vec![good, wait])
         }
-        budget::TOKENS_EXHAUSTED => {
+        Some(Reason::TokensExhausted) => {
             let setting = case.setting("limits.failed_tokens", quoted(&budgets.failed_tokens));
             let good = text! { en: "a good token passes at once", fr: "un bon jeton passe tout de suite" };
             case.explanation(budget, setting, vec![good, wait])
@@ -434,7 +433,7 @@ fn rate_limited(case: &Case<'_>) -> Explanation {
                 let value = case.consumer().and_then(|consumer| quoted(consumer.rate_limit.as_ref()?));
                 case.consumer_setting("rate_limit", value)
             };
-            let setting = if reason == quota::OVER_ROUTE { of_route() } else { None };
+            let setting = if reason == Some(Reason::OverRouteQuota) { of_route() } else { None };
             case.explanation(rule, setting.or_else(of_consumer), vec![wait, raise, shadow()])
         }
     }
@@ -446,7 +445,7 @@ fn too_many_connections(case: &Case<'_>) -> Explanation {
         fr: "connexions : un nombre limité à la fois, en tout et depuis une même adresse"
     };
     let connections = &case.settings.connections;
-    let (setting, remedy) = if case.reason() == "too many from one address" {
+    let (setting, remedy) = if case.reason() == Some(Reason::TooManyOfAddress) {
         (
             case.setting("limits.connections_per_address", Some(connections.max_per_address.to_string())),
             text! {
@@ -492,7 +491,7 @@ fn upstream(case: &Case<'_>) -> Explanation {
                 fr: "vérifiez que c'est bien le serveur REST de 8sens qui répond à cette adresse"
             },
         ),
-        (_, "connect timed out") => (
+        (_, Some(Reason::ConnectTimeout)) => (
             case.setting("upstream.connect_timeout", Some(format!("\"{}\"", show_duration(upstream.connect_timeout)))),
             text! {
                 en: "see whether the machine of 8sens is on, and whether a firewall drops the gate's connections",

@@ -184,7 +184,7 @@ impl Told<'_> {
             request_id: String::new(),
             code: denial.code,
             enforced,
-            reason: denial.reason.to_owned(),
+            reason: denial.reason_word().to_owned(),
             consumer: Some(self.consumer.name.to_string()),
             key_id: self.consumer.credentials.first().map(|credential| credential.id.to_string()),
             client_ip: self.imagined.from.map(|address| address.to_string()).unwrap_or_default(),

@@ -4,7 +4,7 @@
 //! behind the same address cannot lock a shop out, short of the far larger address budget.
 
 use super::Caller;
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, DenyCode, Reason};
 use crate::limit::Wait;
 use crate::snapshot::BudgetRules;
 use crate::snapshot::Enforce;
@@ -12,15 +12,10 @@ use crate::tables::Tables;
 use crate::types::Mono;
 use std::net::IpAddr;
 
-/// The reasons of the three budgets.
-pub const ADDRESS_EXHAUSTED: &str = "too many refusals for this address";
-pub const CREDENTIALS_EXHAUSTED: &str = "too many wrong keys from this address";
-pub const TOKENS_EXHAUSTED: &str = "too many tokens of this consumer were refused";
-
 /// Refuses everything from an address that was refused too often.
 pub(super) fn check_address(tables: &Tables, client: IpAddr, now: Mono) -> Result<(), Denial> {
     let exhausted = tables.limiter.address.is_exhausted(client, now);
-    exhausted.map_or(Ok(()), |wait| Err(limited(ADDRESS_EXHAUSTED, wait)))
+    exhausted.map_or(Ok(()), |wait| Err(limited(Reason::AddressExhausted, wait)))
 }
 
 /// Turns a refused key into `rate_limited` once too many came from its address.
@@ -33,7 +28,7 @@ pub(super) fn of_failed_credential(
 ) -> Denial {
     match tables.limiter.failed_credentials.is_exhausted(client, now) {
         Some(wait) if denial.code == DenyCode::UnknownKey && rules.enforce == Enforce::On => {
-            limited(CREDENTIALS_EXHAUSTED, wait)
+            limited(Reason::CredentialsExhausted, wait)
         }
         _ => denial,
     }
@@ -48,7 +43,9 @@ pub(super) fn of_failed_token(
     now: Mono,
 ) -> Denial {
     match tables.limiter.failed_tokens.is_exhausted(&caller.consumer.name, now) {
-        Some(wait) if is_failed_token(denial.code) && rules.enforce == Enforce::On => limited(TOKENS_EXHAUSTED, wait),
+        Some(wait) if is_failed_token(denial.code) && rules.enforce == Enforce::On => {
+            limited(Reason::TokensExhausted, wait)
+        }
         _ => denial,
     }
 }
@@ -77,6 +74,6 @@ const fn is_failed_token(code: DenyCode) -> bool {
     matches!(code, DenyCode::SessionUnknown | DenyCode::SessionNotYours)
 }
 
-const fn limited(reason: &'static str, Wait(wait): Wait) -> Denial {
-    Denial::because(DenyCode::RateLimited, reason).retry_after(wait)
+const fn limited(reason: Reason, Wait(wait): Wait) -> Denial {
+    Denial::because(reason).retry_after(wait)
 }

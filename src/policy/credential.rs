@@ -5,7 +5,8 @@
 use super::{Caller, Refusal, token};
 use crate::api_key;
 use crate::consumer::{ConsumerTable, KeyLookup};
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, DenyCode, Reason};
+use crate::pasted::{self, Fault};
 use crate::request::RequestView;
 use crate::types::Wall;
 use std::borrow::Cow;
@@ -35,33 +36,32 @@ pub(super) fn check<'s>(
     // Worked out for every key that is refused, also where it is not needed: the time must not tell a known key from an unknown one.
     let unknown = black_box(why_unknown(key));
     match found {
-        KeyLookup::Refused(consumer, credential, why) => Err(Refusal {
-            denial: Denial::because(DenyCode::UnknownKey, why),
-            caller: Some(Caller { consumer, credential }),
-        }),
-        KeyLookup::Unknown | KeyLookup::Valid(..) => Err(Denial::because(DenyCode::UnknownKey, unknown).into()),
+        KeyLookup::Refused(consumer, credential, why) => {
+            Err(Refusal { denial: Denial::because(why), caller: Some(Caller { consumer, credential }) })
+        }
+        KeyLookup::Unknown | KeyLookup::Valid(..) => Err(Denial::because(unknown).into()),
     }
 }
 
 /// What is wrong with a key that nobody has, for the log: one that was made here and damaged on its way looks like it.
-fn why_unknown(key: &[u8]) -> &'static str {
+fn why_unknown(key: &[u8]) -> Reason {
     match api_key::checksum_holds(key) {
-        None => "key not known",
-        Some(true) => "well-formed key, but not known",
-        Some(false) => "mistyped or truncated key",
+        None => Reason::KeyNotKnown,
+        Some(true) => Reason::KeyRevokedOrForeign,
+        Some(false) => Reason::KeyDamaged,
     }
 }
 
 /// Refuses a key that stands where URLs and cookies are written down.
 pub(super) fn only_in_its_field(request: &RequestView<'_>) -> Result<(), Denial> {
     if request.query().is_some_and(names_a_key) {
-        return Err(Denial::because(DenyCode::KeyInUrl, "key in the query"));
+        return Err(Denial::because(Reason::KeyInQuery));
     }
     if request.cookies.count() > request.cookies.iter().count() {
-        return Err(Denial::because(DenyCode::MalformedRequest, "too many Cookie fields"));
+        return Err(Denial::because(Reason::TooManyCookies));
     }
     if request.cookies.iter().any(cookie_names_a_key) {
-        return Err(Denial::because(DenyCode::KeyInUrl, "key in a cookie"));
+        return Err(Denial::because(Reason::KeyInCookie));
     }
     Ok(())
 }
@@ -79,18 +79,20 @@ fn single_key<'a>(request: &RequestView<'a>) -> Result<&'a [u8], Denial> {
     let key = match (fields, request.keys.first().or(request.key_aliases.first())) {
         (0, _) | (_, None) => return Err(Denial::new(DenyCode::MissingKey)),
         (1, Some(key)) => key,
-        _ => return Err(Denial::because(DenyCode::AmbiguousKey, "more than one key field")),
+        _ => return Err(Denial::because(Reason::SeveralKeyFields)),
     };
-    // Judged whole, without a way out: a loop that may end early is a slow one.
-    let (joined, graphic) =
-        key.iter().fold((false, true), |(joined, graphic), b| (joined | (*b == b','), graphic & b.is_ascii_graphic()));
-    if joined {
-        return Err(Denial::because(DenyCode::AmbiguousKey, "keys joined by a comma"));
+    if memchr::memchr(b',', key).is_some() {
+        return Err(Denial::because(Reason::KeysJoined));
     }
-    if key.is_empty() || key.len() > MAX_KEY_LEN || !graphic {
-        return Err(Denial::because(DenyCode::MalformedRequest, "key is empty, too long or not visible ASCII"));
-    }
-    Ok(key)
+    let Some(fault) = pasted::fault(key, MAX_KEY_LEN) else { return Ok(key) };
+    Err(Denial::because(match fault {
+        Fault::Empty => Reason::KeyEmpty,
+        Fault::TooLong => Reason::KeyTooLong,
+        Fault::Blank => Reason::KeyHasBlank,
+        Fault::Quotes => Reason::KeyInQuotes,
+        Fault::Scheme => Reason::KeyHasScheme,
+        Fault::NotVisible => Reason::KeyNotVisible,
+    }))
 }
 
 /// True when something stands where a key may stand, accepted there or not.
@@ -182,7 +184,7 @@ mod tests {
             Ok(caller) => format!("{}/{}", caller.consumer.name, caller.credential.id),
             Err(refusal) => {
                 let who = refusal.caller.map_or(String::new(), |caller| format!(" {}", caller.credential.id));
-                format!("{}{who}: {}", refusal.denial.code.as_str(), refusal.denial.reason)
+                format!("{}{who}: {}", refusal.denial.code.as_str(), refusal.denial.reason_word())
             }
         }
     }

@@ -2,14 +2,14 @@
 //!
 //! Can be neither shadowed nor switched off.
 
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, DenyCode, Reason};
 use crate::request::{Framing, Method, RequestView};
 use crate::snapshot::SizeLimits;
 
 /// The method, when it is one that is ever forwarded. A question about the server as a whole (`*`) is not.
 pub(super) fn method(request: &RequestView<'_>) -> Result<Method, Denial> {
     if request.target == b"*" {
-        return Err(Denial::because(DenyCode::MethodNotAllowed, "target is *"));
+        return Err(Denial::because(Reason::TargetStar));
     }
     Method::from_bytes(request.method).ok_or(Denial::new(DenyCode::MethodNotAllowed))
 }
@@ -17,24 +17,22 @@ pub(super) fn method(request: &RequestView<'_>) -> Result<Method, Denial> {
 /// Target, connection options and announced size.
 pub(super) fn check(limits: &SizeLimits, request: &RequestView<'_>) -> Result<(), Denial> {
     if !crate::path::is_canonical(request.path()) {
-        return Err(Denial::because(DenyCode::MalformedRequest, "path is not in canonical form"));
+        return Err(Denial::because(Reason::PathNotCanonical));
     }
     if !request.query().is_none_or(is_plain_query) {
-        return Err(Denial::because(DenyCode::MalformedRequest, "byte in the query that has to be encoded"));
+        return Err(Denial::because(Reason::QueryByte));
     }
     // A nomination would have a field removed on the way (RFC 9110 section 7.6.1); nobody needs one here.
     let mut options = request.connection.iter().flat_map(|value| value.split(|b| *b == b','));
     let harmless = |option: &[u8]| option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive");
     if request.connection.count() > 1 || !options.all(|option| harmless(option.trim_ascii())) {
-        return Err(Denial::because(DenyCode::MalformedRequest, "Connection names a field"));
+        return Err(Denial::because(Reason::ConnectionNamesField));
     }
     if !request.expect.iter().all(|value| value.eq_ignore_ascii_case(b"100-continue")) || request.expect.count() > 1 {
-        return Err(Denial::because(DenyCode::MalformedRequest, "Expect is not 100-continue"));
+        return Err(Denial::because(Reason::ExpectUnknown));
     }
     match request.framing {
-        Framing::Length(length) if length > limits.body => {
-            Err(Denial::because(DenyCode::BodyTooLarge, "Content-Length over the limit"))
-        }
+        Framing::Length(length) if length > limits.body => Err(Denial::because(Reason::LengthOverLimit)),
         _ => Ok(()),
     }
 }

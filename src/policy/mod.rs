@@ -16,7 +16,7 @@ mod trial;
 
 use crate::client_ip::ClientIp;
 use crate::consumer::{Consumer, Credential};
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, DenyCode, Reason};
 use crate::limit::Reservation;
 use crate::request::{Method, RequestView};
 use crate::session::unfamiliar::Issued;
@@ -102,7 +102,7 @@ pub struct Admission<'s> {
 pub struct WouldRefuse {
     pub code: DenyCode,
     /// As in [`Denial::reason`].
-    pub reason: &'static str,
+    pub reason: Option<Reason>,
     /// For tokens that were never handed out here.
     pub issued: Option<Issued>,
 }

@@ -1,17 +1,13 @@
 //! Quota: each consumer's share, in all and per route rule. Reserved here; used or given back by the exchange.
 
 use super::Caller;
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, Reason};
 use crate::limit::headers::Service;
 use crate::limit::{Bucket, Claim, Quota, Reservation};
 use crate::request::RequestView;
 use crate::tables::Tables;
 use crate::types::Mono;
 use std::sync::Arc;
-
-/// The reasons of the two quotas.
-pub const OVER_ROUTE: &str = "over the quota of the route";
-pub const OVER_CONSUMER: &str = "over the quota of the consumer";
 
 /// The buckets that a request draws on, narrowest first.
 #[derive(Debug)]
@@ -36,8 +32,8 @@ impl Buckets {
         let claims = [&self.route, &self.consumer]
             .map(|limit| limit.as_ref().map(|(bucket, quota)| Claim { bucket, quota: *quota }));
         Reservation::take(claims, now).map_err(|shortfall| {
-            let reason = if shortfall.claim == 0 { OVER_ROUTE } else { OVER_CONSUMER };
-            Denial::because(DenyCode::RateLimited, reason).retry_after(shortfall.wait.0)
+            let reason = if shortfall.claim == 0 { Reason::OverRouteQuota } else { Reason::OverConsumerQuota };
+            Denial::because(reason).retry_after(shortfall.wait.0)
         })
     }
 

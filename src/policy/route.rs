@@ -1,13 +1,10 @@
 //! Route: what a consumer may call. `deny` wins; a login is implied; no `allow` is everything.
 
 use super::Caller;
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, Reason};
 use crate::request::RequestView;
 use crate::route::RouteRule;
 use crate::snapshot::SessionRules;
-
-/// The reason of a refusal by `deny`.
-pub const DENIED: &str = "matches a deny rule";
 
 /// The rule that allows the request, as written. `None` when the consumer has no `allow` at all.
 pub(super) fn check<'s>(
@@ -17,7 +14,7 @@ pub(super) fn check<'s>(
 ) -> Result<Option<&'s str>, Denial> {
     let matching = |rules: &'s [RouteRule]| rules.iter().find(|rule| rule.matches(request.method, request.path()));
     if matching(&caller.consumer.deny).is_some() {
-        return Err(Denial::because(DenyCode::ForbiddenRoute, DENIED));
+        return Err(Denial::because(Reason::DeniedByRule));
     }
     if let Some(login) = matching(&session.login_routes) {
         return Ok(Some(login.as_str()));
@@ -26,7 +23,7 @@ pub(super) fn check<'s>(
         None => Ok(None),
         Some(rules) => match matching(rules) {
             Some(rule) => Ok(Some(rule.as_str())),
-            None => Err(Denial::because(DenyCode::ForbiddenRoute, "matches no allow rule")),
+            None => Err(Denial::because(Reason::NoAllowRule)),
         },
     }
 }
@@ -70,7 +67,7 @@ mod tests {
         let caller = Caller { consumer: &consumer, credential: &consumer.credentials[0] };
         match check(caller, &view, &session) {
             Ok(rule) => rule.unwrap_or("everything").to_owned(),
-            Err(denial) => denial.reason.to_owned(),
+            Err(denial) => denial.reason_word().to_owned(),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::Caller;
 use super::token;
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, Reason};
 use crate::request::RequestView;
 use crate::session::unfamiliar::Issued;
 use crate::session::{CallerId, SessionHash, Standing};
@@ -35,25 +35,21 @@ pub(super) fn check(
     request: &RequestView<'_>,
     now: Mono,
 ) -> Result<Option<SessionUse>, Unfit> {
-    let unfit = |code, reason| Err(Unfit { denial: Denial::because(code, reason), issued: None });
+    let unfit = |reason| Err(Unfit { denial: Denial::because(reason), issued: None });
     let Some(token) = token::presented(request) else {
-        return if rules.is_public(request.method, request.path()) {
-            Ok(None)
-        } else {
-            unfit(DenyCode::SessionMissing, "no token")
-        };
+        return if rules.is_public(request.method, request.path()) { Ok(None) } else { unfit(Reason::NoToken) };
     };
     let hash = tables.sessions.hash(&token);
     let Some(id) = tables.sessions.caller(&caller.consumer.name, &caller.credential.id) else {
         // Only while a reload takes this very consumer away.
-        return unfit(DenyCode::SessionUnknown, "the consumer is leaving");
+        return unfit(Reason::ConsumerLeaving);
     };
     match tables.sessions.check(&hash, id, now, &rules.limits) {
         Standing::Live => Ok(Some(SessionUse { hash, caller: id })),
-        Standing::Expired => unfit(DenyCode::SessionExpired, "idle for too long"),
-        Standing::NotYours => unfit(DenyCode::SessionNotYours, "issued to another consumer"),
+        Standing::Expired => unfit(Reason::TokenIdle),
+        Standing::NotYours => unfit(Reason::TokenOfAnother),
         Standing::Unknown => {
-            let denial = Denial::because(DenyCode::SessionUnknown, "never handed out here");
+            let denial = Denial::because(Reason::TokenForeign);
             Err(Unfit { denial, issued: Some(tables.unfamiliar.seen(hash, now)) })
         }
     }

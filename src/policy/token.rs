@@ -2,7 +2,8 @@
 //!
 //! Two tokens are an attack or a mistake: the gate would check one and 8sens might read the other.
 
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, Reason};
+use crate::pasted::{self, Fault};
 use crate::request::{RequestView, TokenPlace};
 use std::borrow::Cow;
 
@@ -12,29 +13,37 @@ pub const MAX_TOKEN_LEN: usize = 4096;
 /// Refuses more than one token, or one that is not a token at all.
 pub(super) fn check(request: &RequestView<'_>) -> Result<(), Denial> {
     if request.authorization.count() > 1 {
-        return Err(Denial::because(DenyCode::AmbiguousToken, "more than one Authorization field"));
+        return Err(Denial::because(Reason::SeveralAuthorizations));
     }
     let bearer = request.authorization.first().and_then(bearer);
     let query = request.query().map_or(0, |query| query_tokens(query).count());
     let found = request.access_token.count() + request.token.count() + usize::from(bearer.is_some()) + query;
     if found > 1 {
-        return Err(Denial::because(DenyCode::AmbiguousToken, "more than one token"));
+        return Err(Denial::because(Reason::SeveralTokens));
     }
     let in_headers = request.access_token.iter().chain(request.token.iter()).chain(bearer);
     let in_query = request.query().into_iter().flat_map(query_tokens);
     // What is looked at is what 8sens will read, and what is looked up.
     for token in in_headers.map(Cow::Borrowed).chain(in_query.map(percent_decoded)) {
-        let (joined, graphic) = token
-            .iter()
-            .fold((false, true), |(joined, graphic), b| (joined | (*b == b','), graphic & b.is_ascii_graphic()));
-        if joined {
-            return Err(Denial::because(DenyCode::AmbiguousToken, "tokens joined by a comma"));
+        if memchr::memchr(b',', &token).is_some() {
+            return Err(Denial::because(Reason::TokensJoined));
         }
-        if token.is_empty() || token.len() > MAX_TOKEN_LEN || !graphic {
-            return Err(Denial::because(DenyCode::MalformedRequest, "token is empty, too long or not visible ASCII"));
+        if let Some(fault) = pasted::fault(&token, MAX_TOKEN_LEN) {
+            return Err(Denial::because(reason(fault)));
         }
     }
     Ok(())
+}
+
+const fn reason(fault: Fault) -> Reason {
+    match fault {
+        Fault::Empty => Reason::TokenEmpty,
+        Fault::TooLong => Reason::TokenTooLong,
+        Fault::Blank => Reason::TokenHasBlank,
+        Fault::Quotes => Reason::TokenInQuotes,
+        Fault::Scheme => Reason::TokenHasScheme,
+        Fault::NotVisible => Reason::TokenNotVisible,
+    }
 }
 
 /// Where the one token of a request that passed [`check`] stands.

@@ -3,7 +3,7 @@
 use super::{Caller, credential, token};
 use crate::client_ip::{TrustedProxies, is_private};
 use crate::consumer::ConsumerTable;
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, Reason};
 use crate::request::{RequestView, Transport};
 use crate::types::Wall;
 
@@ -11,20 +11,16 @@ use crate::types::Wall;
 pub(crate) fn check(trusted: &TrustedProxies, request: &RequestView<'_>) -> Result<(), Denial> {
     match request.transport {
         Transport::Trusted | Transport::Tls => Ok(()),
-        Transport::Cleartext => Err(Denial::because(DenyCode::InsecureTransport, "plaintext where TLS is needed")),
+        Transport::Cleartext => Err(Denial::because(Reason::PlaintextForTls)),
         Transport::Lan if is_private(request.peer) => Ok(()),
-        Transport::Lan => Err(Denial::because(DenyCode::InsecureTransport, "public source on a lan listener")),
+        Transport::Lan => Err(Denial::because(Reason::PublicOnLan)),
         Transport::BehindProxy if !trusted.contains(crate::client_ip::canonical(request.peer)) => {
-            Err(Denial::because(DenyCode::InsecureTransport, "peer is not a trusted proxy"))
+            Err(Denial::because(Reason::PeerNotTrusted))
         }
         Transport::BehindProxy => {
             let says_https = request.forwarded_proto.count() == 1
                 && request.forwarded_proto.first().is_some_and(|value| value.eq_ignore_ascii_case(b"https"));
-            if says_https {
-                Ok(())
-            } else {
-                Err(Denial::because(DenyCode::InsecureTransport, "trusted proxy does not say https"))
-            }
+            if says_https { Ok(()) } else { Err(Denial::because(Reason::ProxyWithoutHttps)) }
         }
     }
 }

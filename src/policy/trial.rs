@@ -6,7 +6,7 @@
 use super::quota::Buckets;
 use super::{Caller, Policy, address, budget, credential, framing, route, session, token, transport};
 use crate::consumer::{Consumer, Credential};
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, Reason};
 use crate::request::RequestView;
 use crate::snapshot::{Enforce, SessionMode, Snapshot};
 use crate::tables::Tables;
@@ -76,13 +76,11 @@ pub fn rehearse(
 
 /// A key of the consumer that is good now, or any with the reason why it is not.
 fn best(consumer: &Consumer, now: Wall) -> (Option<&Credential>, Result<(), Denial>) {
-    let judge = |credential: &Credential| {
-        credential.refusal_at(now).map_or(Ok(()), |why| Err(Denial::because(DenyCode::UnknownKey, why)))
-    };
+    let judge = |credential: &Credential| credential.refusal_at(now).map_or(Ok(()), |why| Err(Denial::because(why)));
     let good = consumer.credentials.iter().find(|credential| judge(credential).is_ok());
     match good.or(consumer.credentials.first()) {
         Some(credential) => (Some(credential), judge(credential)),
-        None => (None, Err(Denial::because(DenyCode::UnknownKey, "key not known"))),
+        None => (None, Err(Denial::because(Reason::KeyNotKnown))),
     }
 }
 

@@ -5,7 +5,7 @@
 //! comes back for the next one.
 
 use super::caller_stream::{CallerState, CallerStream};
-use super::hooks::{BAD_CHUNK, Handoff, Hooks};
+use super::hooks::{Handoff, Hooks};
 use super::http2;
 use super::lent::lend;
 use super::opening::Opening;
@@ -17,7 +17,7 @@ use crate::acme::{self, Challenges};
 use crate::chunked::ChunkScanner;
 use crate::clock;
 use crate::config::{ListenerSettings, Settings, TlsSettings};
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, DenyCode, Reason};
 use crate::exchange::{Exchange, ForwardPlan, Outcome, Step, has_body};
 use crate::head::{self, Fragment, Origin, Scan};
 use crate::platform;
@@ -200,7 +200,7 @@ impl Connections {
             Ok(Ok(opened)) => opened,
             Ok(Err(denial)) => return self.cut_off(peer.ip(), denial, ConnectionOutcome::Unopened),
             Err(_) => {
-                let denial = Denial::because(DenyCode::RequestTimeout, "connection not opened in time");
+                let denial = Denial::because(Reason::NotOpenedInTime);
                 return self.cut_off(peer.ip(), denial, ConnectionOutcome::Unopened);
             }
         };
@@ -398,7 +398,7 @@ impl Connection<'_> {
                     return Next::End(ConnectionOutcome::Broken);
                 }
                 Err(_) => {
-                    let denial = Denial::because(DenyCode::RequestTimeout, "head not complete in time");
+                    let denial = Denial::because(Reason::HeadTooSlow);
                     return self.refused(&settings, denial, head::fragment(caller.buffered()));
                 }
             }
@@ -433,7 +433,7 @@ impl Connection<'_> {
                 });
                 if matches!(step, Step::Forward(_)) && is_bad_from_the_start(view.framing, &buffered[head_len..]) {
                     // 8sens need not hear of a request that cannot end well.
-                    step = Step::Deny(Denial::because(DenyCode::MalformedRequest, BAD_CHUNK));
+                    step = Step::Deny(Denial::because(Reason::BadChunk));
                 }
                 Some(Next::Request {
                     head_len,
@@ -509,14 +509,14 @@ impl Connection<'_> {
     /// Takes down a connection that is closed without a word because it never said one. A status would answer a request that was
     /// never made (RFC 9110 section 15.5.9 lets a server close).
     fn record_silence(&self, settings: &Settings) {
-        let denial = Denial::because(DenyCode::RequestTimeout, "nothing was sent in time");
+        let denial = Denial::because(Reason::Silent);
         let exchange = self.unreadable(settings, Fragment::default(), &denial);
         Ticket::new(exchange, Arc::clone(&self.shared().telemetry)).finish(Outcome::CutOff(denial));
     }
 
     /// Takes down a connection that its caller ended within a head.
     fn record_break(&self, settings: &Settings, buffered: &[u8]) {
-        let denial = Denial::because(DenyCode::MalformedRequest, "connection ended within the head");
+        let denial = Denial::because(Reason::EndedInHead);
         let exchange = self.unreadable(settings, head::fragment(buffered), &denial);
         Ticket::new(exchange, Arc::clone(&self.shared().telemetry)).finish(Outcome::CallerLeft { status: None });
     }

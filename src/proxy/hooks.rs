@@ -9,7 +9,7 @@ use super::ticket::Ticket;
 use super::upstream::{Connection, Upstream};
 use crate::clock;
 use crate::config::Settings;
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, Reason};
 use crate::exchange::{ChunkVerdict, ForwardPlan, Observe, Outcome, Resend, Target};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -27,9 +27,6 @@ pub const MAX_ATTEMPTS: usize = 3;
 
 /// Interim answers that 8sens may send before its answer.
 const MAX_INTERIM: usize = 16;
-
-/// Why a request with a bad chunked body was refused, for the log.
-pub(super) const BAD_CHUNK: &str = "chunked body is not well-formed";
 
 /// What the gate calls itself in `Via` (RFC 9110 section 7.6.3).
 const VIA: &str = "1.1 sensgate";
@@ -148,7 +145,7 @@ impl ProxyHttp for Hooks {
         }
         let peer = self.upstream.peer(&handoff.settings.upstream, connection);
         peer.ok_or_else(|| {
-            ctx.denial = Some(Denial::because(DenyCode::UpstreamUnreachable, "name of 8sens not resolved yet"));
+            ctx.denial = Some(Denial::because(Reason::NotResolved));
             Error::explain(ErrorType::ConnectNoRoute, "name of 8sens not resolved yet").into_up()
         })
     }
@@ -446,62 +443,54 @@ fn closed_without_a_byte(e: &Error) -> bool {
 /// The refusal for what was wrong with the caller's body, if anything was.
 fn body_denial(caller: &CallerState) -> Option<Denial> {
     if caller.sent_bad_chunk() {
-        return Some(Denial::because(DenyCode::MalformedRequest, BAD_CHUNK));
+        return Some(Denial::because(Reason::BadChunk));
     }
-    caller.sent_too_slowly().then(|| Denial::because(DenyCode::RequestTimeout, "body comes too slowly"))
+    caller.sent_too_slowly().then(|| Denial::because(Reason::BodyTooSlow))
 }
 
 /// The refusal for a failure of 8sens; `None` when there is nobody to tell.
 fn denial_for(e: &Error, body_done: bool) -> Option<Denial> {
     match (e.esource(), e.etype()) {
         // 8sens cannot answer before it has the whole body.
-        (ErrorSource::Upstream, ErrorType::ReadTimedout) if !body_done => {
-            Some(Denial::because(DenyCode::RequestTimeout, "body not complete in time"))
-        }
+        (ErrorSource::Upstream, ErrorType::ReadTimedout) if !body_done => Some(Denial::because(Reason::BodySilent)),
         (ErrorSource::Upstream, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => {
-            Some(Denial::because(DenyCode::UpstreamTimeout, "8sens was silent for too long"))
+            Some(Denial::because(Reason::UpstreamSilent))
         }
         (ErrorSource::Upstream, ErrorType::InvalidHTTPHeader | ErrorType::HTTPStatus(_)) => {
-            Some(Denial::because(DenyCode::UpstreamInvalidResponse, "answer of 8sens cannot be parsed"))
+            Some(Denial::because(Reason::AnswerNotParsed))
         }
         (_, ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert) => {
-            let why = certificate_fault(e).unwrap_or("TLS handshake with 8sens failed");
-            Some(Denial::because(DenyCode::UpstreamUnreachable, why))
+            let why = certificate_fault(e).unwrap_or(Reason::UpstreamTls);
+            Some(Denial::because(why))
         }
-        (ErrorSource::Upstream, ErrorType::TLSHandshakeTimedout) => {
-            Some(Denial::because(DenyCode::UpstreamUnreachable, "connect timed out"))
-        }
-        (ErrorSource::Upstream, ErrorType::ConnectTimedout) => {
-            Some(Denial::because(DenyCode::UpstreamUnreachable, "connect timed out"))
-        }
+        (ErrorSource::Upstream, ErrorType::TLSHandshakeTimedout) => Some(Denial::because(Reason::ConnectTimeout)),
+        (ErrorSource::Upstream, ErrorType::ConnectTimedout) => Some(Denial::because(Reason::ConnectTimeout)),
         (ErrorSource::Upstream, ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError) => {
-            Some(Denial::because(DenyCode::UpstreamUnreachable, "8sens closed the connection without an answer"))
+            Some(Denial::because(Reason::UpstreamClosed))
         }
         (ErrorSource::Upstream, ErrorType::ConnectRefused | ErrorType::ConnectNoRoute | ErrorType::ConnectError) => {
-            Some(Denial::because(DenyCode::UpstreamUnreachable, "no connection to 8sens"))
+            Some(Denial::because(Reason::NoConnection))
         }
-        (ErrorSource::Upstream, _) => {
-            Some(Denial::because(DenyCode::UpstreamInvalidResponse, "answer of 8sens is not valid"))
-        }
+        (ErrorSource::Upstream, _) => Some(Denial::because(Reason::AnswerNotValid)),
         _ => None,
     }
 }
 
 /// What is wrong with the certificate that 8sens showed, if anything is. Pingora keeps rustls's words and not its error.
-fn certificate_fault(e: &Error) -> Option<&'static str> {
+fn certificate_fault(e: &Error) -> Option<Reason> {
     if !matches!(e.etype(), ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert) {
         return None;
     }
     let words = e.context.as_ref().map(|context| context.as_str()).unwrap_or_default();
     let known = [
-        ("UnknownIssuer", "certificate of 8sens is not from upstream.tls.ca"),
+        ("UnknownIssuer", Reason::UpstreamIssuer),
         // An authority of the same name, with another key.
-        ("BadSignature", "certificate of 8sens is not from upstream.tls.ca"),
-        ("not valid for name", "certificate of 8sens does not name it"),
-        ("NotValidForName", "certificate of 8sens does not name it"),
-        ("expired", "certificate of 8sens has expired"),
-        ("Expired", "certificate of 8sens has expired"),
-        ("invalid peer certificate", "certificate of 8sens is not valid"),
+        ("BadSignature", Reason::UpstreamIssuer),
+        ("not valid for name", Reason::UpstreamName),
+        ("NotValidForName", Reason::UpstreamName),
+        ("expired", Reason::UpstreamCertificateExpired),
+        ("Expired", Reason::UpstreamCertificateExpired),
+        ("invalid peer certificate", Reason::UpstreamCertificate),
     ];
     known.into_iter().find_map(|(word, why)| words.contains(word).then_some(why))
 }

@@ -3,7 +3,7 @@
 use super::proxy_header;
 use super::socket::Socket;
 use crate::client_ip::{TrustedProxies, canonical};
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, Reason};
 use crate::request::Transport;
 use http::HeaderValue;
 use rustls::server::Acceptor;
@@ -48,8 +48,7 @@ impl Opening {
         let mut source = peer;
         if self.awaits_header(peer.ip()) {
             let stated = proxy_header::read(&mut stream).await;
-            let stated =
-                stated.map_err(|_| Denial::because(DenyCode::MalformedRequest, "no PROXY header from a proxy"))?;
+            let stated = stated.map_err(|_| Denial::because(Reason::NoProxyHeader))?;
             source = stated.unwrap_or(peer);
         }
         let Some(acceptor) = &self.tls else { return Ok((Socket::plain(stream, source), self.transport)) };
@@ -57,7 +56,7 @@ impl Opening {
             // Answered all the same, so that whoever sent a key in clear is told, and the alarm is raised.
             return Ok((Socket::plain(stream, source), Transport::Cleartext));
         }
-        let failed = |_| Denial::because(DenyCode::InsecureTransport, "TLS handshake failed");
+        let failed = |_| Denial::because(Reason::TlsHandshake);
         let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(failed)?;
         let signed = {
             // Held for the signature alone: a caller that leaves its handshake unfinished keeps nobody else from theirs.
@@ -74,6 +73,6 @@ async fn speaks_plainly(stream: &TcpStream) -> Result<bool, Denial> {
     let mut first = [0];
     match stream.peek(&mut first).await {
         Ok(1) => Ok(first[0] != HANDSHAKE && first[0].is_ascii_alphabetic()),
-        _ => Err(Denial::because(DenyCode::InsecureTransport, "closed before the TLS handshake")),
+        _ => Err(Denial::because(Reason::TlsClosed)),
     }
 }

@@ -41,7 +41,7 @@ impl Problem {
             r#type: format!("urn:sensgate:problem:{}", code.as_str()),
             title: code.title(),
             status: code.status(),
-            detail: code.detail(),
+            detail: &denial.detail(),
             code: code.as_str(),
             request_id: request_id.as_str(),
         };
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn one_refusal_on_the_wire() {
-        let problem = Problem::new(&Denial::because(DenyCode::UnknownKey, "key expired"), &id(), None);
+        let problem = Problem::new(&Denial::because(crate::denial::Reason::KeyExpired), &id(), None);
         let wire = String::from_utf8(problem.to_http1("Mon, 01 Jan 2024 00:00:00 GMT", false, true)).unwrap();
         insta::assert_snapshot!(wire.replace("\r\n", "\n"), @r#"
         HTTP/1.1 401 Unauthorized

@@ -3,7 +3,7 @@
 //! An IPv6 caller is counted by its /64. The table of addresses has at most one entry for each open connection, so the cap on all
 //! connections is its cap too.
 
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, DenyCode, Reason};
 use crate::limit::address::host_key;
 use crate::telemetry::ConnectionOutcome;
 use dashmap::DashMap;
@@ -42,11 +42,11 @@ pub enum NoSlot {
 impl NoSlot {
     /// What the caller is told.
     pub fn denial(self) -> Denial {
-        let reason = match self {
-            Self::All => "",
-            Self::Host => "too many from one address",
+        let denial = match self {
+            Self::All => Denial::new(DenyCode::TooManyConnections),
+            Self::Host => Denial::because(Reason::TooManyOfAddress),
         };
-        Denial::because(DenyCode::TooManyConnections, reason).retry_after(Duration::from_secs(1))
+        denial.retry_after(Duration::from_secs(1))
     }
 }
 

@@ -4,7 +4,7 @@
 //! reaches the audit log, and no key or token.
 
 use crate::client_ip;
-use crate::denial::DenyCode;
+use crate::denial::{DenyCode, Reason};
 use crate::exchange::{EndCode, Record};
 use crate::session::{LoginOutcome, SessionHash};
 use crate::telemetry::log_line;
@@ -248,7 +248,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
+    reason: Option<Reason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     alarm: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -274,7 +274,7 @@ impl<'a> Line<'a> {
         self.request_id = Some(record.request_id.as_str());
         self.status = record.status;
         self.code = Some(record.code.as_str());
-        self.reason = Some(record.reason).filter(|reason| !reason.is_empty());
+        self.reason = record.reason;
         self.alarm = record.alarm.map(|alarm| alarm.as_str());
         record.wall
     }
@@ -319,7 +319,7 @@ mod tests {
         let peer: IpAddr = "192.0.2.7".parse().unwrap();
         let ended = |which, by| AuditEvent::SessionsEnded { which, ended: 2, by };
         let stolen = Record { alarm: Some(Alarm::TokenOfAnother), ..refused(DenyCode::SessionNotYours) };
-        let expired = Record { reason: "key expired", ..refused(DenyCode::UnknownKey) };
+        let expired = Record { reason: Some(crate::denial::Reason::KeyExpired), ..refused(DenyCode::UnknownKey) };
         let request = r#""client_ip":"203.0.113.9","request_id":"abababababababababababababababab","#;
         for (event, rest) in [
             (AuditEvent::GateStarted { version: "1.2.3" }, r#""event":"gate_started","version":"1.2.3"}"#.to_owned()),
@@ -403,7 +403,7 @@ mod tests {
             login: Some(LoginOutcome::Accepted),
             learned: Some(HASH),
             alarm: Some(Alarm::TokenShared),
-            reason: "why",
+            reason: Some(crate::denial::Reason::KeyExpired),
             ..fixture::answered()
         };
         let by = Actor::Control { uid: Some(0) };

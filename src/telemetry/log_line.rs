@@ -34,9 +34,9 @@ pub fn encode(record: &Record, line: &mut Vec<u8>) {
     line.extend_from_slice(b",\"status\":");
     optional(line, record.status, |line, status| decimal(line, status.into()));
     word(line, b",\"code\":\"", record.code.as_str());
-    if !record.reason.is_empty() {
+    if let Some(reason) = record.reason {
         line.extend_from_slice(b",\"reason\":");
-        text(line, record.reason);
+        text(line, reason.as_str());
     }
     if let Some(would) = record.would_refuse {
         word(line, b",\"would_refuse\":\"", would.code.as_str());
@@ -201,7 +201,7 @@ mod tests {
             status: None,
             upstream: None,
             code: EndCode::Denied(DenyCode::UnknownKey),
-            reason: "key expired",
+            reason: Some(crate::denial::Reason::KeyExpired),
             total: Duration::from_nanos(1_005_999),
             ..fixture::answered()
         };
@@ -229,11 +229,16 @@ mod tests {
     fn the_documentation_has_every_field_in_order() {
         let would_refuse = crate::policy::WouldRefuse {
             code: DenyCode::SessionUnknown,
-            reason: "",
+            reason: None,
             issued: Some(crate::session::unfamiliar::Issued::Elsewhere),
         };
         let alarm = Some(crate::exchange::Alarm::TokenShared);
-        let full = Record { reason: "why", would_refuse: Some(would_refuse), alarm, ..fixture::answered() };
+        let full = Record {
+            reason: Some(crate::denial::Reason::KeyExpired),
+            would_refuse: Some(would_refuse),
+            alarm,
+            ..fixture::answered()
+        };
         let line = line(&full);
         let mut fields: Vec<String> =
             serde_json::from_str::<serde_json::Map<String, Value>>(&line).unwrap().keys().cloned().collect();

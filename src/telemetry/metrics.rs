@@ -522,7 +522,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.observe(&fixture::answered());
         let would_refuse =
-            Some(WouldRefuse { code: DenyCode::SessionUnknown, reason: "", issued: Some(Issued::Elsewhere) });
+            Some(WouldRefuse { code: DenyCode::SessionUnknown, reason: None, issued: Some(Issued::Elsewhere) });
         metrics.observe(&Record { would_refuse, ..fixture::answered() });
         metrics.upstream_up(true);
         let made = rcgen::generate_simple_self_signed(["gate.example".to_owned()]).unwrap();

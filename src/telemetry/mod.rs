@@ -174,7 +174,7 @@ pub(crate) mod fixture {
             route: Some("GET /v1/*".into()),
             status: Some(200),
             code: EndCode::Ok,
-            reason: "",
+            reason: None,
             would_refuse: None,
             token_place: None,
             learned: None,

@@ -1,7 +1,7 @@
 //! The latest refusals, for whoever asks why: in memory, the oldest gives way.
 
 use super::log_line;
-use crate::denial::DenyCode;
+use crate::denial::{DenyCode, Reason};
 use crate::exchange::{EndCode, Record};
 use crate::explain::{Refusal, printable};
 use crate::types::{RequestId, Wall};
@@ -25,7 +25,7 @@ struct Kept {
     request_id: RequestId,
     code: DenyCode,
     enforced: bool,
-    reason: &'static str,
+    reason: Option<Reason>,
     consumer: Option<Arc<str>>,
     key_id: Option<Arc<str>>,
     client_ip: IpAddr,
@@ -84,7 +84,7 @@ fn shown(kept: &Kept) -> Refusal {
         request_id: kept.request_id.as_str().to_owned(),
         code: kept.code,
         enforced: kept.enforced,
-        reason: kept.reason.to_owned(),
+        reason: kept.reason.map_or("", Reason::as_str).to_owned(),
         consumer: kept.consumer.as_deref().map(str::to_owned),
         key_id: kept.key_id.as_deref().map(str::to_owned),
         client_ip: kept.client_ip.to_string(),
@@ -104,7 +104,7 @@ mod tests {
         Record {
             request_id: RequestId::from_caller(id.as_bytes()).unwrap(),
             code: EndCode::Denied(DenyCode::ForbiddenRoute),
-            reason: "matches no allow rule",
+            reason: Some(crate::denial::Reason::NoAllowRule),
             ..fixture::answered()
         }
     }
@@ -131,8 +131,11 @@ mod tests {
         let ring = RecentRefusals::default();
         ring.take_down(&fixture::answered());
         assert!(ring.latest(9).is_empty());
-        let would_refuse =
-            Some(WouldRefuse { code: DenyCode::SessionUnknown, reason: "never handed out here", issued: None });
+        let would_refuse = Some(WouldRefuse {
+            code: DenyCode::SessionUnknown,
+            reason: Some(crate::denial::Reason::TokenForeign),
+            issued: None,
+        });
         ring.take_down(&Record { would_refuse, path: (*b"/\x1b").into(), ..fixture::answered() });
         let kept = ring.latest(9).remove(0);
         assert_eq!((kept.code, kept.enforced, kept.path.as_str()), (DenyCode::SessionUnknown, false, "/\\x1b"));

@@ -13,12 +13,12 @@ use super::connection::Connections;
 use super::slots::{NoSlot, Slot};
 use super::socket::Socket;
 use crate::config::Settings;
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, Reason};
 use crate::head::Origin;
 use crate::telemetry::ConnectionOutcome;
 use bytes::Bytes;
+use h2::RecvStream;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
 use http::Request;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,9 +52,6 @@ const FIELD_OVERHEAD: usize = 32;
 /// How long a connection that is told to end may take to do so once it has no stream.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Why a flood is cut off, for the log.
-const FLOODED: &str = "more HTTP/2 frames than requests need";
-
 /// Serves one connection to its end. Its handshake is the preface and the settings; the caller's TLS is done.
 pub async fn serve(
     app: &Arc<Connections>,
@@ -68,8 +65,8 @@ pub async fn serve(
     let mut connection = match opened {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) if error.is_io() => return ConnectionOutcome::Broken,
-        Ok(Err(_)) => return cut_off(app, origin, "HTTP/2 preface is wrong", ConnectionOutcome::Broken),
-        Err(_) => return cut_off(app, origin, "HTTP/2 preface not complete in time", ConnectionOutcome::Silent),
+        Ok(Err(_)) => return cut_off(app, origin, Reason::Http2Preface, ConnectionOutcome::Broken),
+        Err(_) => return cut_off(app, origin, Reason::Http2Silent, ConnectionOutcome::Silent),
     };
     let mut life = Life { origin, served: 0, ending: None, quiet_since: Instant::now() };
     let mut streams = JoinSet::new();
@@ -78,7 +75,7 @@ pub async fn serve(
         tokio::select! {
             biased;
             () = flood.noticed(), if life.ending != Some(Ending::AtOnce) => {
-                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
                 life.end(Ending::AtOnce);
             }
             accepted = connection.accept() => match accepted {
@@ -184,7 +181,7 @@ impl Life {
 
     fn outcome(&self, app: &Connections, flood: &Flood) -> ConnectionOutcome {
         match self.ending {
-            _ if flood.was_noticed() => cut_off(app, self.origin, FLOODED, ConnectionOutcome::Flooded),
+            _ if flood.was_noticed() => cut_off(app, self.origin, Reason::Http2Flood, ConnectionOutcome::Flooded),
             Some(Ending::Idle) => ConnectionOutcome::Idle,
             None if self.served == 0 => ConnectionOutcome::Broken,
             _ => ConnectionOutcome::Closed,
@@ -195,13 +192,15 @@ impl Life {
     fn outcome_of(&self, app: &Connections, error: &h2::Error, flood: &Flood) -> ConnectionOutcome {
         match error.reason() {
             _ if error.is_io() || error.is_remote() || flood.was_noticed() => self.outcome(app, flood),
-            Some(Reason::ENHANCE_YOUR_CALM) => cut_off(app, self.origin, FLOODED, ConnectionOutcome::Flooded),
-            _ => cut_off(app, self.origin, "HTTP/2 connection error", ConnectionOutcome::Broken),
+            Some(h2::Reason::ENHANCE_YOUR_CALM) => {
+                cut_off(app, self.origin, Reason::Http2Flood, ConnectionOutcome::Flooded)
+            }
+            _ => cut_off(app, self.origin, Reason::Http2Broken, ConnectionOutcome::Broken),
         }
     }
 }
 
 /// Takes down a connection that ends by a fault of the caller. The caller reads the reason in its GOAWAY.
-fn cut_off(app: &Connections, origin: Origin, reason: &'static str, outcome: ConnectionOutcome) -> ConnectionOutcome {
-    app.cut_off(origin.peer, Denial::because(DenyCode::MalformedRequest, reason), outcome)
+fn cut_off(app: &Connections, origin: Origin, reason: Reason, outcome: ConnectionOutcome) -> ConnectionOutcome {
+    app.cut_off(origin.peer, Denial::because(reason), outcome)
 }

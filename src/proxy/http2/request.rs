@@ -3,7 +3,7 @@
 //! Only the form changes: what is wrong with a request is for the scanner and the rules to say, as for any other. The HTTP/2 library has
 //! refused what could not be written down in another form: control bytes, upper-case names, fields of a connection.
 
-use crate::denial::{Denial, DenyCode};
+use crate::denial::{Denial, Reason};
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 pub fn http1(parts: Parts, ended: bool) -> Result<Request<()>, Denial> {
     let Parts { method, uri, mut headers, .. } = parts;
     if method == Method::CONNECT {
-        return Err(Denial::because(DenyCode::MethodNotAllowed, "CONNECT"));
+        return Err(Denial::because(Reason::Connect));
     }
     settle_host(&uri, &mut headers)?;
     join_cookies(&mut headers);
@@ -25,7 +25,8 @@ pub fn http1(parts: Parts, ended: bool) -> Result<Request<()>, Denial> {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    let mut request = Request::builder().method(method).uri(target).body(()).map_err(|_| malformed("target"))?;
+    let mut request =
+        Request::builder().method(method).uri(target).body(()).map_err(|_| malformed(Reason::Http2Target))?;
     *request.headers_mut() = headers;
     Ok(request)
 }
@@ -35,9 +36,9 @@ fn settle_host(uri: &Uri, headers: &mut HeaderMap) -> Result<(), Denial> {
     let Some(authority) = uri.authority() else { return Ok(()) };
     let same = |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes());
     if !headers.get_all(HOST).iter().all(same) {
-        return Err(malformed("authority of the target is not the Host"));
+        return Err(malformed(Reason::AuthorityNotHost));
     }
-    let value = HeaderValue::from_str(authority.as_str()).map_err(|_| malformed("authority"))?;
+    let value = HeaderValue::from_str(authority.as_str()).map_err(|_| malformed(Reason::Http2Authority))?;
     if !headers.contains_key(HOST) {
         headers.insert(HOST, value);
     }
@@ -56,8 +57,8 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-const fn malformed(reason: &'static str) -> Denial {
-    Denial::because(DenyCode::MalformedRequest, reason)
+const fn malformed(reason: Reason) -> Denial {
+    Denial::because(reason)
 }
 
 #[cfg(test)]
@@ -70,7 +71,7 @@ mod tests {
             builder = builder.header(*name, *value);
         }
         let (parts, ()) = builder.body(()).unwrap().into_parts();
-        let request = http1(parts, ended).map_err(|denial| denial.reason)?;
+        let request = http1(parts, ended).map_err(|denial| denial.reason_word())?;
         let field = |(name, value): (&http::HeaderName, &HeaderValue)| format!("\n{name}: {}", value.to_str().unwrap());
         let mut fields: Vec<_> = request.headers().iter().map(field).collect();
         fields.sort();

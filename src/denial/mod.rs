@@ -3,6 +3,10 @@
 //! A policy returns a [`Denial`]; `proxy::reply` is the only writer of refusals. The same word stands in the body, the
 //! access log and the metric label. Adding a variant stops the build until its status, title and detail exist.
 
+mod reason;
+
+pub use reason::Reason;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Declares every code once: variant, word, status, title, detail.
@@ -141,13 +145,24 @@ impl<'de> serde::Deserialize<'de> for DenyCode {
     }
 }
 
+/// A place in a request head that a caller can look up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spot {
+    /// A field that the gate knows, by its usual name.
+    Field(&'static str),
+    /// Both count from 1; line 1 is the request line.
+    Byte { line: u32, byte: u32 },
+}
+
 /// One refusal.
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     pub code: DenyCode,
-    /// What really happened, for the log only; callers see [`DenyCode::detail`].
-    pub reason: &'static str,
+    /// What really happened, when the code does not say it all.
+    pub reason: Option<Reason>,
+    /// Where in the head it is, when that helps.
+    pub at: Option<Spot>,
     /// When a lone retry would pass. `None` when time does not help.
     pub retry_after: Option<Duration>,
 }
@@ -155,12 +170,36 @@ pub struct Denial {
 impl Denial {
     /// A refusal whose true reason is the one that its code already tells.
     pub const fn new(code: DenyCode) -> Self {
-        Self::because(code, "")
+        Self { code, reason: None, at: None, retry_after: None }
     }
 
-    /// A refusal with a reason that only the log may show.
-    pub const fn because(code: DenyCode, reason: &'static str) -> Self {
-        Self { code, reason, retry_after: None }
+    /// A refusal with its true reason, which says what the code is.
+    pub const fn because(reason: Reason) -> Self {
+        Self { code: reason.code(), reason: Some(reason), at: None, retry_after: None }
+    }
+
+    /// States where in the head the fault is.
+    pub const fn at(mut self, spot: Spot) -> Self {
+        self.at = Some(spot);
+        self
+    }
+
+    /// The words of the access log; empty when the code says it all.
+    #[must_use]
+    pub fn reason_word(&self) -> &'static str {
+        self.reason.map_or("", Reason::as_str)
+    }
+
+    /// What the caller is told: which known field, otherwise which line and byte, and the rule. Never a value and never a name
+    /// that the gate does not know: a line without a colon may be a key.
+    #[must_use]
+    pub fn detail(&self) -> Cow<'static, str> {
+        let Some(detail) = self.reason.and_then(Reason::detail) else { return self.code.detail().into() };
+        match self.at {
+            None => detail.into(),
+            Some(Spot::Field(name)) => format!("{name}: {detail}").into(),
+            Some(Spot::Byte { line, byte }) => format!("Line {line}, byte {byte} of the head: {detail}").into(),
+        }
     }
 
     /// States when a lone retry would pass.
