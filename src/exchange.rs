@@ -10,7 +10,7 @@ use crate::limit::Reservation;
 use crate::policy::quota::Buckets;
 use crate::policy::session::SessionUse;
 use crate::policy::transport::Exposed;
-use crate::policy::{self, Admission, Caller, WouldRefuse};
+use crate::policy::{self, Admission, KeyOwner, WouldRefuse};
 use crate::request::{FieldRole, Framing, Method, RequestView, TokenPlace, Transport, split_target};
 use crate::session::expiry::{AtHead, BODY_PREFIX, Ending};
 use crate::session::log_record::Record as JournalRecord;
@@ -375,12 +375,14 @@ impl Exchange {
         let step = match policy::decide(&snapshot, &tables, request, client, now) {
             Ok(admission) => Step::Forward(exchange.admit(admission, request, now)),
             Err(refusal) => {
-                if let Some(caller) = refusal.caller {
-                    exchange.identify(caller);
-                    exchange.note_key_use(caller, now);
+                if let Some(owner) = refusal.owner {
+                    exchange.identify(owner);
+                    exchange.note_key_use(owner, now);
                     if refusal.denial.code == DenyCode::RateLimited {
-                        exchange.rate_limit = rate_limit_fields(&Buckets::of(caller, &tables, request), now);
+                        exchange.rate_limit = rate_limit_fields(&Buckets::of(owner.consumer, &tables, request), now);
                     }
+                } else {
+                    exchange.identify_by(policy::credential::sole_key(request), now);
                 }
                 exchange.refuse(&refusal.denial, now);
                 if policy::transport::check(&snapshot.trusted_proxies, request).is_err() {
@@ -406,6 +408,7 @@ impl Exchange {
         let client = ClientIp { address: crate::client_ip::canonical(peer), unreadable: false };
         let path = split_target(head.target).0;
         let mut exchange = Self::blank(snapshot, tables, client, head.method, path, id, now);
+        exchange.identify_by(head.key, now);
         exchange.refuse(denial, now);
         exchange
     }
@@ -468,15 +471,23 @@ impl Exchange {
         match event {}
     }
 
-    fn identify(&mut self, caller: Caller<'_>) {
-        self.consumer = Some(Arc::clone(&caller.consumer.name));
-        self.key_id = Some(Arc::clone(&caller.credential.id));
+    fn identify(&mut self, owner: KeyOwner<'_>) {
+        self.consumer = Some(Arc::clone(&owner.consumer.name));
+        self.key_id = Some(Arc::clone(&owner.credential.id));
+    }
+
+    /// Notes whose good key came with a request that was refused before any key was checked.
+    fn identify_by(&mut self, key: Option<&[u8]>, now: Now) {
+        let snapshot = Arc::clone(&self.snapshot);
+        if let Some(owner) = key.and_then(|key| policy::credential::owner(&snapshot.consumers, key, now.wall)) {
+            self.identify(owner);
+        }
     }
 
     /// Takes down that a key was accepted, whatever becomes of the request.
-    fn note_key_use(&mut self, caller: Caller<'_>, now: Now) {
-        if caller.credential.refusal_at(now.wall).is_none() {
-            let (consumer, key_id) = (&caller.consumer.name, &caller.credential.id);
+    fn note_key_use(&mut self, owner: KeyOwner<'_>, now: Now) {
+        if owner.credential.refusal_at(now.wall).is_none() {
+            let (consumer, key_id) = (&owner.consumer.name, &owner.credential.id);
             self.key_first_used = self.tables.key_uses.mark(consumer, key_id, now.wall);
         }
     }
@@ -496,7 +507,7 @@ impl Exchange {
         let Some(exposed) = policy::transport::exposed(&snapshot.consumers, request, now.wall) else { return };
         self.alarm = Some(Alarm::KeyInClear);
         match exposed {
-            Exposed::Key(caller) => self.identify(caller),
+            Exposed::Key(owner) => self.identify(owner),
             Exposed::UnknownKey if snapshot.policies.has(policy::Policy::Budget) => {
                 policy::budget::charge_failed_credential(&self.tables, self.client.address, now.mono);
             }
@@ -505,8 +516,8 @@ impl Exchange {
     }
 
     fn admit(&mut self, admission: Admission<'_>, request: &RequestView<'_>, now: Now) -> ForwardPlan {
-        self.identify(admission.caller);
-        self.note_key_use(admission.caller, now);
+        self.identify(admission.caller.into());
+        self.note_key_use(admission.caller.into(), now);
         self.route = admission.route.map(Arc::from);
         self.is_login = admission.is_login;
         self.reservation = Some(admission.reservation);

@@ -75,6 +75,10 @@ pub enum FieldRole {
     /// Any other field that claims to know where the request came from, or what its real method or target is.
     Forwarding,
     RequestId,
+    /// `Origin`: a browser's page asks.
+    Origin,
+    /// `Access-Control-Request-Method`: a browser asks whether its page may ask.
+    PreflightMethod,
     /// Reads like one of the others to a program that takes `_` for `-`. Nobody's copy reaches 8sens.
     Lookalike,
     /// Reads like a key, and may hold one, but is no place where one is accepted. Nobody's copy reaches 8sens.
@@ -85,7 +89,7 @@ impl FieldRole {
     /// True when a field of this role goes on to 8sens as it came. The others are dropped, and some are set anew.
     #[must_use]
     pub const fn is_forwarded(self) -> bool {
-        matches!(self, Self::ContentLength | Self::TransferEncoding)
+        matches!(self, Self::ContentLength | Self::TransferEncoding | Self::Origin | Self::PreflightMethod)
     }
 }
 
@@ -211,6 +215,8 @@ impl FieldTable {
             ("transfer-encoding", FieldRole::TransferEncoding),
             ("expect", FieldRole::Expect),
             ("x-request-id", FieldRole::RequestId),
+            ("origin", FieldRole::Origin),
+            ("access-control-request-method", FieldRole::PreflightMethod),
         ];
         table.insert(client_address, FieldRole::ClientAddress);
         for (name, role) in fixed {
@@ -367,6 +373,8 @@ pub struct RequestView<'a> {
     pub client_address: Values<'a, 8>,
     pub forwarded_proto: Values<'a, 1>,
     pub request_id: Values<'a, 1>,
+    pub origin: Values<'a, 1>,
+    pub preflight_method: Values<'a, 1>,
     /// Fields named with a role of their own or not, in all.
     pub field_count: usize,
 }
@@ -410,6 +418,8 @@ impl<'a> RequestView<'a> {
             client_address: Values::default(),
             forwarded_proto: Values::default(),
             request_id: Values::default(),
+            origin: Values::default(),
+            preflight_method: Values::default(),
             field_count: 0,
         }
     }
@@ -431,8 +441,16 @@ impl<'a> RequestView<'a> {
             Some(FieldRole::ClientAddress) => self.client_address.push(value),
             Some(FieldRole::ForwardedProto) => self.forwarded_proto.push(value),
             Some(FieldRole::RequestId) => self.request_id.push(value),
+            Some(FieldRole::Origin) => self.origin.push(value),
+            Some(FieldRole::PreflightMethod) => self.preflight_method.push(value),
             _ => {}
         }
+    }
+
+    /// True for a browser's question whether a page of another site may send a request (CORS preflight, fetch.spec.whatwg.org).
+    #[must_use]
+    pub const fn is_preflight(&self) -> bool {
+        matches!(self.method, b"OPTIONS") && self.origin.count() > 0 && self.preflight_method.count() > 0
     }
 
     /// The path of the target, without its query.

@@ -36,6 +36,8 @@ fn secrets() -> TempDir {
         ("group", 0o640, "0123456789abcdef0123456789abcdef\n"),
         ("empty", 0o600, "\n"),
         ("blanks", 0o600, "two words\n"),
+        ("bearer", 0o600, "Bearer 8sens-upstream-KhT5wQz9RfLm2Vb8\n"),
+        ("no-break", 0o600, "\u{a0}admin-token-8Jq2LmVb5RtXw9Yz\n"),
         ("long", 0o600, &long),
     ] {
         let path = directory.path().join(name);

@@ -1,9 +1,9 @@
 //! Single values as an admin types them outside of the file: the same rules as in it, the same words when they are broken.
 
 use super::diagnostic::Complaint;
-use super::secret::MAX_SECRET;
+use super::secret::{MAX_SECRET, in_words};
 use super::{address, value};
-use crate::text;
+use crate::pasted;
 use crate::text::Text;
 use std::net::SocketAddr;
 
@@ -52,18 +52,7 @@ pub fn duration(text: &str) -> Result<String, Text> {
 /// # Errors
 /// Why it cannot; the secret is not repeated.
 pub fn secret(text: &str) -> Result<(), Text> {
-    if text.is_empty() {
-        Err(text! { en: "it is empty", fr: "elle est vide" })
-    } else if text.len() > MAX_SECRET {
-        Err(text! { en: "it is longer than {MAX_SECRET} bytes", fr: "elle dépasse {MAX_SECRET} octets" })
-    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Err(text! {
-            en: "it has blanks, line ends or other characters that are not visible ASCII",
-            fr: "elle contient des espaces, des fins de ligne ou des caractères hors ASCII visible"
-        })
-    } else {
-        Ok(())
-    }
+    pasted::fault(text.as_bytes(), MAX_SECRET).map_or(Ok(()), |fault| Err(in_words(fault)))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::field::Field;
 use super::reader::Section;
 use super::shape;
 use super::value::quoted;
+use crate::pasted::{self, Fault};
 use crate::platform;
 use crate::text;
 use crate::text::Text;
@@ -229,24 +230,46 @@ pub(super) fn io_reason(error: &io::Error) -> (String, String) {
     (en.to_owned(), fr.to_owned())
 }
 
+/// What is wrong with a secret as it was pasted or stored. The secret is not repeated.
+pub(super) fn in_words(fault: Fault) -> Text {
+    match fault {
+        Fault::Empty => text! { en: "it is empty", fr: "rien n'y figure" },
+        Fault::TooLong => {
+            text! { en: "it is longer than {MAX_SECRET} bytes", fr: "sa longueur dépasse {MAX_SECRET} octets" }
+        }
+        Fault::Scheme => text! {
+            en: "a scheme such as Bearer stands before it",
+            fr: "un schéma tel que Bearer le précède"
+        },
+        Fault::Quotes => text! { en: "quotation marks stand around it", fr: "des guillemets l'entourent" },
+        Fault::Blank => text! {
+            en: "it has blanks, line ends or invisible characters such as no-break spaces",
+            fr: "il s'y trouve des blancs, des fins de ligne ou des caractères invisibles comme l'espace insécable"
+        },
+        Fault::NotVisible => text! {
+            en: "it has characters that are not visible ASCII",
+            fr: "il s'y trouve des caractères hors ASCII visible"
+        },
+    }
+}
+
 /// A header field must be able to carry it.
 fn visible_ascii(field: &Field<'_>, content: Zeroizing<Vec<u8>>) -> Option<SecretString> {
-    let why = if content.is_empty() {
-        text! { en: "it is empty", fr: "il est vide" }
-    } else if content.len() > MAX_SECRET {
-        text! { en: "it is longer than {MAX_SECRET} bytes", fr: "il dépasse {MAX_SECRET} octets" }
-    } else if !content.iter().all(u8::is_ascii_graphic) {
-        text! {
-            en: "it has blanks, line ends or other characters that are not visible ASCII",
-            fr: "il contient des espaces, des fins de ligne ou des caractères hors ASCII visible"
+    let Some(fault) = pasted::fault(&content, MAX_SECRET) else {
+        if pasted::is_quoted(&content) {
+            let in_quotes = text! { en: "this secret is in quotation marks", fr: "ce secret est entre guillemets" };
+            let complaint = Complaint::new(Rule::SecretContent, in_quotes, in_words(Fault::Quotes));
+            field.warn(complaint.hint(text! {
+                en: "unless they belong to it, leave them out of what is stored",
+                fr: "sauf s'ils en font partie, retirez-les de ce qui est enregistré"
+            }));
         }
-    } else {
         return std::str::from_utf8(&content).ok().map(SecretString::from);
     };
     let complaint = Complaint::new(
         Rule::SecretContent,
         text! { en: "this secret cannot be used", fr: "ce secret est inutilisable" },
-        why,
+        in_words(fault),
     );
     field.error(complaint.hint(text! {
         en: "one line of visible ASCII; one line end after it is ignored",

@@ -90,6 +90,11 @@ reasons! {
         en: "the key is known and switched off",
         fr: "la clé est connue, mais désactivée",
     }
+    QuotedKeyNotKnown: UnknownKey = "key not known, and in quotes" {
+        detail: "The API key is not known here, or is no longer valid. It stands in quotation marks; send it without them.",
+        en: "no consumer has this key, which stands in quotation marks",
+        fr: "aucun consommateur n'a cette clé, qui est entre guillemets",
+    }
     SeveralKeyFields: AmbiguousKey = "more than one key field" {
         en: "the request has more than one key field",
         fr: "la requête a plus d'un champ de clé",
@@ -129,6 +134,11 @@ reasons! {
         detail: "The API key holds a character that is not visible ASCII.",
         en: "the key holds a character that is not visible ASCII",
         fr: "la clé contient un caractère qui n'est pas de l'ASCII visible",
+    }
+    Preflight: MissingKey = "preflight of a browser" {
+        detail: "This is the preflight of a web page (CORS). A key in a page is public: call the gate from a server.",
+        en: "a browser asked whether a web page may call the gate; a page must not hold a key of the ERP",
+        fr: "un navigateur a demandé si une page web peut appeler la passerelle ; une page ne doit pas détenir de clé de l'ERP",
     }
     KeyInQuery: KeyInUrl = "key in the query" {
         en: "a key stands in the URL",
@@ -585,13 +595,16 @@ mod tests {
         }
     }
 
-    /// A caller with a malformed request has to be told what to change; one with a wrong key must learn nothing more than that.
+    /// A caller with a malformed request has to be told what to change; one with a wrong key must learn nothing more than that, but
+    /// for what can be seen in the request alone.
     #[test]
     fn every_400_says_what_is_wrong_and_no_401_does() {
         for reason in Reason::ALL {
             match reason.code().status() {
                 400 if reason.code() == DenyCode::MalformedRequest => assert!(reason.detail().is_some(), "{reason:?}"),
-                401 => assert!(reason.detail().is_none(), "{reason:?}"),
+                401 if !matches!(reason, Reason::Preflight | Reason::QuotedKeyNotKnown) => {
+                    assert!(reason.detail().is_none(), "{reason:?}")
+                }
                 _ => {}
             }
         }

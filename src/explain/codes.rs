@@ -91,6 +91,13 @@ fn key(case: &Case<'_>) -> Explanation {
         Some(if exact.place.is_some() { exact } else { whole })
     };
     let (setting, remedies) = match (case.refusal.code, case.reason()) {
+        (DenyCode::MissingKey, Some(Reason::Preflight)) => (
+            None,
+            vec![text! {
+                en: "let the shop's server call the gate and the page call the shop: whatever a page holds, every visitor can read",
+                fr: "faites appeler la passerelle par le serveur de la boutique, et la boutique par la page : ce qu'une page détient, tout visiteur peut le lire"
+            }],
+        ),
         (DenyCode::MissingKey, _) => (
             None,
             vec![

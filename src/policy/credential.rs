@@ -2,7 +2,7 @@
 //!
 //! Can be neither shadowed nor switched off. An unknown, expired or disabled key all answer `unknown_key`, after the same work.
 
-use super::{Caller, Refusal, token};
+use super::{Caller, KeyOwner, Refusal, token};
 use crate::api_key;
 use crate::consumer::{ConsumerTable, KeyLookup};
 use crate::denial::{Denial, DenyCode, Reason};
@@ -37,8 +37,10 @@ pub(super) fn check<'s>(
     let unknown = black_box(why_unknown(key));
     match found {
         KeyLookup::Refused(consumer, credential, why) => {
-            Err(Refusal { denial: Denial::because(why), caller: Some(Caller { consumer, credential }) })
+            Err(Refusal { denial: Denial::because(why), owner: Some(KeyOwner { consumer, credential }) })
         }
+        // A known key may hold quotation marks; around one that is not known they were pasted along.
+        KeyLookup::Unknown if pasted::is_quoted(key) => Err(Denial::because(Reason::QuotedKeyNotKnown).into()),
         KeyLookup::Unknown | KeyLookup::Valid(..) => Err(Denial::because(unknown).into()),
     }
 }
@@ -77,6 +79,7 @@ pub(super) fn anyone(consumers: &ConsumerTable) -> Result<Caller<'_>, Denial> {
 fn single_key<'a>(request: &RequestView<'a>) -> Result<&'a [u8], Denial> {
     let fields = request.keys.count() + request.key_aliases.count();
     let key = match (fields, request.keys.first().or(request.key_aliases.first())) {
+        (0, _) if request.is_preflight() => return Err(Denial::because(Reason::Preflight)),
         (0, _) | (_, None) => return Err(Denial::new(DenyCode::MissingKey)),
         (1, Some(key)) => key,
         _ => return Err(Denial::because(Reason::SeveralKeyFields)),
@@ -102,7 +105,7 @@ pub(super) fn shows_a_key(request: &RequestView<'_>) -> bool {
 }
 
 /// Whose key came along, wherever it stands, Bearer tokens and query included. It proves nothing: for telling which key is to be replaced.
-pub(super) fn shown<'s>(consumers: &'s ConsumerTable, request: &RequestView<'_>, now: Wall) -> Option<Caller<'s>> {
+pub(super) fn shown<'s>(consumers: &'s ConsumerTable, request: &RequestView<'_>, now: Wall) -> Option<KeyOwner<'s>> {
     let in_fields = request.keys.iter().chain(request.key_aliases.iter()).chain(request.key_lookalikes.iter());
     let in_fields = in_fields.chain(request.authorization.iter().filter_map(token::bearer)).map(Cow::Borrowed);
     let in_query = request.query().into_iter().flat_map(query_keys).map(token::percent_decoded);
@@ -110,10 +113,28 @@ pub(super) fn shown<'s>(consumers: &'s ConsumerTable, request: &RequestView<'_>,
     let candidates = in_fields.chain(in_query).chain(in_cookies).filter(|key| key.len() <= MAX_KEY_LEN);
     candidates.take(MAX_SHOWN).find_map(|key| match consumers.lookup(&key, now) {
         KeyLookup::Valid(consumer, credential) | KeyLookup::Refused(consumer, credential, _) => {
-            Some(Caller { consumer, credential })
+            Some(KeyOwner { consumer, credential })
         }
         KeyLookup::Unknown => None,
     })
+}
+
+/// Whose key stands alone in a request that was refused before its key was checked, for the log: so that an admin finds the shop. The
+/// same work whoever it is.
+pub(crate) fn owner<'s>(consumers: &'s ConsumerTable, key: &[u8], now: Wall) -> Option<KeyOwner<'s>> {
+    if pasted::fault(key, MAX_KEY_LEN).is_some() {
+        return None;
+    }
+    match consumers.lookup(key, now) {
+        KeyLookup::Valid(consumer, credential) => Some(KeyOwner { consumer, credential }),
+        KeyLookup::Refused(..) | KeyLookup::Unknown => None,
+    }
+}
+
+/// The one key of a request, in its field or under an alias.
+pub(crate) fn sole_key<'a>(request: &RequestView<'a>) -> Option<&'a [u8]> {
+    let is_alone = request.keys.count() + request.key_aliases.count() == 1;
+    request.keys.first().or(request.key_aliases.first()).filter(|_| is_alone)
 }
 
 /// True when a query has a parameter named like a key, percent-decoding its name.
@@ -183,7 +204,7 @@ mod tests {
         match check(&consumers, &view, Wall(10)) {
             Ok(caller) => format!("{}/{}", caller.consumer.name, caller.credential.id),
             Err(refusal) => {
-                let who = refusal.caller.map_or(String::new(), |caller| format!(" {}", caller.credential.id));
+                let who = refusal.owner.map_or(String::new(), |owner| format!(" {}", owner.credential.id));
                 format!("{}{who}: {}", refusal.denial.code.as_str(), refusal.denial.reason_word())
             }
         }

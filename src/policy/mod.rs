@@ -111,12 +111,26 @@ pub struct WouldRefuse {
 #[derive(Clone, Debug)]
 pub struct Refusal<'s> {
     pub denial: Denial,
-    pub caller: Option<Caller<'s>>,
+    /// Whose key it was, when it was refused for something that comes after its key, or for the key itself.
+    pub owner: Option<KeyOwner<'s>>,
+}
+
+/// Whose key came along. It proves nothing: the key may be expired, or not have been checked at all.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyOwner<'s> {
+    pub consumer: &'s Consumer,
+    pub credential: &'s Credential,
+}
+
+impl<'s> From<Caller<'s>> for KeyOwner<'s> {
+    fn from(caller: Caller<'s>) -> Self {
+        Self { consumer: caller.consumer, credential: caller.credential }
+    }
 }
 
 impl From<Denial> for Refusal<'_> {
     fn from(denial: Denial) -> Self {
-        Self { denial, caller: None }
+        Self { denial, owner: None }
     }
 }
 
@@ -153,7 +167,7 @@ pub fn decide<'s>(
     } else {
         credential::anyone(&snapshot.consumers)?
     };
-    let refused = |denial| Refusal { denial, caller: Some(caller) };
+    let refused = |denial| Refusal { denial, owner: Some(caller.into()) };
     let enforce = caller.consumer.enforce;
     if on(Policy::Address) {
         shadow.rule(enforce, || address::check(caller, client.address)).map_err(refused)?;
@@ -167,7 +181,7 @@ pub fn decide<'s>(
     if on(Policy::Token) {
         token::check(request).map_err(refused)?;
     }
-    let buckets = Buckets::of(caller, tables, request);
+    let buckets = Buckets::of(caller.consumer, tables, request);
     let mut reservation = Reservation::default();
     if on(Policy::Quota) {
         let reserve = || buckets.reserve(now.mono).map(|taken| reservation = taken);

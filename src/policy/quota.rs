@@ -1,6 +1,6 @@
 //! Quota: each consumer's share, in all and per route rule. Reserved here; used or given back by the exchange.
 
-use super::Caller;
+use crate::consumer::Consumer;
 use crate::denial::{Denial, Reason};
 use crate::limit::headers::Service;
 use crate::limit::{Bucket, Claim, Quota, Reservation};
@@ -18,8 +18,7 @@ pub struct Buckets {
 
 impl Buckets {
     /// The buckets for a request: that of the first route limit which covers it, and the consumer's own.
-    pub(crate) fn of(caller: Caller<'_>, tables: &Tables, request: &RequestView<'_>) -> Self {
-        let consumer = caller.consumer;
+    pub(crate) fn of(consumer: &Consumer, tables: &Tables, request: &RequestView<'_>) -> Self {
         let limited = consumer.route_limits.iter().find(|(rule, _)| rule.matches(request.method, request.path()));
         Self {
             route: limited.map(|(rule, quota)| (tables.limiter.rule_bucket(&consumer.name, rule.as_str()), *quota)),

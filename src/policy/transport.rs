@@ -1,6 +1,6 @@
 //! Transport: a key must not cross a network where others can read it.
 
-use super::{Caller, credential, token};
+use super::{KeyOwner, credential, token};
 use crate::client_ip::{TrustedProxies, is_private};
 use crate::consumer::ConsumerTable;
 use crate::denial::{Denial, Reason};
@@ -29,7 +29,7 @@ pub(crate) fn check(trusted: &TrustedProxies, request: &RequestView<'_>) -> Resu
 #[derive(Clone, Copy, Debug)]
 pub enum Exposed<'s> {
     /// A key that is known here, valid or not: whose it is.
-    Key(Caller<'s>),
+    Key(KeyOwner<'s>),
     /// Something in the place of a key that is no key of anybody.
     UnknownKey,
     /// No key, but a token or a login of another scheme.
@@ -44,8 +44,8 @@ pub fn exposes_a_secret(request: &RequestView<'_>) -> bool {
 
 /// What a request that came in clear gave away. Keys are looked for wherever one may stand, a Bearer token among them.
 pub(crate) fn exposed<'s>(consumers: &'s ConsumerTable, request: &RequestView<'_>, now: Wall) -> Option<Exposed<'s>> {
-    if let Some(caller) = credential::shown(consumers, request, now) {
-        return Some(Exposed::Key(caller));
+    if let Some(owner) = credential::shown(consumers, request, now) {
+        return Some(Exposed::Key(owner));
     }
     if credential::shows_a_key(request) {
         return Some(Exposed::UnknownKey);

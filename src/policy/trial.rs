@@ -61,7 +61,7 @@ pub fn rehearse(
     }
     rule(Policy::Route, consumer.enforce, route::check(caller, request, &snapshot.session).map(drop));
     rule(Policy::Token, Enforce::On, token::check(request));
-    let reserved = Buckets::of(caller, tables, request).reserve(now.mono);
+    let reserved = Buckets::of(consumer, tables, request).reserve(now.mono);
     rule(Policy::Quota, consumer.enforce, reserved.map(drop));
     if !snapshot.session.is_login(request.method, request.path()) {
         let found = session::check(&snapshot.session, tables, caller, request, now.mono);

@@ -192,3 +192,44 @@ async fn head_gets_no_body() {
     // The connection is still in step.
     assert_eq!(client.exchange("GET / HTTP/1.1\r\nHost: gate\r\n\r\n").await.unwrap().status, 401);
 }
+
+/// An admin has to find the shop whose requests are malformed; the shop has to learn what to change and nothing about its key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_request_with_a_good_key_names_its_consumer_in_the_log_alone() {
+    let witness = Witness::start(Behaviour::answer()).await;
+    let gate = Gate::start(&Config::new(witness.addr()));
+    for (request, reason, detail) in [
+        ("GET /v1/a HTTP/1.1\r\napi_key: KEY\r\n\r\n", "Host is missing", "The Host field is missing"),
+        (
+            "GET /v1/a HTTP/1.1\r\nHost: g\r\napi_key: KEY\r\nsecret-word\r\n\r\n",
+            "field without a colon",
+            "Line 5, byte 1",
+        ),
+        ("GET /v1//a HTTP/1.1\r\nHost: g\r\napi_key: KEY\r\n\r\n", "path is not in canonical form", "second spelling"),
+    ] {
+        let (id, stranger_id) = (format!("ours-{}", reason.len()), format!("them-{}", reason.len()));
+        let with =
+            |key: &str, id: &str| request.replace("api_key: KEY", &format!("X-Request-ID: {id}\r\napi_key: {key}"));
+        let known = gate.exchange(with(KEY, &id)).await;
+        let stranger = gate.exchange(with("nobody's-key", &stranger_id)).await;
+        assert_eq!(stable(&known), stable(&stranger), "{reason}");
+        assert!(known.text().contains(detail) && !known.text().contains("secret-word"), "{}", known.text());
+        let of_consumer = |record: &serde_json::Value, named: bool| {
+            record["reason"].as_str().is_some_and(|found| found == reason) && record["consumer"].is_string() == named
+        };
+        assert_eq!(gate.wait_for_record(|record| of_consumer(record, true))["code"], "malformed_request");
+        gate.wait_for_record(|record| of_consumer(record, false));
+    }
+    assert!(witness.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preflight_is_recognised() {
+    let gate = Gate::start(&Config::new(port::closed()));
+    let preflight = "OPTIONS /v1/a HTTP/1.1\r\nHost: g\r\nOrigin: https://shop.example\r\n\
+                     Access-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: api_key\r\n\r\n";
+    let answer = gate.exchange(preflight).await;
+    assert_eq!(answer.status, 401);
+    assert!(answer.text().contains("preflight"), "{}", answer.text());
+    gate.wait_for_record(|record| record["reason"] == "preflight of a browser" && record["code"] == "missing_key");
+}

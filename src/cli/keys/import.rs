@@ -8,6 +8,7 @@ use super::{ExpiryArgs, Failure, FileArgs, next_id};
 use crate::cli::{Exit, talk};
 use crate::config::draft::{KeyEntry, KeySource};
 use crate::consumer;
+use crate::pasted;
 use crate::policy::credential::MAX_KEY_LEN;
 use crate::text;
 use crate::text::Lang;
@@ -85,10 +86,10 @@ fn digest_of_stdin(lang: Lang) -> Result<String, Failure> {
     };
     let key = line.strip_suffix(b"\n").unwrap_or(&line);
     let key = key.strip_suffix(b"\r").unwrap_or(key);
-    if key.is_empty() || key.len() > MAX_KEY_LEN || !key.iter().all(|byte| byte.is_ascii_graphic() && *byte != b',') {
+    if pasted::fault(key, MAX_KEY_LEN).is_some() || pasted::is_quoted(key) || key.contains(&b',') {
         let message = text! {
-            en: "a key is 1 to {MAX_KEY_LEN} characters of visible ASCII without a comma, on one line",
-            fr: "une clé comporte de 1 à {MAX_KEY_LEN} caractères ASCII visibles sans virgule, sur une ligne",
+            en: "a key is 1 to {MAX_KEY_LEN} characters of visible ASCII without a comma, on one line, without quotation marks or Bearer",
+            fr: "une clé comporte de 1 à {MAX_KEY_LEN} caractères ASCII visibles sans virgule, sur une ligne, sans guillemets ni Bearer",
         };
         return Err((Exit::Usage, message).into());
     }

@@ -68,7 +68,7 @@ impl StreamLane {
     pub async fn serve(self, request: Request<RecvStream>, respond: SendResponse<Bytes>, place: Result<Slot, NoSlot>) {
         let (parts, body) = request.into_parts();
         let (method, target) = (parts.method.clone(), parts.uri.path().to_owned());
-        let fragment = Fragment { method: method.as_str().as_bytes(), target: target.as_bytes() };
+        let fragment = Fragment { method: method.as_str().as_bytes(), target: target.as_bytes(), key: None };
         let head = match request::http1(parts, body.is_end_stream()) {
             Ok(head) => head,
             Err(denial) => return self.refuse(respond, &denial, fragment),

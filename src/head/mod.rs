@@ -4,6 +4,8 @@
 //! programs could read differently is refused here, because only the raw bytes still show it: Pingora's own parser escapes bad
 //! targets, accepts bare line feeds and drops `Content-Length` beside `Transfer-Encoding` before a hook runs.
 
+mod fault;
+
 use crate::denial::{Denial, DenyCode, Reason};
 use crate::request::{FieldRole, FieldTable, Framing, RequestView, Transport};
 use crate::types::HttpVersion;
@@ -54,6 +56,8 @@ pub enum Scan<'a> {
 pub struct Fragment<'a> {
     pub method: &'a [u8],
     pub target: &'a [u8],
+    /// The one key of a head that was scanned to its end: it proves nothing, and tells whose request it was.
+    pub key: Option<&'a [u8]>,
 }
 
 /// Without the query, which may hold a token.
@@ -80,7 +84,10 @@ pub fn scan<'a>(bytes: &'a [u8], limits: HeadLimits, table: &FieldTable, origin:
     };
     match complete(&bytes[..len], limits, table, origin) {
         Ok(view) => Scan::Complete(len, view),
-        Err(denial) => Scan::Refused(denial, fragment(bytes)),
+        Err(denial) => {
+            let key = fault::sole_key(&bytes[..len], table);
+            Scan::Refused(denial, Fragment { key, ..fragment(bytes) })
+        }
     }
 }
 
@@ -106,7 +113,7 @@ fn unfinished(bytes: &[u8], limits: HeadLimits) -> Option<Denial> {
 pub fn fragment(bytes: &[u8]) -> Fragment<'_> {
     let line = bytes.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
     let mut words = line.splitn(3, |b| *b == b' ');
-    Fragment { method: words.next().unwrap_or_default(), target: words.next().unwrap_or_default() }
+    Fragment { method: words.next().unwrap_or_default(), target: words.next().unwrap_or_default(), key: None }
 }
 
 fn complete<'a>(
@@ -121,7 +128,7 @@ fn complete<'a>(
     let parsed = request.parse_with_uninit_headers(head, &mut fields).map_err(|error| match error {
         httparse::Error::TooManyHeaders => Denial::because(Reason::TooManyFields),
         httparse::Error::Version => Denial::because(Reason::NotHttp1),
-        _ => Denial::because(Reason::HeadNotParsed),
+        _ => fault::of_unparsed(head),
     })?;
     if parsed.is_partial() || head.starts_with(b"\r\n") {
         return Err(malformed(Reason::EmptyLine));
@@ -360,13 +367,13 @@ mod tests {
                 "malformed_request: more than one Transfer-Encoding",
             ),
             ("Host: a\r\nTransfer-Encoding: gzip, chunked\r\n", "unsupported_transfer_coding: "),
-            ("Host: a\r\nTransfer-Encoding: \x0bchunked\r\n", "malformed_request: request head cannot be parsed"),
-            ("Host : a\r\n", "malformed_request: request head cannot be parsed"),
-            ("Host: a\r\n folded\r\n", "malformed_request: request head cannot be parsed"),
+            ("Host: a\r\nTransfer-Encoding: \x0bchunked\r\n", "malformed_request: control byte in a field value"),
+            ("Host : a\r\n", "malformed_request: blank before the colon"),
+            ("Host: a\r\n folded\r\n", "malformed_request: field folded over two lines"),
             ("Host: a\r\nX: a\rb\r\n", "malformed_request: bare CR"),
             ("Host: a\r\nX: a\nb\r\n", "malformed_request: bare LF"),
             ("Host: a\r\nX: a\0b\r\n", "malformed_request: NUL"),
-            ("Host: a\r\nX: a\x7fb\r\n", "malformed_request: request head cannot be parsed"),
+            ("Host: a\r\nX: a\x7fb\r\n", "malformed_request: control byte in a field value"),
             ("Host: a\r\nA:\r\nB:\r\nC:\r\nD:\r\nE:\r\nF:\r\nG:\r\nH:\r\n", "headers_too_large: too many fields"),
         ] {
             let head = format!("GET / HTTP/1.1\r\n{fields}\r\n");
