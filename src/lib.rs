@@ -9,12 +9,13 @@
 //! # Layout
 //!
 //! The core decides on plain data and does no I/O: [`types`], [`denial`], [`path`], [`route`], [`request`], [`head`], [`client_ip`],
-//! [`consumer`], [`api_key`], [`session`], [`snapshot`], [`policy`], [`exchange`]. The edges are thin: [`clock`], [`proxy`], [`telemetry`], [`admin`], [`acme`],
+//! [`consumer`], [`api_key`], [`session`], [`snapshot`], [`policy`], [`exchange`], [`answer`]. The edges are thin: [`clock`], [`proxy`], [`telemetry`], [`admin`], [`acme`],
 //! [`sandbox`], [`platform`]. [`config`] turns the TOML file into a snapshot, [`server`] puts everything together, [`cli`] is what an
 //! admin types, [`mod@text`] is what an admin reads, [`explain`] says why a request was refused. `tests/architecture.rs` holds who may name whom.
 
 pub mod acme;
 pub mod admin;
+pub mod answer;
 pub mod api_key;
 pub mod chunked;
 pub mod cli;

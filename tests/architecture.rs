@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that decide on plain data: no I/O, no clock, no framework, no configuration file.
-const CORE: [&str; 18] = [
+const CORE: [&str; 19] = [
+    "answer",
     "api_key",
     "chunked",
     "client_ip",

@@ -2,6 +2,7 @@
 
 use super::diagnostic::{Complaint, Rule};
 use super::value::{Parsed, quoted};
+use crate::answer::own_name::{Alias, Host};
 use crate::text;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -118,13 +119,6 @@ pub(super) fn host_port(text: &str) -> Parsed<(String, u16)> {
         );
     };
     let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let is_name = |host: &str| {
-        let label = |label: &str| {
-            (1..=63).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-        };
-        host.len() <= 253 && host.strip_suffix('.').unwrap_or(host).split('.').all(label)
-    };
     match bracketed {
         Some(inner) if inner.parse::<Ipv6Addr>().is_ok() => Ok((inner.to_owned(), port)),
         None if is_name(host) => Ok((host.to_owned(), port)),
@@ -136,6 +130,43 @@ pub(super) fn host_port(text: &str) -> Parsed<(String, u16)> {
             },
         ),
     }
+}
+
+/// What 8sens may call itself: a host name or IP address, with or without a port. An IPv6 address needs brackets only before a port.
+pub(super) fn own_name(text: &str) -> Parsed<Alias> {
+    let alias = |host: &str, port| Host::parse(host).map(|host| Alias { host, port });
+    let bare = match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+        None => is_name(text) || text.parse::<IpAddr>().is_ok(),
+    };
+    let found = if bare { alias(text, None) } else { None };
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    if let Some(found) = host_port(text).ok().and_then(|(host, port)| alias(&host, Some(port))) {
+        return Ok(found);
+    }
+    let shown = quoted(text);
+    let complaint = Complaint::new(
+        Rule::InvalidAddress,
+        text! { en: "\"{shown}\" is not a host", fr: "\"{shown}\" n'est pas un hôte" },
+        text! {
+            en: "expected a host name or an IP address, with a port or without",
+            fr: "un nom d'hôte ou une adresse IP est attendu, avec ou sans port"
+        },
+    );
+    Err(complaint.hint(text! {
+        en: "write what stands between `//` and the path, such as \"srv-erp\" or \"192.0.2.10:8082\"",
+        fr: "écrivez ce qui se trouve entre `//` et le chemin, par exemple \"srv-erp\" ou \"192.0.2.10:8082\""
+    }))
+}
+
+/// A host name; Windows and its networks have underscores in theirs.
+fn is_name(host: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    host.len() <= 253 && host.strip_suffix('.').unwrap_or(host).split('.').all(label)
 }
 
 #[cfg(test)]
@@ -189,10 +220,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn names_of_8sens() {
+        for (text, host, port) in [
+            ("SRV-ERP", "srv-erp", None),
+            ("erp_2.lan:8082", "erp_2.lan", Some(8082)),
+            ("192.0.2.10", "192.0.2.10", None),
+            ("192.0.2.10:80", "192.0.2.10", Some(80)),
+            ("2001:db8::1", "[2001:db8::1]", None),
+            ("[2001:db8::1]", "[2001:db8::1]", None),
+            ("[2001:db8::1]:8082", "[2001:db8::1]", Some(8082)),
+        ] {
+            assert_eq!(own_name(text).unwrap(), Alias { host: Host::parse(host).unwrap(), port }, "{text}");
+        }
+        for bad in ["", ".", "http://erp", "erp/", "erp:0", "erp:", "a b", "*.lan", "[erp]", "user@erp"] {
+            assert!(own_name(bad).is_err(), "{bad}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_a_parser_panic(text in "\\PC{0,20}|[0-9a-fx.:/\\[\\]]{0,20}") {
-            let _ = (network(&text), socket_address(&text), host_port(&text));
+            let _ = (network(&text), socket_address(&text), host_port(&text), own_name(&text));
         }
     }
 }

@@ -238,6 +238,7 @@ fn upstream(running: &UpstreamSettings, written: UpstreamSettings, found: &mut F
         host,
         port,
         host_field: _, // made of the two before
+        also_known_as,
         api_key,
         connect_timeout,
         read_timeout,
@@ -256,6 +257,7 @@ fn upstream(running: &UpstreamSettings, written: UpstreamSettings, found: &mut F
         found.restart("upstream", "api_key", running.api_key == *api_key);
     }
     let api_key = if same_address { api_key } else { &running.api_key }.clone();
+    found.live("upstream", "also_known_as", running.also_known_as == *also_known_as);
     found.live("upstream", "connect_timeout", running.connect_timeout == *connect_timeout);
     found.live("upstream", "read_timeout", running.read_timeout == *read_timeout);
     found.live("upstream", "write_timeout", running.write_timeout == *write_timeout);
@@ -475,6 +477,13 @@ mod tests {
         assert_eq!(changes.restart_lines(), ["[upstream] address, api_key"]);
         assert!(!changes.has_live());
         assert_eq!(taken_up.upstream.api_key, running.upstream.api_key);
+    }
+
+    #[test]
+    fn another_name_of_8sens_is_taken_up() {
+        let (taken_up, live, restart) = after("api_key =", "also_known_as = [\"srv-erp\"]\napi_key =");
+        assert_eq!((live, restart), (vec!["[upstream] also_known_as".to_owned()], vec![]));
+        assert_eq!(taken_up.upstream.also_known_as.len(), 1);
     }
 
     #[test]

@@ -170,6 +170,15 @@ pub(super) const HOST: Kind = Kind::Text(&Syntax {
     example: "gate.example",
 });
 
+pub(super) const OWN_NAMES: Kind = Kind::List(&Kind::Text(&Syntax {
+    name: StaticText {
+        en: "host name or IP address, with a port or without",
+        fr: "nom d'hôte ou adresse IP, avec ou sans port",
+    },
+    pattern: Some(r"^[0-9A-Za-z._:\[\]-]{1,262}$"),
+    example: "srv-erp",
+}));
+
 pub(super) const EMAIL: Kind = Kind::Text(&Syntax {
     name: StaticText { en: "e-mail address", fr: "adresse électronique" },
     pattern: Some(r"^(mailto:)?[^@\s]+@[0-9A-Za-z.-]+$"),

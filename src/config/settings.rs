@@ -4,6 +4,7 @@
 //! `config/sensgate.example.toml`.
 
 use super::positions::Positions;
+use crate::answer::own_name::Alias;
 use crate::client_ip::TrustedProxies;
 use crate::request::Transport;
 use crate::snapshot::Snapshot;
@@ -42,6 +43,8 @@ pub struct UpstreamSettings {
     pub port: u16,
     /// `Host` of every request that 8sens receives: where it listens, never what the caller asked for.
     pub host_field: HeaderValue,
+    /// What else 8sens may call itself in its answers.
+    pub also_known_as: Vec<Alias>,
     /// The one `api_key` that 8sens knows: marked sensitive, and wiped when the last configuration that uses it is gone.
     pub api_key: HeaderValue,
     pub connect_timeout: Duration,

@@ -6,8 +6,8 @@
 
 use super::kind::{
     BOOL, CREDENTIAL_NAME, DATE, DIGEST, EMAIL, ENVIRONMENT_NAME, FIELD_NAME, HOST, HOST_PORT, HTTPS_URL, Kind,
-    LOG_FILE, LOG_TARGET, NAME, NETWORKS, PATH, PROFILE, QUOTA, ROUTE, ROUTES, SOCKET_ADDRESS, SOCKET_ADDRESS_OR_OFF,
-    TIMEOUT, TOKEN_PLACES, WORDS, byte_rate, choice, duration, integer, size,
+    LOG_FILE, LOG_TARGET, NAME, NETWORKS, OWN_NAMES, PATH, PROFILE, QUOTA, ROUTE, ROUTES, SOCKET_ADDRESS,
+    SOCKET_ADDRESS_OR_OFF, TIMEOUT, TOKEN_PLACES, WORDS, byte_rate, choice, duration, integer, size,
 };
 use crate::head::MAX_FIELDS;
 use crate::text::StaticText;
@@ -157,6 +157,9 @@ pub static UPSTREAM: TableSpec = TableSpec {
             "where it listens; the Port is on the REST screen of 8sens", "où il écoute ; le Port figure sur l'écran REST de 8sens"),
         required("api_key", Kind::Table(&SECRET),
             "the one `api_key` that 8sens knows", "la seule `api_key` que 8sens connaît"),
+        default("also_known_as", "[]", OWN_NAMES,
+            "other names and addresses that 8sens has for itself, with a port or without; a `Location` that names one leads back to the gate",
+            "autres noms et adresses que 8sens se donne, avec ou sans port ; un `Location` qui en nomme un ramène à la passerelle"),
         default("idle_timeout", "\"900s\"", duration(secs(1), secs(7 * 86_400)),
             "after how long without use 8sens forgets a token; on its REST screen as well",
             "après combien de temps sans usage 8sens oublie un jeton ; « Durée d'inactivité » de son écran REST"),

@@ -7,10 +7,14 @@ use super::caller_stream::CallerState;
 use super::reply::Problem;
 use super::ticket::Ticket;
 use super::upstream::{Connection, Upstream};
+use crate::answer::framing::{self, AnswerFraming, AnswerHead, Content};
+use crate::answer::own_name::Itself;
+use crate::answer::reference;
 use crate::clock;
-use crate::config::Settings;
+use crate::config::{Settings, UpstreamSettings};
 use crate::denial::{Denial, Reason};
 use crate::exchange::{ChunkVerdict, ForwardPlan, Observe, Outcome, Resend, Target};
+use crate::request::Method;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderName, HeaderValue};
@@ -19,6 +23,7 @@ use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session as Downstream};
 use std::any::Any;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +80,8 @@ pub struct Carriage {
     denial: Option<Denial>,
     /// The status of 8sens's final answer.
     status: Option<u16>,
+    /// The answer may have no content: what comes of it is not passed on.
+    drops_content: bool,
     /// What the exchange keeps back of the answer; it bounds the amount.
     held: BytesMut,
 }
@@ -222,7 +229,11 @@ impl ProxyHttp for Hooks {
             let is_harmless = response.status != http::StatusCode::SWITCHING_PROTOCOLS && ctx.interim <= MAX_INTERIM;
             return if is_harmless { Ok(()) } else { Err(invalid_answer("unasked or endless interim answers")) };
         }
-        settle_framing(response)?;
+        let framing = settle_framing(ctx.handoff()?.plan.method, response)?;
+        if framing.announced_too_much && ctx.connection() == Connection::Pooled {
+            self.upstream.leave_idle_connections();
+        }
+        ctx.drops_content = framing.content == Content::Dropped;
         let status = response.status.as_u16();
         ctx.status = Some(status);
         if let Some(exchange) = ctx.handoff()?.ticket.exchange() {
@@ -242,6 +253,7 @@ impl ProxyHttp for Hooks {
         }
         let handoff = ctx.handoff()?;
         edit_response(response, &handoff.plan)?;
+        settle_references(response, &handoff.settings.upstream, || self.upstream.addresses())?;
         if let Some(hsts) = &handoff.hsts {
             response.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts)?;
         }
@@ -258,6 +270,9 @@ impl ProxyHttp for Hooks {
         end_of_stream: bool,
         ctx: &mut Carriage,
     ) -> Result<Option<Duration>> {
+        if ctx.drops_content {
+            *body = None;
+        }
         let chunk = body.as_deref().unwrap_or_default();
         let Some(exchange) = ctx.handoff()?.ticket.exchange() else { return Ok(None) };
         match exchange.response_chunk(chunk, end_of_stream, clock::now()) {
@@ -382,21 +397,47 @@ fn edit_request(request: &mut RequestHeader, plan: &ForwardPlan, settings: &Sett
 }
 
 /// Leaves one reading of where 8sens's answer ends. Pingora takes any coding that mentions chunked for it and passes its name on, passes
-/// repeated lengths on, and answers in 8sens's version.
-fn settle_framing(response: &mut ResponseHeader) -> Result<()> {
-    let codings: Vec<_> = response.headers.get_all(header::TRANSFER_ENCODING).iter().collect();
-    let is_chunked = matches!(codings[..], [coding] if coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    if !codings.is_empty() && (!is_chunked || response.version != http::Version::HTTP_11) {
-        return Err(invalid_answer("transfer coding of the answer is not chunked"));
+/// repeated lengths and the framing of answers without content on, and answers in 8sens's version.
+fn settle_framing(method: Method, response: &mut ResponseHeader) -> Result<AnswerFraming> {
+    let lines = |name| response.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
+    let head = AnswerHead {
+        method,
+        status: response.status.as_u16(),
+        is_http11: response.version == http::Version::HTTP_11,
+        codings: &lines(header::TRANSFER_ENCODING),
+        lengths: &lines(header::CONTENT_LENGTH),
+    };
+    let framing = framing::settle(head).map_err(|fault| invalid_answer(fault.as_str()))?;
+    if framing.content != Content::Chunked {
+        response.remove_header(&header::TRANSFER_ENCODING);
     }
-    // Pingora has made sure that they agree.
-    let length = response.headers.get(header::CONTENT_LENGTH);
-    let length =
-        length.and_then(|value| value.as_bytes().split(|b| *b == b',').next()).map(|one| one.trim_ascii().to_vec());
-    if let Some(length) = length {
-        response.insert_header(header::CONTENT_LENGTH, length)?;
+    match framing.length_field {
+        Some(length) => response.insert_header(header::CONTENT_LENGTH, length)?,
+        None => drop(response.remove_header(&header::CONTENT_LENGTH)),
     }
     response.set_version(http::Version::HTTP_11);
+    Ok(framing)
+}
+
+/// Leads references to 8sens back to the gate. `addresses` are those of its name.
+fn settle_references(
+    response: &mut ResponseHeader,
+    upstream: &UpstreamSettings,
+    addresses: impl Fn() -> Vec<IpAddr>,
+) -> Result<()> {
+    for name in reference::FIELDS {
+        let lines: Vec<&[u8]> = response.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        if lines.is_empty() {
+            continue;
+        }
+        let addresses = addresses();
+        let itself = Itself { host: &upstream.host, also_known_as: &upstream.also_known_as, addresses: &addresses };
+        let Some(rewritten) = reference::rewrite(name, &lines, &itself) else { continue };
+        response.remove_header(name);
+        for line in rewritten {
+            response.append_header(name, line)?;
+        }
+    }
     Ok(())
 }
 
@@ -513,32 +554,29 @@ async fn write_problem(session: &mut Downstream, problem: &Problem) -> Result<()
 mod tests {
     use super::*;
 
-    fn settled(version: http::Version, fields: &[(&'static str, &str)]) -> Option<String> {
-        let mut response = ResponseHeader::build(200, None).unwrap();
-        response.set_version(version);
+    fn settled(method: Method, status: u16, fields: &[(&'static str, &str)]) -> Option<String> {
+        let mut response = ResponseHeader::build(status, None).unwrap();
+        response.set_version(http::Version::HTTP_11);
         for (name, value) in fields {
             response.append_header(*name, *value).unwrap();
         }
-        settle_framing(&mut response).ok()?;
-        assert_eq!(response.version, http::Version::HTTP_11);
-        let lengths = response.headers.get_all(header::CONTENT_LENGTH).iter();
-        Some(lengths.map(|value| value.to_str().unwrap()).collect::<Vec<_>>().join(" "))
+        settle_framing(method, &mut response).ok()?;
+        let field = |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
+        Some(response.headers.iter().map(field).collect::<Vec<_>>().join("; "))
     }
 
     #[test]
     fn an_answer_keeps_one_framing() {
-        use http::Version;
-        assert_eq!(settled(Version::HTTP_11, &[]).as_deref(), Some(""));
-        assert_eq!(settled(Version::HTTP_10, &[("content-length", "5")]).as_deref(), Some("5"));
-        assert_eq!(settled(Version::HTTP_11, &[("content-length", "5, 5")]).as_deref(), Some("5"));
-        let twice = [("content-length", "5"), ("content-length", "5")];
-        assert_eq!(settled(Version::HTTP_11, &twice).as_deref(), Some("5"));
-        assert!(settled(Version::HTTP_11, &[("transfer-encoding", "Chunked")]).is_some());
-        assert!(settled(Version::HTTP_10, &[("transfer-encoding", "chunked")]).is_none());
-        for coding in ["xchunked", "gzip, chunked", "chunked, chunked", "identity", ""] {
-            assert!(settled(Version::HTTP_11, &[("transfer-encoding", coding)]).is_none(), "{coding}");
-        }
-        let twice = [("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
-        assert!(settled(Version::HTTP_11, &twice).is_none());
+        let twice = [("content-length", "5"), ("content-length", "5, 5")];
+        let chunked = [("transfer-encoding", "Chunked")];
+        let both = [("transfer-encoding", "chunked"), ("content-length", "5")];
+        assert_eq!(settled(Method::Get, 200, &twice).as_deref(), Some("content-length: 5"));
+        assert_eq!(settled(Method::Get, 200, &chunked).as_deref(), Some("transfer-encoding: Chunked"));
+        assert_eq!(settled(Method::Get, 204, &both).as_deref(), Some(""));
+        assert_eq!(settled(Method::Get, 205, &both).as_deref(), Some("content-length: 0"));
+        assert_eq!(settled(Method::Get, 304, &twice).as_deref(), Some("content-length: 5"));
+        assert_eq!(settled(Method::Head, 200, &twice).as_deref(), Some("content-length: 5"));
+        assert_eq!(settled(Method::Head, 200, &chunked).as_deref(), Some(""));
+        assert_eq!(settled(Method::Get, 200, &[("transfer-encoding", "gzip, chunked")]), None);
     }
 }

@@ -9,9 +9,9 @@ use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOpt
 use pingora_core::utils::tls::{WrappedX509, parse_x509};
 use rustls_pki_types::CertificateDer;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How often a name is resolved again. The last good answer stays in use for as long as resolution fails.
@@ -28,6 +28,8 @@ pub struct Upstream {
     /// Monotonic milliseconds at which traffic last proved the state.
     proven_at: AtomicU64,
     trust: ArcSwapOption<Trust>,
+    /// Pooled connections that were opened under an earlier number are not used again.
+    generation: AtomicU32,
     telemetry: Arc<Telemetry>,
 }
 
@@ -36,11 +38,14 @@ struct Trust {
     made_of: Arc<[CertificateDer<'static>]>,
     authorities: Arc<CaType>,
     /// Pooled connections of one group only: what was opened while others were believed is not used again.
-    group: u64,
+    group: u32,
 }
 
-/// Smaller groups are those of plain connections and of fresh ones.
-const FIRST_TRUST: u64 = 2;
+/// The group of plain connections is 0.
+const FIRST_TRUST: u32 = 1;
+
+/// No connection of trust or generation is in it.
+const FRESH: u64 = u64::MAX;
 
 impl fmt::Debug for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,6 +75,7 @@ impl Upstream {
             state: AtomicU8::new(UNKNOWN),
             proven_at: AtomicU64::new(0),
             trust: ArcSwapOption::empty(),
+            generation: AtomicU32::new(0),
             telemetry,
         }
     }
@@ -85,11 +91,13 @@ impl Upstream {
         if let Some(tls) = &settings.tls {
             let trust = self.trust(tls);
             peer.options.ca = Some(Arc::clone(&trust.authorities));
-            peer.group_key = trust.group;
+            peer.group_key = u64::from(trust.group);
         }
+        // Trust is counted in the upper half.
+        peer.group_key = peer.group_key << 32 | u64::from(self.generation.load(Ordering::Relaxed));
         if connection == Connection::Fresh {
             // A group of its own is never found in the pool, and never filled: fresh connections are closed after use.
-            peer.group_key = 1;
+            peer.group_key = FRESH;
         }
         Some(Box::new(peer))
     }
@@ -106,6 +114,17 @@ impl Upstream {
         let trust = Arc::new(Trust { made_of: Arc::clone(&tls.authorities), authorities, group });
         self.trust.store(Some(Arc::clone(&trust)));
         trust
+    }
+
+    /// What the name of 8sens resolves to, as far as is known.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        self.address.load().iter().map(|address| address.ip()).collect()
+    }
+
+    /// No connection that is open now is used for another request: what is still to come on it could be taken for an answer.
+    pub fn leave_idle_connections(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A request goes out on a connection to 8sens.

@@ -136,6 +136,8 @@ struct UpstreamEntry {
     allowed: Option<Vec<String>>,
     body: Option<String>,
     #[serde(default)]
+    with: Vec<String>,
+    #[serde(default)]
     without: Vec<String>,
 }
 
@@ -170,6 +172,8 @@ pub struct UpstreamCase {
     pub allowed: Vec<Expected>,
     /// The exact body of a whole answer.
     pub body: Option<Vec<u8>>,
+    /// What the caller must be sent.
+    pub with: Vec<Vec<u8>>,
     /// What the caller must not be sent.
     pub without: Vec<Vec<u8>>,
 }
@@ -235,6 +239,7 @@ pub fn misbehaviours() -> Vec<UpstreamCase> {
             reuse: entry.reuse,
             allowed: expected(&name, &entry.allowed.or(allowed).unwrap_or_default()),
             body: entry.body.as_deref().map(read),
+            with: entry.with.iter().map(|text| read(text)).collect(),
             without: entry.without.iter().map(|text| read(text)).collect(),
             name,
         }

@@ -15,6 +15,7 @@ mod site;
 #[path = "../support/mod.rs"]
 mod support;
 mod upstream;
+mod upstream_over_http2;
 
 use site::Site;
 use std::sync::Mutex;

@@ -48,6 +48,11 @@ impl Expected {
         if expected == Self::default() { Err("empty outcome".into()) } else { Ok(expected) }
     }
 
+    /// Whether the answer is one that breaks off.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     /// Whether an answer of this status would be right, whatever it says.
     pub fn admits_status(&self, status: u16) -> bool {
         !self.broken && self.status == Some(status)

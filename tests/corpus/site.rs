@@ -130,6 +130,7 @@ impl Site {
 fn config(upstream: std::net::SocketAddr, kind: GateKind) -> Config {
     let config = Config::new(upstream)
         .with("upstream", "read_timeout = \"1s\"")
+        .with("upstream", "also_known_as = [\"192.168.1.10\", \"fd00::10\", \"srv-erp\"]")
         .with("limits", "head_bytes = \"4KiB\"")
         .with("limits", "uri_bytes = \"1KiB\"")
         .with("limits", "fields = 32")

@@ -54,7 +54,7 @@ pub async fn play(site: &mut Site, case: &UpstreamCase, number: usize) -> Result
     })
 }
 
-fn script(case: &UpstreamCase) -> Script {
+pub fn script(case: &UpstreamCase) -> Script {
     let mut steps = Vec::new();
     if case.pause_before > 0 {
         steps.push(Step::Pause(Duration::from_millis(case.pause_before)));
@@ -86,6 +86,9 @@ fn judge(site: &Site, case: &UpstreamCase, target: &str, seen: &Seen) -> Result<
         return Err("another body".into());
     }
     let text = seen.to_string();
+    if let Some(missing) = case.with.iter().find(|part| !text.contains(&shown(part))) {
+        return Err(format!("{:?} did not come", shown(missing)));
+    }
     if let Some(leaked) = case.without.iter().find(|part| text.contains(&shown(part))) {
         return Err(format!("{:?} came through", shown(leaked)));
     }

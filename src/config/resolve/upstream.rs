@@ -1,6 +1,7 @@
 //! `[upstream]`
 
 use super::authorities;
+use super::client::distinct;
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
@@ -38,6 +39,7 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
     let api_key = section
         .required("api_key", "api_key = { file = \"8sens-api-key\" }")
         .and_then(|field| secret::read(&field, base).inspect(|key| weigh(&field, key)));
+    let also_known_as = section.value("also_known_as", |field| distinct(field, |name| name.parsed(address::own_name)));
     let timeout = |name| section.value(name, |field| field.duration());
     let idle_timeout = timeout("idle_timeout");
     let connect_timeout = timeout("connect_timeout");
@@ -55,6 +57,7 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
             api_key: secret_field(api_key)?,
             host: host.clone(),
             port: *port,
+            also_known_as: also_known_as.clone(),
             connect_timeout,
             read_timeout,
             write_timeout,
