@@ -6,7 +6,7 @@
 use super::caller_stream::CallerState;
 use super::reply::Problem;
 use super::ticket::Ticket;
-use super::upstream::{Connection, Upstream};
+use super::upstream::{Connection, Dial, Upstream};
 use crate::answer::framing::{self, AnswerFraming, AnswerHead, Content};
 use crate::answer::own_name::Itself;
 use crate::answer::reference;
@@ -15,6 +15,7 @@ use crate::config::{Settings, UpstreamSettings};
 use crate::denial::{Denial, Reason};
 use crate::exchange::{ChunkVerdict, ForwardPlan, Observe, Outcome, Resend, Target};
 use crate::request::Method;
+use crate::types::Mono;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderName, HeaderValue};
@@ -73,6 +74,9 @@ pub struct Handoff {
 pub struct Carriage {
     handoff: Option<Handoff>,
     attempts: usize,
+    /// Since when a connection is tried for; `None` while there is one.
+    connecting_since: Option<Mono>,
+    dial: Option<Arc<Dial>>,
     resent: bool,
     /// Interim answers (1xx) seen so far.
     interim: usize,
@@ -150,11 +154,16 @@ impl ProxyHttp for Hooks {
         if let Some(exchange) = handoff.ticket.exchange() {
             exchange.upstream_started(clock::now());
         }
-        let peer = self.upstream.peer(&handoff.settings.upstream, connection);
-        peer.ok_or_else(|| {
+        let settings = Arc::clone(&handoff.settings);
+        let has_failed = ctx.connecting_since.is_some();
+        let since = *ctx.connecting_since.get_or_insert_with(|| clock::now().mono);
+        let found = self.upstream.find_peer(&settings.upstream, connection, since, has_failed).await;
+        let Some((peer, dial)) = found else {
             ctx.denial = Some(Denial::because(Reason::NotResolved));
-            Error::explain(ErrorType::ConnectNoRoute, "name of 8sens not resolved yet").into_up()
-        })
+            return Err(Error::explain(ErrorType::ConnectNoRoute, "name of 8sens not resolved yet").into_up());
+        };
+        ctx.dial = Some(dial);
+        Ok(peer)
     }
 
     fn fail_to_connect(&self, _: &mut Downstream, _: &HttpPeer, ctx: &mut Carriage, mut e: Box<Error>) -> Box<Error> {
@@ -176,6 +185,10 @@ impl ProxyHttp for Hooks {
         ctx: &mut Carriage,
     ) -> Result<()> {
         self.upstream.connected(reused);
+        ctx.connecting_since = None;
+        if !reused && let Some(dial) = &ctx.dial {
+            self.upstream.answered(dial.address());
+        }
         if let Some(exchange) = ctx.handoff()?.ticket.exchange() {
             exchange.upstream_connected();
         }
@@ -188,7 +201,8 @@ impl ProxyHttp for Hooks {
         request: &mut RequestHeader,
         ctx: &mut Carriage,
     ) -> Result<()> {
-        let fresh = ctx.connection() == Connection::Fresh;
+        let may_be_pooled = ctx.dial.as_ref().is_some_and(|dial| dial.may_be_pooled());
+        let fresh = ctx.connection() == Connection::Fresh || !may_be_pooled;
         let handoff = ctx.handoff()?;
         edit_request(request, &handoff.plan, &handoff.settings)?;
         if fresh {

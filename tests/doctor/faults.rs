@@ -180,6 +180,30 @@ async fn the_way_to_8sens() {
     site.doctor(&[]).expect("http", "error", "does not answer HTTP");
 }
 
+/// Names lead to several addresses, and 8sens listens at one of them.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_with_several_addresses() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(hosts) = crate::support::hosts::Hosts::new(folder.path(), "127.0.0.1 8sens.lan\n::1 8sens.lan\n") else {
+        return;
+    };
+    let address = sandbox(|_| {}).await;
+    let site = Site::new(format!("8sens.lan:{}", address.port()));
+    let diagnosis = site.doctor_under(hosts.sensgate(), &["--login", "CLIENTREST"], "clientrest\n");
+    diagnosis.expect_health();
+    diagnosis.expect("name", "ok", "8sens.lan is ::1, 127.0.0.1");
+    diagnosis.expect("port", "ok", &format!("{address} takes connections, and so the gate uses it"));
+    diagnosis.expect("port", "ok", &format!("[::1]:{} (Connection refused", address.port()));
+    diagnosis.expect("http", "ok", "HTTP answers");
+    diagnosis.expect("login", "ok", "can log in");
+
+    let closed = port::closed();
+    let site = Site::new(format!("8sens.lan:{}", closed.port()));
+    let diagnosis = site.doctor_under(hosts.sensgate(), &[], "");
+    diagnosis.expect("port", "error", &format!("nothing listens on [::1]:{}, {closed}", closed.port()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_key_of_8sens() {
     let other =

@@ -23,14 +23,15 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// A configuration under construction; the defaults suit most tests.
 #[derive(Clone)]
 pub struct Config {
-    upstream: SocketAddr,
+    upstream: String,
     tables: Vec<(&'static str, String)>,
     tail: String,
 }
 
 impl Config {
-    pub fn new(upstream: SocketAddr) -> Self {
-        Self { upstream, tables: Vec::new(), tail: String::new() }
+    /// In front of an 8sens at that address, or with that name and port.
+    pub fn new(upstream: impl std::fmt::Display) -> Self {
+        Self { upstream: upstream.to_string(), tables: Vec::new(), tail: String::new() }
     }
 
     /// Adds a line to a table, such as `("upstream", "read_timeout = \"300ms\"")`.

@@ -37,4 +37,6 @@ mod secrets;
 mod service_manager;
 mod sessions;
 mod tls;
+#[cfg(target_os = "linux")]
+mod upstream_name;
 mod upstream_tls;

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod acme_directory;
+#[cfg(target_os = "linux")]
+pub mod hosts;
 pub mod http;
 pub mod http2;
 pub mod pebble;

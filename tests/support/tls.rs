@@ -82,6 +82,10 @@ pub struct Terminator {
 
 impl Terminator {
     pub async fn start(made: &Made, to: SocketAddr) -> Self {
+        Self::start_at(([127, 0, 0, 1], 0).into(), made, to).await
+    }
+
+    pub async fn start_at(address: SocketAddr, made: &Made, to: SocketAddr) -> Self {
         let chain = vec![made.der.clone()];
         let key = PrivateKeyDer::from_pem_slice(made.key.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -89,7 +93,7 @@ impl Terminator {
         let mut config = builder.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
         let (address, seen) = (listener.local_addr().unwrap(), Arc::new(Mutex::default()));
         let record: Arc<Mutex<Vec<Shown>>> = Arc::clone(&seen);
         let accepting = tokio::spawn(async move {

@@ -213,7 +213,11 @@ pub struct Witness {
 impl Witness {
     /// Starts on a free port of 127.0.0.1, inside the current runtime.
     pub async fn start(behaviour: Behaviour) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a loopback port");
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), behaviour).await
+    }
+
+    pub async fn start_at(address: SocketAddr, behaviour: Behaviour) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a loopback port");
         let address = listener.local_addr().expect("a bound address");
         let record = Arc::new(Record::default());
         let accepting = tokio::spawn(accept(listener, behaviour, Arc::clone(&record)));
@@ -222,6 +226,13 @@ impl Witness {
 
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Closes everything, and waits until that is done.
+    pub async fn stop(mut self) {
+        self.accepting.abort();
+        // It was aborted.
+        let _ = (&mut self.accepting).await;
     }
 
     /// Every whole request so far, in the order in which they were complete.

@@ -1,8 +1,8 @@
 //! One HTTP request, with every wait bounded and nothing taken from the environment.
 
+use super::reach;
 use crate::config::UpstreamSettings;
 use serde_json::Value;
-use std::net::ToSocketAddrs;
 use std::time::Duration;
 use ureq::Agent;
 use ureq::config::Config;
@@ -44,31 +44,32 @@ pub(super) fn send_upstream(
     form: Option<&str>,
 ) -> Result<Answer, String> {
     let host = upstream.host_field.to_str().map_err(|error| error.to_string())?;
+    let place = Place { host: upstream.host.clone(), port: upstream.port, connect_timeout: upstream.connect_timeout };
     let Some(tls) = &upstream.tls else {
         let url = Zeroizing::new(format!("http://{host}{path}"));
-        return send(method, &url, fields, form);
+        let agent = Agent::with_parts(config(RootCerts::PlatformVerifier), DefaultConnector::default(), place);
+        return run(&agent, method, &url, fields, form);
     };
     let name = if tls.name.contains(':') { format!("[{}]", tls.name) } else { tls.name.clone() };
     let url = Zeroizing::new(format!("https://{name}:{}{path}", upstream.port));
     let roots = tls.authorities.iter().map(|certificate| Certificate::from_der(certificate).to_owned());
-    let place = Place { host: upstream.host.clone(), port: upstream.port };
     let agent = Agent::with_parts(config(RootCerts::from(roots)), DefaultConnector::default(), place);
     let fields: Vec<_> = fields.iter().copied().chain([("host", host.as_bytes())]).collect();
     run(&agent, method, &url, &fields, form)
 }
 
-/// Where 8sens listens, whatever name its certificate has.
+/// Where 8sens listens, whatever name its certificate has: at the address that answers, as the gate finds it.
 #[derive(Debug)]
 struct Place {
     host: String,
     port: u16,
+    connect_timeout: Duration,
 }
 
 impl Resolver for Place {
     fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let mut found = self.empty();
-        let address = (self.host.as_str(), self.port).to_socket_addrs()?.next();
-        found.push(address.ok_or(ureq::Error::HostNotFound)?);
+        found.push(reach::find(&self.host, self.port, self.connect_timeout)?);
         Ok(found)
     }
 }

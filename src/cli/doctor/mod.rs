@@ -13,6 +13,7 @@ mod idle;
 mod listeners;
 mod login;
 mod password;
+mod reach;
 mod render;
 mod upstream;
 

@@ -3,12 +3,12 @@
 use super::Patient;
 use super::finding::{Check, Finding};
 use super::http::{self, Answer};
+use super::reach;
+use crate::proxy::upstream::race::Failure;
 use crate::text;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use crate::text::Text;
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
-
-/// How long the resolver may take.
-const RESOLVE: Duration = Duration::from_secs(10);
 
 /// The one request that the vendor documents, without a user and a password: whatever comes of it, nobody is logged in.
 const PROBE: &str = "/v1/login/user";
@@ -20,69 +20,65 @@ const CLOCK_SECONDS: u64 = 120;
 pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
     let upstream = &patient.settings.upstream;
     let (host, port) = (upstream.host.clone(), upstream.port);
+    let addresses = match reach::resolve(&host, port) {
+        Ok(addresses) => addresses,
+        Err(why) => return vec![no_name(&host, &why)],
+    };
     let mut findings = Vec::new();
-    let address = match resolved(&host, port) {
-        Ok(address) => address,
-        Err(finding) => return vec![*finding],
-    };
     if host.parse::<IpAddr>().is_err() {
-        let ip = address.ip();
-        findings.push(Finding::ok(Check::Name, text! { en: "{host} is {ip}", fr: "{host} est {ip}" }));
+        let ips = listed(addresses.in_order().iter().map(SocketAddr::ip));
+        findings.push(Finding::ok(Check::Name, text! { en: "{host} is {ips}", fr: "{host} est {ips}" }));
     }
-    let stream = match TcpStream::connect_timeout(&address, upstream.connect_timeout) {
-        Ok(stream) => stream,
-        Err(error) => {
-            findings.push(no_connection(address, &error));
-            return findings;
+    match reach::connect(&addresses, upstream.connect_timeout) {
+        Ok(found) => {
+            findings.push(takes_connections(&found));
+            findings.extend(speaks_http(patient, found.address));
+            findings.push(exposure(found.address, found.ours));
         }
-    };
-    findings.push(Finding::ok(
-        Check::Port,
-        text! { en: "{address} takes connections", fr: "{address} accepte les connexions" },
-    ));
-    let ours = stream.local_addr().ok().map(|address| address.ip());
-    drop(stream);
-    findings.extend(speaks_http(patient, address));
-    findings.push(exposure(address, ours));
+        Err(failures) => findings.push(no_connection(&failures)),
+    }
     findings
 }
 
-/// The first address of the name. The system's resolver cannot be told how long to take, so it is asked on a thread of its own.
-fn resolved(host: &str, port: u16) -> Result<SocketAddr, Box<Finding>> {
-    if let Ok(ip) = host.parse() {
-        return Ok(SocketAddr::new(ip, port));
-    }
-    let (answers, answer) = std::sync::mpsc::sync_channel(1);
-    let name = host.to_owned();
-    std::thread::spawn(move || {
-        // Nobody listens any more when it took too long.
-        let _ = answers.send((name.as_str(), port).to_socket_addrs().map(|mut found| found.next()));
-    });
-    let why = match answer.recv_timeout(RESOLVE) {
-        Ok(Ok(Some(address))) => return Ok(address),
-        Ok(Ok(None)) => text! { en: "no address", fr: "aucune adresse" },
-        Ok(Err(error)) => text! { en: "{error}", fr: "{error}" },
-        Err(_) => text! { en: "no answer in time", fr: "pas de réponse à temps" },
-    };
+fn no_name(host: &str, why: &Text) -> Finding {
     let (en, fr) = (&why.en, &why.fr);
-    let finding = Finding::error(
+    Finding::error(
         Check::Name,
         text! { en: "the name {host} cannot be resolved: {en}", fr: "le nom {host} ne peut pas être résolu : {fr}" },
         text! { en: "without its address no request reaches 8sens", fr: "sans son adresse, aucune requête n'atteint 8sens" },
     )
     .mend(text! {
-        en: "mend the name in `address` of [upstream] or in the DNS, or write the IP address, which needs no DNS",
+        en: "correct the name in `address` of [upstream] or in the DNS, or write the IP address, which needs no DNS",
         fr: "corrigez le nom dans `address` de [upstream] ou dans le DNS, ou écrivez l'adresse IP, qui s'en passe"
-    });
-    Err(Box::new(finding))
+    })
 }
 
-fn no_connection(address: SocketAddr, error: &std::io::Error) -> Finding {
-    let refused = error.kind() == std::io::ErrorKind::ConnectionRefused;
+fn takes_connections(found: &reach::Found) -> Finding {
+    let address = found.address;
+    if found.failures.is_empty() {
+        return Finding::ok(
+            Check::Port,
+            text! { en: "{address} takes connections", fr: "{address} accepte les connexions" },
+        );
+    }
+    let others = with_reasons(&found.failures);
+    Finding::ok(
+        Check::Port,
+        text! {
+            en: "{address} takes connections, and so the gate uses it; other addresses of the name do not: {others}",
+            fr: "{address} accepte les connexions, la passerelle l'utilise donc ; d'autres adresses du nom non : {others}"
+        },
+    )
+}
+
+fn no_connection(failures: &[Failure]) -> Finding {
+    let refused = failures.iter().all(|failure| failure.error.kind() == std::io::ErrorKind::ConnectionRefused);
     let what = if refused {
-        text! { en: "nothing listens on {address}", fr: "rien n'écoute sur {address}" }
+        let all = listed(failures.iter().map(|failure| failure.address));
+        text! { en: "nothing listens on {all}", fr: "rien n'écoute sur {all}" }
     } else {
-        text! { en: "no connection to {address}: {error}", fr: "pas de connexion à {address} : {error}" }
+        let all = with_reasons(failures);
+        text! { en: "no connection to {all}", fr: "pas de connexion à {all}" }
     };
     let why =
         text! { en: "every request of a shop is answered with 502", fr: "toute requête d'une boutique reçoit 502" };
@@ -98,6 +94,14 @@ fn no_connection(address: SocketAddr, error: &std::io::Error) -> Finding {
             fr: "vérifiez que la machine de 8sens est allumée, et qu'aucun pare-feu n'écarte les connexions venant d'ici"
         })
     }
+}
+
+fn with_reasons(failures: &[Failure]) -> String {
+    listed(failures.iter().map(|Failure { address, error }| format!("{address} ({error})")))
+}
+
+fn listed(all: impl Iterator<Item = impl ToString>) -> String {
+    all.map(|one| one.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Asks twice, with the configured key and with a random one: only the difference tells whether the key counts.

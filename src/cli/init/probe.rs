@@ -1,5 +1,6 @@
 //! Looks whether something answers where 8sens is said to be. No key is sent.
 
+use crate::proxy::upstream::{Addresses, race};
 use crate::text;
 use crate::text::Text;
 use std::io;
@@ -66,9 +67,9 @@ pub(super) fn probe(address: &str) -> Seen {
 }
 
 async fn look(address: &str) -> Seen {
-    let mut stream = match timeout(PATIENCE, TcpStream::connect(address)).await {
+    let mut stream = match timeout(PATIENCE, connect(address)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Seen::NoAnswer(error.kind()),
+        Ok(Err(error)) => return Seen::NoAnswer(error),
         Err(_) => return Seen::NoAnswer(io::ErrorKind::TimedOut),
     };
     let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\nConnection: close\r\n\r\n");
@@ -85,6 +86,16 @@ async fn look(address: &str) -> Seen {
             .and_then(|status| status.parse().ok())
             .map_or(Seen::NotHttp, Seen::Http),
         _ => Seen::NotHttp,
+    }
+}
+
+/// To any address of the name, as the gate does.
+async fn connect(address: &str) -> Result<TcpStream, io::ErrorKind> {
+    let found = tokio::net::lookup_host(address).await.map_err(|error| error.kind())?;
+    let addresses = Addresses::found(found, None).ok_or(io::ErrorKind::NotFound)?;
+    match race::connect(addresses.in_order(), PATIENCE).await {
+        Ok(reached) => Ok(reached.stream),
+        Err(failures) => Err(race::most_telling(failures).map_or(io::ErrorKind::NotFound, |one| one.error.kind())),
     }
 }
 

@@ -1,7 +1,17 @@
-//! Where 8sens is and whether it answers: address resolution, the peer that Pingora connects to, the up-or-down state.
+//! Where 8sens is and whether it answers: its addresses, the peer that Pingora connects to, the up-or-down state.
 
+mod addresses;
+mod dial;
+pub mod race;
+mod watch;
+
+pub use addresses::{Addresses, MAX_ADDRESSES};
+pub use dial::Dial;
+
+use crate::clock;
 use crate::config::{UpstreamSettings, UpstreamTls};
 use crate::telemetry::Telemetry;
+use crate::types::Mono;
 use arc_swap::ArcSwapOption;
 use pingora_core::protocols::TcpKeepalive;
 use pingora_core::protocols::tls::CaType;
@@ -13,17 +23,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
-
-/// How often a name is resolved again. The last good answer stays in use for as long as resolution fails.
-const RESOLVE_EVERY: Duration = Duration::from_secs(30);
-
-/// How often 8sens is probed by a bare TCP connect while no traffic says how it is.
-const PROBE_EVERY: Duration = Duration::from_secs(15);
+use tokio::sync::{Notify, watch as told};
 
 /// 8sens as seen from here.
 #[derive(Debug)]
 pub struct Upstream {
-    address: ArcSwapOption<SocketAddr>,
+    /// `None` while its name was never resolved.
+    addresses: ArcSwapOption<Addresses>,
+    /// There is no name to resolve.
+    is_literal: bool,
+    lookup_wanted: Notify,
+    /// Told after each lookup, good or bad.
+    lookups: told::Sender<()>,
+    /// Monotonic milliseconds and one more at which the last lookup ended; 0 before.
+    looked_up: AtomicU64,
     state: AtomicU8,
     /// Monotonic milliseconds at which traffic last proved the state.
     proven_at: AtomicU64,
@@ -61,7 +74,8 @@ const DOWN: u8 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connection {
     Pooled,
-    /// A connection of its own, closed afterwards: for writes and resends, which must not meet a connection that 8sens is just closing.
+    /// A connection of its own, closed afterwards: for writes and resends, which must not meet a connection that
+    /// 8sens is just closing.
     Fresh,
 }
 
@@ -69,9 +83,13 @@ impl Upstream {
     /// Starts without an answer from the resolver unless the host is an IP address.
     #[must_use]
     pub fn new(settings: &UpstreamSettings, telemetry: Arc<Telemetry>) -> Self {
-        let literal = settings.host.parse().ok().map(|ip| Arc::new(SocketAddr::new(ip, settings.port)));
+        let literal = settings.host.parse().ok().map(|ip| SocketAddr::new(ip, settings.port));
         Self {
-            address: ArcSwapOption::new(literal),
+            is_literal: literal.is_some(),
+            addresses: ArcSwapOption::new(Addresses::found(literal, None).map(Arc::new)),
+            lookup_wanted: Notify::new(),
+            lookups: told::Sender::new(()),
+            looked_up: AtomicU64::new(0),
             state: AtomicU8::new(UNKNOWN),
             proven_at: AtomicU64::new(0),
             trust: ArcSwapOption::empty(),
@@ -80,14 +98,38 @@ impl Upstream {
         }
     }
 
-    /// The peer for one attempt, or `None` while the name of 8sens was never resolved.
-    #[must_use]
-    pub fn peer(&self, settings: &UpstreamSettings, connection: Connection) -> Option<Box<HttpPeer>> {
-        let address = *self.address.load_full()?;
+    /// The peer for one attempt at a request that has tried to connect since then: all its attempts share one connect
+    /// timeout. Asks the resolver when it has not answered yet, or when an attempt `has_failed`. `None` when the name
+    /// of 8sens was never resolved.
+    pub async fn find_peer(
+        &self,
+        settings: &UpstreamSettings,
+        connection: Connection,
+        since: Mono,
+        has_failed: bool,
+    ) -> Option<(Box<HttpPeer>, Arc<Dial>)> {
+        let left = || settings.connect_timeout.saturating_sub(clock::now().mono.since(since));
+        if has_failed || self.addresses.load().is_none() {
+            // What the resolver leaves of the time is for the connection.
+            self.look_again(left() / 2).await;
+        }
+        self.peer(settings, connection, left())
+    }
+
+    /// The peer for one attempt, which may take so long to connect, or `None` while the name of 8sens was never
+    /// resolved.
+    fn peer(
+        &self,
+        settings: &UpstreamSettings,
+        connection: Connection,
+        within: Duration,
+    ) -> Option<(Box<HttpPeer>, Arc<Dial>)> {
+        let addresses = self.addresses.load_full()?;
         // Pingora verifies nothing when the name is empty: it never is.
         let name = settings.tls.as_ref().map_or_else(String::new, |tls| tls.name.clone());
-        let mut peer = HttpPeer::new(address, settings.tls.is_some(), name);
-        peer.options = options(settings);
+        // The pool is kept by address: what was opened to one that the name no longer has is not used again.
+        let mut peer = HttpPeer::new(addresses.first(), settings.tls.is_some(), name);
+        peer.options = options(settings, within);
         if let Some(tls) = &settings.tls {
             let trust = self.trust(tls);
             peer.options.ca = Some(Arc::clone(&trust.authorities));
@@ -99,7 +141,25 @@ impl Upstream {
             // A group of its own is never found in the pool, and never filled: fresh connections are closed after use.
             peer.group_key = FRESH;
         }
-        Some(Box::new(peer))
+        let has_several = addresses.in_order().len() > 1;
+        let dial = Arc::new(Dial::new(addresses, within));
+        if has_several {
+            peer.options.custom_l4 = Some(Arc::clone(&dial) as _);
+        }
+        Some((Box::new(peer), dial))
+    }
+
+    /// 8sens took a connection at this address, which is tried first from now on.
+    pub fn answered(&self, address: SocketAddr) {
+        let news = |known: &Arc<Addresses>| known.after_answer_of(address).map(Arc::new);
+        if self.addresses.load().as_ref().is_none_or(|known| news(known).is_none()) {
+            return;
+        }
+        let before =
+            self.addresses.rcu(|known| known.as_ref().map(|known| news(known).unwrap_or_else(|| Arc::clone(known))));
+        if before.is_some_and(|before| before.first() != address) {
+            tracing::info!(%address, "8sens answers at another address of its name");
+        }
     }
 
     /// The authorities as Pingora takes them, made anew when the configuration brings others.
@@ -119,7 +179,7 @@ impl Upstream {
     /// What the name of 8sens resolves to, as far as is known.
     #[must_use]
     pub fn addresses(&self) -> Vec<IpAddr> {
-        self.address.load().iter().map(|address| address.ip()).collect()
+        self.addresses.load().iter().flat_map(|known| known.in_order()).map(SocketAddr::ip).collect()
     }
 
     /// No connection that is open now is used for another request: what is still to come on it could be taken for an answer.
@@ -138,8 +198,9 @@ impl Upstream {
         self.prove(UP);
     }
 
-    /// 8sens could not be reached.
+    /// 8sens could not be reached. Its name may have moved.
     pub fn proven_down(&self) {
+        self.lookup_wanted.notify_one();
         self.prove(DOWN);
     }
 
@@ -164,52 +225,13 @@ impl Upstream {
             }
         }
     }
-
-    /// Resolves the name and probes, for ever. Ends with the runtime. `connect_timeout` is what the configuration says by then.
-    pub async fn watch(&self, settings: UpstreamSettings, connect_timeout: impl Fn() -> Duration) {
-        let mut next_resolve = tokio::time::Instant::now();
-        loop {
-            if tokio::time::Instant::now() >= next_resolve {
-                self.resolve(&settings).await;
-                next_resolve = tokio::time::Instant::now() + RESOLVE_EVERY;
-            }
-            let quiet_for = now_millis().saturating_sub(self.proven_at.load(Ordering::Relaxed));
-            if self.state.load(Ordering::Relaxed) == UNKNOWN || quiet_for >= millis(PROBE_EVERY) {
-                self.probe(connect_timeout()).await;
-            }
-            tokio::time::sleep(PROBE_EVERY.min(RESOLVE_EVERY)).await;
-        }
-    }
-
-    async fn resolve(&self, settings: &UpstreamSettings) {
-        let lookup = tokio::net::lookup_host((settings.host.as_str(), settings.port));
-        match tokio::time::timeout(RESOLVE_EVERY, lookup).await {
-            Ok(Ok(mut found)) => {
-                if let Some(address) = found.next() {
-                    self.address.store(Some(Arc::new(address)));
-                }
-            }
-            Ok(Err(error)) => tracing::warn!(host = settings.host, %error, "name of 8sens cannot be resolved"),
-            Err(_) => tracing::warn!(host = settings.host, "name of 8sens was not resolved in time"),
-        }
-    }
-
-    async fn probe(&self, connect_timeout: Duration) {
-        let Some(address) = self.address.load_full() else {
-            return self.proven_down();
-        };
-        match tokio::time::timeout(connect_timeout, tokio::net::TcpStream::connect(*address)).await {
-            Ok(Ok(_)) => self.proven_up(),
-            _ => self.proven_down(),
-        }
-    }
 }
 
 /// Pingora waits for ever unless told otherwise, and passes upgrades on.
-fn options(settings: &UpstreamSettings) -> PeerOptions {
+fn options(settings: &UpstreamSettings, within: Duration) -> PeerOptions {
     let mut options = PeerOptions::new();
-    options.connection_timeout = Some(settings.connect_timeout);
-    options.total_connection_timeout = Some(settings.connect_timeout);
+    options.connection_timeout = Some(within);
+    options.total_connection_timeout = Some(within);
     options.read_timeout = Some(settings.read_timeout);
     options.write_timeout = Some(settings.write_timeout);
     options.idle_timeout = Some(settings.keepalive_timeout);
@@ -231,7 +253,7 @@ pub fn tcp_keepalive() -> TcpKeepalive {
 }
 
 fn now_millis() -> u64 {
-    crate::clock::now().mono.0 / 1_000_000
+    clock::now().mono.0 / 1_000_000
 }
 
 fn millis(duration: Duration) -> u64 {
