@@ -67,8 +67,8 @@ fn never_forwarded(case: &Case<'_>) -> Explanation {
             fr: "employez GET, HEAD, POST, PUT, DELETE, PATCH ou OPTIONS"
         },
         DenyCode::HttpVersion => text! {
-            en: "let the caller speak HTTP/1.1 (nginx in front: proxy_http_version 1.1)",
-            fr: "faites parler HTTP/1.1 à l'appelant (nginx placé devant : proxy_http_version 1.1)"
+            en: "let the caller speak HTTP/1.1: nginx in front with proxy_http_version 1.1, PHP 7 with 'protocol_version' => 1.1 in the stream context; docs/callers.md lists others",
+            fr: "faites parler HTTP/1.1 à l'appelant : nginx placé devant par proxy_http_version 1.1, PHP 7 par 'protocol_version' => 1.1 dans le contexte du flux ; docs/fr/callers.md en donne d'autres"
         },
         _ => text! {
             en: "send the body with Content-Length, or chunked",

@@ -14,6 +14,11 @@ struct Nginx {
 
 impl Nginx {
     fn start(gate: SocketAddr, more: &str) -> Self {
+        Self::speaking("proxy_http_version 1.1; proxy_set_header Connection \"\";", gate, more)
+    }
+
+    /// With these directives beside `proxy_pass`.
+    fn speaking(version: &str, gate: SocketAddr, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = port::free();
         let path = folder.path().display();
@@ -21,7 +26,7 @@ impl Nginx {
             "daemon off; master_process off; pid {path}/pid; error_log {path}/error.log;\nevents {{ worker_connections 64; }}\n\
              http {{ access_log off; client_body_temp_path {path}/b; proxy_temp_path {path}/p; fastcgi_temp_path {path}/f;\n\
              uwsgi_temp_path {path}/u; scgi_temp_path {path}/s; {more}\n\
-             server {{ listen {address}; location / {{ proxy_pass http://{gate}; proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }} }}\n"
+             server {{ listen {address}; location / {{ proxy_pass http://{gate}; {version} }} }} }}\n"
         );
         std::fs::write(folder.path().join("nginx.conf"), conf).unwrap();
         let child = Command::new("nginx")
@@ -65,6 +70,18 @@ async fn nginx_eats_the_key_until_it_is_told_not_to() {
     let told = Nginx::start(gate.address(), "underscores_in_headers on;");
     through(&gate, &format!("http://{}/", told.address)).expect("front_key", "ok", "arrives");
     through(&gate, &format!("http://{}", gate.address())).expect("front_key", "ok", "arrives");
+}
+
+/// nginx speaks HTTP/1.0 until it is told not to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_front_that_speaks_http_1_0() {
+    let gate = Gate::start(&Config::new(sandbox(|_| {}).await));
+    let old = Nginx::speaking("proxy_http_version 1.0;", gate.address(), "underscores_in_headers on;");
+    let diagnosis = through(&gate, &format!("http://{}", old.address));
+    diagnosis.expect("front_key", "error", "speaks HTTP/1.0 to the gate");
+    assert_eq!(diagnosis.code, 69);
+    let finding = diagnosis.findings.iter().find(|finding| finding["check"] == "front_key").unwrap();
+    assert!(finding["remedies"].to_string().contains("proxy_http_version 1.1;"), "{finding}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,6 +73,7 @@ fn judge(patient: &Patient<'_>, url: &str, answer: &Answer) -> Vec<Finding> {
             Finding::ok(Check::FrontKey, text! { en: "api_key arrives at the gate", fr: "api_key arrive à la passerelle" })
         }
         DenyCode::MissingKey => eaten(url),
+        DenyCode::HttpVersion => outdated(url),
         code => {
             let word = code.as_str();
             let mut finding = Finding::warning(
@@ -103,6 +104,26 @@ fn not_ours(url: &str, answer: &Answer) -> Finding {
     .mend(text! {
         en: "let the proxy send everything for this name to a listener of the gate; 400: it rejects names with an underscore (Traefik: underscoreHeadersStrategy = \"keep\"); 301 or 308: write the URL with https",
         fr: "faites envoyer par le proxy tout ce qui vise ce nom à un point d'écoute de la passerelle ; 400 : il rejette les noms à tiret bas (Traefik : underscoreHeadersStrategy = \"keep\") ; 301 ou 308 : écrivez l'URL avec https"
+    })
+}
+
+/// What this command sends is HTTP/1.1, so the old version is of something on the way.
+fn outdated(url: &str) -> Finding {
+    Finding::error(
+        Check::FrontKey,
+        text! { en: "what stands in front at {url} speaks HTTP/1.0 to the gate", fr: "ce qui est placé devant, à {url}, parle HTTP/1.0 à la passerelle" },
+        text! {
+            en: "the gate takes HTTP/1.1 and HTTP/2 alone: every shop is answered 505 http_version",
+            fr: "la passerelle n'accepte que HTTP/1.1 et HTTP/2 : toute boutique reçoit 505 http_version"
+        },
+    )
+    .mend(text! {
+        en: "nginx: `proxy_http_version 1.1;` and `proxy_set_header Connection \"\";` beside `proxy_pass`",
+        fr: "nginx : `proxy_http_version 1.1;` et `proxy_set_header Connection \"\";` à côté de `proxy_pass`"
+    })
+    .mend(text! {
+        en: "Apache: no `SetEnv force-proxy-request-1.0`",
+        fr: "Apache : pas de `SetEnv force-proxy-request-1.0`"
     })
 }
 
