@@ -2,17 +2,17 @@
 
 .DEFAULT_GOAL := help
 CARGO ?= cargo
-# What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package.
+# What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package, or file:package.
 NEEDS := cmake:cmake curl:curl
 
-.PHONY: help deps demo test screenshots check check-deploy fmt reference install uninstall deb test-deb differential tls-scan slow audit fuzz bench bench-quick
+.PHONY: help deps demo test clients screenshots check check-deploy fmt reference install uninstall deb test-deb differential tls-scan slow audit fuzz bench bench-quick
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 # Servers come as programs for the tests: Debian starts none of them while policy-rc.d says 101. One that is there already decides itself.
 deps: ## Install what a fresh Debian lacks (as root), or say what to install
-	@PATH="$$PATH:/usr/sbin"; missing=""; for need in $(NEEDS); do command -v "$${need%%:*}" >/dev/null 2>&1 || missing="$$missing $${need##*:}"; done; \
+	@PATH="$$PATH:/usr/sbin"; missing=""; for need in $(NEEDS); do command -v "$${need%%:*}" >/dev/null 2>&1 || ls $${need%%:*} >/dev/null 2>&1 || missing="$$missing $${need##*:}"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 		policy=/usr/sbin/policy-rc.d; if [ ! -e "$$policy" ]; then trap 'rm -f "$$policy"' EXIT; printf '#!/bin/sh\nexit 101\n' >"$$policy" && chmod 755 "$$policy"; fi; \
@@ -36,6 +36,15 @@ test: NEEDS += nginx:nginx haproxy:haproxy caddy:caddy php:php-cli
 # The live page is tested in a real browser, the fail2ban filter on a real log.
 test screenshots: NEEDS += chromium:chromium chromedriver:chromium-driver
 test: NEEDS += fail2ban-regex:fail2ban
+# Programs that shops call with. The modules are Debian's, for its own Python, Node and Perl.
+test clients: NEEDS += php:php-cli /usr/lib/php/*/curl.so:php-curl /usr/share/php/GuzzleHttp/autoload.php:php-guzzlehttp-guzzle
+test clients: NEEDS += node:nodejs /usr/share/nodejs/axios/package.json:node-axios javac:default-jdk-headless
+test clients: NEEDS += /usr/share/perl5/LWP.pm:libwww-perl /usr/share/perl5/LWP/Protocol/https.pm:liblwp-protocol-https-perl
+PYTHON_MODULES := /usr/lib/python3/dist-packages
+test clients: NEEDS += /usr/bin/python3:python3 $(PYTHON_MODULES)/requests:python3-requests $(PYTHON_MODULES)/httpx:python3-httpx
+test clients: NEEDS += $(PYTHON_MODULES)/h2:python3-h2 $(PYTHON_MODULES)/aiohttp:python3-aiohttp
+# What makes a certificate with an RSA key.
+test: NEEDS += openssl:openssl
 # nextest where it is installed, cargo's own runner elsewhere; the same profile and the same build either way.
 test: deps ## Every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
@@ -43,6 +52,9 @@ test: deps ## Every test
 	else \
 		$(CARGO) test --no-fail-fast --lib --bins --tests; \
 	fi
+
+clients: deps ## What real clients get through the gate: a table
+	$(CARGO) test --quiet --test clients -- --ignored --nocapture --exact table_of_all
 
 # What is installed, and where: `make install PREFIX=/usr DESTDIR=/tmp/root`, say. BIN is built when it is not there.
 PREFIX ?= /usr/local
