@@ -35,6 +35,7 @@ async fn serve(token: Option<&str>) -> Served {
     let telemetry = Arc::new(Telemetry::start(&settings).unwrap());
     let source = include_str!("config/valid/minimal.toml");
     let source = source.replace("file = \"8sens-api-key\"", "env = \"CARGO_PKG_NAME\"");
+    let source = source + "\n[admin]\nhosts = [\"gate.lan\", \"monitor.lan:9180\"]\n";
     let gate = sensgate::config::parse(&source, "minimal.toml", Path::new(".")).unwrap().settings;
     let secret = Zeroizing::new([0; 32]);
     let tables = Tables::new(&secret, &gate.snapshot, Box::new(NoJournal), sensgate::clock::now());
@@ -104,6 +105,9 @@ async fn foreign_hosts_and_origins_are_refused() {
     }
     let none = ask_raw(served.address, "GET /metrics HTTP/1.0\r\n\r\n").await;
     assert_eq!(none.code(), "forbidden_host");
+    for configured in ["gate.lan".to_owned(), format!("GATE.LAN:{port}"), "monitor.lan:9180".into()] {
+        assert_eq!(ask_raw(served.address, &host(&configured)).await.status, 200, "{configured}");
+    }
 
     for evil in ["http://evil.example", "null", "https://evil.example"] {
         let answer = ask(served.address, "GET /metrics", &format!("Origin: {evil}\r\n")).await;
@@ -118,7 +122,7 @@ async fn foreign_hosts_and_origins_are_refused() {
 async fn every_page_asks_for_a_configured_token() {
     let served = serve(Some(TOKEN)).await;
     served.readiness.set_listening(true);
-    for page in ["/metrics", "/livez", "/readyz", "/nothing"] {
+    for page in ["/metrics", "/api/live", "/nothing"] {
         for fields in ["", "Authorization: Bearer wrong\r\n", "Authorization: Basic YTpi\r\n"] {
             let answer = ask(served.address, &format!("GET {page}"), fields).await;
             assert_eq!((answer.status, answer.code().as_str()), (401, "unauthorized"), "{page} {fields}");
@@ -128,6 +132,59 @@ async fn every_page_asks_for_a_configured_token() {
         assert_eq!(right.status, if page == "/nothing" { 404 } else { 200 }, "{page}");
         assert!(!right.head.contains(TOKEN) && !right.body.contains(TOKEN));
     }
+}
+
+#[tokio::test]
+async fn a_right_token_stands_for_the_host_of_reads_alone() {
+    let served = serve(Some(TOKEN)).await;
+    let ask = async |line: &str, fields: &str| {
+        ask_raw(served.address, &format!("{line}\r\nConnection: close\r\n{fields}\r\n")).await
+    };
+    let right = format!("Authorization: Bearer {TOKEN}\r\n");
+    let named = "Host: prometheus-scrapes.lan:9180\r\n";
+    for line in
+        ["GET /metrics HTTP/1.1", "HEAD /metrics HTTP/1.1", "GET http://prometheus-scrapes.lan/metrics HTTP/1.1"]
+    {
+        assert_eq!(ask(line, &format!("{named}{right}")).await.status, 200, "{line}");
+    }
+    assert_eq!(ask("GET /metrics HTTP/1.0", &right).await.status, 200);
+    assert_eq!(ask("GET /metrics HTTP/1.1", named).await.code(), "forbidden_host");
+    assert_eq!(ask("GET /metrics HTTP/1.1", &format!("{named}{named}{right}")).await.code(), "forbidden_host");
+    let wrong = format!("{named}Authorization: Bearer wrong\r\n");
+    assert_eq!(ask("GET /metrics HTTP/1.1", &wrong).await.code(), "unauthorized");
+    for origin in ["http://prometheus-scrapes.lan:9180", "http://evil.example", "null"] {
+        let fields = format!("{named}{right}Origin: {origin}\r\n");
+        assert_eq!(ask("GET /metrics HTTP/1.1", &fields).await.code(), "forbidden_origin", "{origin}");
+        let change = ask("DELETE /api/sessions/abcdef HTTP/1.1", &fields).await;
+        assert_eq!(change.code(), "forbidden_host", "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn health_says_one_word_to_whoever_asks() {
+    let served = serve(Some(TOKEN)).await;
+    let ask = async |line: &str, fields: &str| {
+        let answer = ask_raw(served.address, &format!("{line}\r\nConnection: close\r\n{fields}\r\n")).await;
+        (answer.status, answer.body)
+    };
+    let answer = |status: u16, body: &str| (status, body.to_owned());
+    for (is_ready, ready) in [(false, answer(503, "unready\n")), (true, answer(200, "ok\n"))] {
+        served.readiness.set_listening(is_ready);
+        for query in ["", "?", "?verbose", "?verbose=1&x", "?token=x"] {
+            for fields in ["", "Host: gate.lan\r\n", "Host: 127.0.0.1\r\n", "Authorization: Bearer wrong\r\n"] {
+                for version in ["1.0", "1.1"] {
+                    let line = format!("GET /readyz{query} HTTP/{version}");
+                    assert_eq!(ask(&line, fields).await, ready, "{line} {fields}");
+                    let line = format!("GET /livez{query} HTTP/{version}");
+                    assert_eq!(ask(&line, fields).await, answer(200, "ok\n"), "{line} {fields}");
+                }
+            }
+        }
+        let head = ask("HEAD /readyz HTTP/1.0", "").await;
+        assert_eq!(head, (ready.0, String::new()));
+    }
+    let rebound = "Host: evil.example\r\nOrigin: http://evil.example\r\n";
+    assert_eq!(ask("GET /livez HTTP/1.1", rebound).await.0, 403);
 }
 
 #[tokio::test]
@@ -187,19 +244,21 @@ async fn metrics_are_prometheus_text() {
 
 #[tokio::test]
 async fn readiness_flips_and_liveness_does_not() {
-    let served = serve(None).await;
-    let ready = || ask(served.address, "GET /readyz", "");
+    let served = serve(Some(TOKEN)).await;
+    let token = format!("Authorization: Bearer {TOKEN}\r\n");
+    let ask = |line| ask(served.address, line, &token);
+    let ready = || ask("GET /readyz");
     let early = ready().await;
-    assert_eq!((early.status, early.body.as_str()), (503, "[-] listening failed\n[+] not_draining ok\nnot ready\n"));
+    assert_eq!((early.status, early.body.as_str()), (503, "[-] listening failed\n[+] not_draining ok\nunready\n"));
     served.readiness.set_listening(true);
     let now = ready().await;
     assert_eq!((now.status, now.body.as_str()), (200, "ok\n"));
-    let verbose = ask(served.address, "GET /readyz?verbose", "").await;
+    let verbose = ask("GET /readyz?verbose").await;
     assert_eq!((verbose.status, verbose.body.as_str()), (200, "[+] listening ok\n[+] not_draining ok\nok\n"));
     served.readiness.start_draining();
     let late = ready().await;
-    assert_eq!((late.status, late.body.as_str()), (503, "[+] listening ok\n[-] not_draining failed\nnot ready\n"));
-    let alive = ask(served.address, "GET /livez", "").await;
+    assert_eq!((late.status, late.body.as_str()), (503, "[+] listening ok\n[-] not_draining failed\nunready\n"));
+    let alive = ask("GET /livez").await;
     assert_eq!((alive.status, alive.body.as_str()), (200, "ok\n"));
 }
 

@@ -1,11 +1,13 @@
 //! Who may see an admin page.
 //!
 //! A page of a hostile site can make a browser on the admin's machine send requests to a loopback address. Its `Host` then names the
-//! hostile site (DNS rebinding), or its `Origin` does; either one is refused before anything else is looked at.
+//! hostile site (DNS rebinding), or its `Origin` does. The page cannot know the token: a right one stands for the `Host`, for reads.
 
-use super::{AdminCode, api, page};
+use super::host::names_this_listener;
+use super::{AdminCode, api, page, pages};
+use crate::answer::own_name::Alias;
 use crate::consumer::{KeyDigest, digest};
-use crate::telemetry::Telemetry;
+use crate::proxy::connection::Shared;
 use crate::telemetry::audit_event::AuditEvent;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -13,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, HeaderName, ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use secrecy::{ExposeSecret, SecretString};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
@@ -25,17 +27,43 @@ pub(super) struct LocalAddress(pub(super) IpAddr);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerAddress(pub(super) IpAddr);
 
-/// The rules of one admin listener. No `Debug`: a digest of a weak token is nearly the token.
+/// Whether an admitted request showed the token that is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    WithToken,
+    WithoutToken,
+}
+
+/// Stands before every page. No `Debug`: a digest of a weak token is nearly the token.
 pub(super) struct Guard {
     token: Option<KeyDigest>,
-    telemetry: Arc<Telemetry>,
+    shared: Arc<Shared>,
+}
+
+/// What is looked at.
+#[derive(Clone, Copy)]
+struct Asked<'r> {
+    method: &'r Method,
+    uri: &'r Uri,
+    headers: &'r HeaderMap,
+    local: Option<IpAddr>,
+}
+
+/// The rules of one admin listener.
+#[derive(Clone, Copy)]
+struct Rules<'r> {
+    token: Option<&'r KeyDigest>,
+    /// `[admin] hosts`
+    hosts: &'r [Alias],
 }
 
 /// Answers refused requests, hands on the others, and marks every answer as not to be kept.
-pub(super) async fn stand(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    let local = request.extensions().get::<LocalAddress>().copied();
-    let mut response = match guard.admit(request.method(), request.uri(), request.headers(), local) {
-        Ok(()) => next.run(request).await,
+pub(super) async fn stand(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+    let mut response = match guard.admit(&request) {
+        Ok(access) => {
+            request.extensions_mut().insert(access);
+            next.run(request).await
+        }
         Err(code) => {
             if code == AdminCode::Unauthorized && request.headers().contains_key(AUTHORIZATION) {
                 guard.note_wrong_token(request.extensions().get::<PeerAddress>().copied());
@@ -50,50 +78,82 @@ pub(super) async fn stand(State(guard): State<Arc<Guard>>, request: Request, nex
 }
 
 impl Guard {
-    pub(super) fn new(token: Option<&SecretString>, telemetry: Arc<Telemetry>) -> Self {
-        Self { token: token.map(|token| digest(token.expose_secret().as_bytes())), telemetry }
+    pub(super) fn new(token: Option<&SecretString>, shared: Arc<Shared>) -> Self {
+        Self { token: token.map(|token| digest(token.expose_secret().as_bytes())), shared }
     }
 
     fn note_wrong_token(&self, peer: Option<PeerAddress>) {
         if let Some(PeerAddress(peer)) = peer {
-            self.telemetry.audit.tell(&AuditEvent::AdminTokenRefused { peer });
+            self.shared.telemetry.audit.tell(&AuditEvent::AdminTokenRefused { peer });
         }
     }
 
-    fn admit(
-        &self,
-        method: &Method,
-        uri: &Uri,
-        headers: &HeaderMap,
-        local: Option<LocalAddress>,
-    ) -> Result<(), AdminCode> {
-        let host = only(headers, &HOST).filter(|host| names_this_listener(host, local));
-        let host = host.ok_or(AdminCode::ForbiddenHost)?;
-        if uri.authority().is_some_and(|authority| !names_this_listener(authority.as_str(), local)) {
-            return Err(AdminCode::ForbiddenHost);
-        }
-        if headers.contains_key(ORIGIN) && !only(headers, &ORIGIN).is_some_and(|origin| is_own(origin, host)) {
+    fn admit(&self, request: &Request) -> Result<Access, AdminCode> {
+        let settings = self.shared.settings.load();
+        let hosts = settings.admin.as_ref().map_or(&[][..], |admin| &admin.hosts);
+        let local = request.extensions().get::<LocalAddress>().map(|local| local.0);
+        let asked = Asked { method: request.method(), uri: request.uri(), headers: request.headers(), local };
+        Rules { token: self.token.as_ref(), hosts }.admit(asked)
+    }
+}
+
+impl Rules<'_> {
+    fn admit(self, asked: Asked<'_>) -> Result<Access, AdminCode> {
+        let Asked { method, uri, headers, .. } = asked;
+        let access = if self.is_token_shown(headers) { Access::WithToken } else { Access::WithoutToken };
+        let reads = method == Method::GET || method == Method::HEAD;
+        // What is open to all says one fixed word: whoever makes a browser ask for it learns nothing.
+        let needs_host = !reads || (access == Access::WithoutToken && !pages::is_open_to_all(uri.path()));
+        self.check_host(asked, needs_host)?;
+        if headers.contains_key(ORIGIN) && !self.is_own_origin(asked) {
             return Err(AdminCode::ForbiddenOrigin);
         }
-        let reads = method == Method::GET || method == Method::HEAD;
-        if reads && (page::is_asset(uri.path()) || uri.path() == api::ACCESS_PATH) {
-            return Ok(());
+        let is_open = pages::is_open_to_all(uri.path()) || page::is_asset(uri.path()) || uri.path() == api::ACCESS_PATH;
+        if reads && is_open {
+            return Ok(access);
         }
-        if !self.knows_token(headers) {
+        if self.token.is_some() && access == Access::WithoutToken {
             return Err(AdminCode::Unauthorized);
         }
         if reads {
-            return Ok(());
+            return Ok(access);
         }
         if method == Method::DELETE && uri.path().starts_with(api::SESSIONS_PATH) {
-            return self.admit_change(headers);
+            return self.admit_change(headers).map(|()| access);
         }
         Err(AdminCode::MethodNotAllowed)
     }
 
+    /// Two `Host` lines are never one name. Whoever shows a wrong token is told about the token: a right one would do.
+    fn check_host(self, asked: Asked<'_>, is_needed: bool) -> Result<(), AdminCode> {
+        if asked.headers.get_all(HOST).iter().nth(1).is_some() {
+            return Err(AdminCode::ForbiddenHost);
+        }
+        let named = only(asked.headers, &HOST).is_some_and(|host| self.is_own_host(host, asked));
+        let authority = asked.uri.authority().is_none_or(|authority| self.is_own_host(authority.as_str(), asked));
+        if !is_needed || (named && authority) {
+            return Ok(());
+        }
+        let reads = asked.method == Method::GET || asked.method == Method::HEAD;
+        let has_shown_another = reads && self.token.is_some() && asked.headers.contains_key(AUTHORIZATION);
+        Err(if has_shown_another { AdminCode::Unauthorized } else { AdminCode::ForbiddenHost })
+    }
+
+    fn is_own_host(self, host: &str, asked: Asked<'_>) -> bool {
+        names_this_listener(host, asked.local, self.hosts)
+    }
+
+    /// RFC 6454 section 7: the origin of a page that this listener has served, under one of its own names.
+    fn is_own_origin(self, asked: Asked<'_>) -> bool {
+        let (origin, host) = (only(asked.headers, &ORIGIN), only(asked.headers, &HOST));
+        let (Some(origin), Some(host)) = (origin, host) else { return false };
+        let Some(("http", of_page)) = origin.split_once("://") else { return false };
+        of_page.eq_ignore_ascii_case(host) && self.is_own_host(host, asked)
+    }
+
     /// What changes something needs a token that exists, and comes from the page itself: a foreign origin was refused before, and here
     /// there has to be one.
-    fn admit_change(&self, headers: &HeaderMap) -> Result<(), AdminCode> {
+    fn admit_change(self, headers: &HeaderMap) -> Result<(), AdminCode> {
         if self.token.is_none() {
             return Err(AdminCode::TokenNotConfigured);
         }
@@ -101,8 +161,8 @@ impl Guard {
     }
 
     /// Compares digests in constant time, so that neither content nor length of the token shows.
-    fn knows_token(&self, headers: &HeaderMap) -> bool {
-        let Some(expected) = &self.token else { return true };
+    fn is_token_shown(self, headers: &HeaderMap) -> bool {
+        let Some(expected) = self.token else { return false };
         let presented = only(headers, &AUTHORIZATION).and_then(bearer);
         presented.is_some_and(|token| bool::from(digest(token.as_bytes()).ct_eq(expected)))
     }
@@ -121,109 +181,93 @@ fn bearer(credentials: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
 }
 
-fn is_own(origin: &str, host: &str) -> bool {
-    origin.split_once("://").is_some_and(|(scheme, rest)| scheme == "http" && rest.eq_ignore_ascii_case(host))
-}
-
-/// True for `localhost`, a loopback address or the listener's own address, with any port or none: a tunnel may change the port.
-fn names_this_listener(host: &str, local: Option<LocalAddress>) -> bool {
-    let Some(name) = without_port(host) else { return false };
-    if name.eq_ignore_ascii_case("localhost") {
-        return true;
-    }
-    let address = match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
-        Some(inner) => inner.parse::<Ipv6Addr>().map(IpAddr::V6),
-        None => name.parse::<Ipv4Addr>().map(IpAddr::V4),
-    };
-    address.is_ok_and(|address| {
-        let address = address.to_canonical();
-        address.is_loopback() || local.is_some_and(|local| local.0.to_canonical() == address)
-    })
-}
-
-/// The host of `host[:port]`; `None` when what follows it is not a port.
-fn without_port(host: &str) -> Option<&str> {
-    let end = match host.find(']') {
-        Some(bracket) => bracket + 1,
-        None => host.find(':').unwrap_or(host.len()),
-    };
-    let (name, rest) = host.split_at(end);
-    let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
-    (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port)).then_some(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AccessLogTarget, LogSettings};
+    use crate::answer::own_name::Host;
 
-    fn guard(token: Option<&str>) -> Guard {
-        let log = LogSettings { access: AccessLogTarget::Off, ..LogSettings::default() };
-        Guard::new(token.map(SecretString::from).as_ref(), Arc::new(Telemetry::start(&log).unwrap()))
-    }
-
-    fn admit(guard: &Guard, method: &str, target: &str, fields: &[(&str, &str)]) -> Result<(), AdminCode> {
+    /// What a listener with that token says to a request.
+    fn admit_at(
+        token: Option<&str>,
+        hosts: &[Alias],
+        line: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<Access, AdminCode> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
-        let local = Some(LocalAddress("192.0.2.5".parse().unwrap()));
-        guard.admit(&method.parse().unwrap(), &target.parse().unwrap(), &headers, local)
+        let (method, target) = line.split_once(' ').unwrap();
+        let (method, uri) = (method.parse().unwrap(), target.parse().unwrap());
+        let local = Some("192.0.2.5".parse().unwrap());
+        let token = token.map(|token| digest(token.as_bytes()));
+        let asked = Asked { method: &method, uri: &uri, headers: &headers, local };
+        Rules { token: token.as_ref(), hosts }.admit(asked)
+    }
+
+    fn admit(token: Option<&str>, line: &str, fields: &[(&str, &str)]) -> Result<Access, AdminCode> {
+        admit_at(token, &[], line, fields)
+    }
+
+    const T: Option<&str> = Some("s3cret-token");
+    const RIGHT: (&str, &str) = ("authorization", "Bearer s3cret-token");
+    const WRONG: (&str, &str) = ("authorization", "Bearer s3cret-tokem");
+    const LOCAL: (&str, &str) = ("host", "localhost:9180");
+    const FOREIGN: (&str, &str) = ("host", "gate.lan:9180");
+
+    #[test]
+    fn without_a_token_the_host_has_to_be_its_own() {
+        use AdminCode::ForbiddenHost;
+        assert_eq!(admit(None, "GET /metrics", &[LOCAL]), Ok(Access::WithoutToken));
+        for fields in [&[FOREIGN][..], &[], &[LOCAL, LOCAL], &[("host", "")], &[FOREIGN, RIGHT]] {
+            assert_eq!(admit(None, "GET /metrics", fields), Err(ForbiddenHost), "{fields:?}");
+        }
+        assert_eq!(admit(None, "GET http://gate.lan/metrics", &[LOCAL]), Err(ForbiddenHost));
+        assert_eq!(admit(T, "GET /metrics", &[FOREIGN]), Err(ForbiddenHost));
+        assert_eq!(admit(T, "GET /", &[FOREIGN]), Err(ForbiddenHost));
+        let hosts = [Alias { host: Host::parse("gate.lan").unwrap(), port: None }];
+        assert_eq!(admit_at(None, &hosts, "GET /metrics", &[FOREIGN]), Ok(Access::WithoutToken));
+        assert_eq!(admit_at(None, &hosts, "GET http://gate.lan/metrics", &[FOREIGN]), Ok(Access::WithoutToken));
+        assert_eq!(admit_at(T, &hosts, "GET /", &[FOREIGN]), Ok(Access::WithoutToken));
+        assert_eq!(admit_at(T, &hosts, "GET /metrics", &[FOREIGN]), Err(AdminCode::Unauthorized));
     }
 
     #[test]
-    fn hosts() {
-        let open = guard(None);
-        for host in [
-            "localhost",
-            "LOCALHOST:9180",
-            "127.0.0.1",
-            "127.0.0.1:65535",
-            "127.8.8.8:80",
-            "[::1]",
-            "[::1]:9180",
-            "[::ffff:127.0.0.1]",
-            "192.0.2.5:9180",
-            "[::ffff:192.0.2.5]",
-        ] {
-            assert_eq!(admit(&open, "GET", "/livez", &[("host", host)]), Ok(()), "{host}");
+    fn a_right_token_stands_for_the_host_of_reads() {
+        for line in ["GET /metrics", "HEAD /metrics", "GET /api/live", "GET /", "GET http://gate.lan/metrics"] {
+            for fields in [&[FOREIGN, RIGHT][..], &[RIGHT], &[LOCAL, RIGHT]] {
+                assert_eq!(admit(T, line, fields), Ok(Access::WithToken), "{line} {fields:?}");
+            }
+            assert_eq!(admit(T, line, &[FOREIGN, FOREIGN, RIGHT]), Err(AdminCode::ForbiddenHost), "{line}");
+            assert_eq!(admit(T, line, &[FOREIGN, WRONG]), Err(AdminCode::Unauthorized), "{line}");
+            assert_eq!(admit(T, line, &[FOREIGN, RIGHT, RIGHT]), Err(AdminCode::Unauthorized), "{line}");
         }
-        for host in [
-            "",
-            "evil.example",
-            "evil.example:9180",
-            "localhost.evil.example",
-            "127.0.0.1.evil.example",
-            "evil@localhost",
-            "localhost:80@evil.example",
-            "localhost:",
-            "localhost:+80",
-            "localhost:65536",
-            "localhost, localhost",
-            "[::1",
-            "::1",
-            "[::1]evil",
-            "[127.0.0.1]",
-            "0.0.0.0",
-            "127.1",
-            "2130706433",
-            "192.0.2.6:9180",
-            "[2001:db8::1]",
-        ] {
-            assert_eq!(admit(&open, "GET", "/livez", &[("host", host)]), Err(AdminCode::ForbiddenHost), "{host}");
+        for line in ["DELETE /api/sessions/abcdef", "POST /metrics"] {
+            assert_eq!(admit(T, line, &[FOREIGN, RIGHT]), Err(AdminCode::ForbiddenHost), "{line}");
+            assert_eq!(admit(T, line, &[FOREIGN, WRONG]), Err(AdminCode::ForbiddenHost), "{line}");
         }
-        assert_eq!(admit(&open, "GET", "/livez", &[]), Err(AdminCode::ForbiddenHost));
-        let twice = [("host", "localhost"), ("host", "localhost")];
-        assert_eq!(admit(&open, "GET", "/livez", &twice), Err(AdminCode::ForbiddenHost));
-        let absolute = admit(&open, "GET", "http://evil.example/livez", &[("host", "localhost")]);
-        assert_eq!(absolute, Err(AdminCode::ForbiddenHost));
+    }
+
+    #[test]
+    fn health_is_open_to_all_but_other_origins() {
+        for line in ["GET /livez", "HEAD /readyz", "GET /readyz?verbose", "GET http://gate.lan/livez"] {
+            for fields in [&[LOCAL][..], &[FOREIGN], &[], &[FOREIGN, WRONG]] {
+                assert_eq!(admit(T, line, fields), Ok(Access::WithoutToken), "{line} {fields:?}");
+                assert_eq!(admit(None, line, fields), Ok(Access::WithoutToken), "{line} {fields:?}");
+            }
+            assert_eq!(admit(T, line, &[FOREIGN, RIGHT]), Ok(Access::WithToken), "{line}");
+            let rebound = [FOREIGN, ("origin", "http://gate.lan:9180")];
+            assert_eq!(admit(T, line, &rebound), Err(AdminCode::ForbiddenOrigin), "{line}");
+        }
+        for line in ["GET /livez/", "GET /LIVEZ", "POST /livez", "GET /readyz/x"] {
+            assert_eq!(admit(T, line, &[FOREIGN]), Err(AdminCode::ForbiddenHost), "{line}");
+        }
     }
 
     #[test]
     fn origins() {
-        let open = guard(None);
-        let with = |origin| admit(&open, "GET", "/metrics", &[("host", "localhost:9180"), ("origin", origin)]);
-        assert_eq!(with("http://localhost:9180"), Ok(()));
+        let with = |token, fields: &[_]| admit(token, "GET /metrics", fields);
+        assert_eq!(with(None, &[LOCAL, ("origin", "http://localhost:9180")]), Ok(Access::WithoutToken));
         for origin in [
             "http://evil.example",
             "null",
@@ -235,19 +279,25 @@ mod tests {
             "http://localhost:9180/",
             "localhost:9180",
         ] {
-            assert_eq!(with(origin), Err(AdminCode::ForbiddenOrigin), "{origin}");
+            for (token, fields) in [(None, vec![LOCAL]), (T, vec![LOCAL, RIGHT]), (T, vec![RIGHT])] {
+                let fields = [fields, vec![("origin", origin)]].concat();
+                assert_eq!(with(token, &fields), Err(AdminCode::ForbiddenOrigin), "{fields:?}");
+            }
         }
         let own = ("origin", "http://localhost:9180");
-        let twice = admit(&open, "GET", "/metrics", &[("host", "localhost:9180"), own, own]);
-        assert_eq!(twice, Err(AdminCode::ForbiddenOrigin));
+        assert_eq!(with(None, &[LOCAL, own, own]), Err(AdminCode::ForbiddenOrigin));
+        // The token stands for the host, and a page that has rebound its name is not its own page.
+        let rebound = ("origin", "http://gate.lan:9180");
+        assert_eq!(with(T, &[FOREIGN, rebound, RIGHT]), Err(AdminCode::ForbiddenOrigin));
+        let hosts = [Alias { host: Host::parse("gate.lan").unwrap(), port: None }];
+        assert_eq!(admit_at(T, &hosts, "GET /metrics", &[FOREIGN, rebound, RIGHT]), Ok(Access::WithToken));
     }
 
     #[test]
     fn tokens() {
-        let closed = guard(Some("s3cret-token"));
-        let with = |value| admit(&closed, "GET", "/metrics", &[("host", "localhost"), ("authorization", value)]);
+        let with = |value| admit(T, "GET /metrics", &[LOCAL, ("authorization", value)]);
         for value in ["Bearer s3cret-token", "bearer s3cret-token", "BEARER  s3cret-token"] {
-            assert_eq!(with(value), Ok(()), "{value}");
+            assert_eq!(with(value), Ok(Access::WithToken), "{value}");
         }
         for value in [
             "",
@@ -260,54 +310,44 @@ mod tests {
         ] {
             assert_eq!(with(value), Err(AdminCode::Unauthorized), "{value}");
         }
-        assert_eq!(admit(&closed, "GET", "/livez", &[("host", "localhost")]), Err(AdminCode::Unauthorized));
-        let right = ("authorization", "Bearer s3cret-token");
-        let twice = admit(&closed, "GET", "/metrics", &[("host", "localhost"), right, right]);
-        assert_eq!(twice, Err(AdminCode::Unauthorized));
+        assert_eq!(admit(T, "GET /metrics", &[LOCAL]), Err(AdminCode::Unauthorized));
+        assert_eq!(admit(T, "GET /metrics", &[LOCAL, RIGHT, RIGHT]), Err(AdminCode::Unauthorized));
+        assert_eq!(admit(None, "GET /metrics", &[LOCAL, RIGHT]), Ok(Access::WithoutToken), "there is none to show");
     }
 
     #[test]
     fn methods_are_looked_at_last() {
-        let closed = guard(Some("t"));
-        let fields = [("host", "localhost"), ("authorization", "Bearer t")];
-        assert_eq!(admit(&closed, "HEAD", "/metrics", &fields), Ok(()));
         for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "ODD"] {
-            assert_eq!(admit(&closed, method, "/metrics", &fields), Err(AdminCode::MethodNotAllowed), "{method}");
-            assert_eq!(admit(&closed, method, "/metrics", &fields[..1]), Err(AdminCode::Unauthorized), "{method}");
+            let line = format!("{method} /metrics");
+            assert_eq!(admit(T, &line, &[LOCAL, RIGHT]), Err(AdminCode::MethodNotAllowed), "{method}");
+            assert_eq!(admit(T, &line, &[LOCAL]), Err(AdminCode::Unauthorized), "{method}");
         }
     }
 
     #[test]
     fn the_files_of_the_page_are_open_and_what_they_show_is_not() {
-        let closed = guard(Some("t"));
-        let from = |method, target| admit(&closed, method, target, &[("host", "localhost")]);
         for file in ["/", "/app.js", "/style.css", "/?lang=fr"] {
-            assert_eq!(from("GET", file), Ok(()), "{file}");
-            assert_eq!(from("POST", file), Err(AdminCode::Unauthorized), "{file}");
+            assert_eq!(admit(T, &format!("GET {file}"), &[LOCAL]), Ok(Access::WithoutToken), "{file}");
+            assert_eq!(admit(T, &format!("POST {file}"), &[LOCAL]), Err(AdminCode::Unauthorized), "{file}");
         }
         for data in ["/api/live", "/api/sessions", "/app.js/x", "/APP.JS"] {
-            assert_eq!(from("GET", data), Err(AdminCode::Unauthorized), "{data}");
+            assert_eq!(admit(T, &format!("GET {data}"), &[LOCAL]), Err(AdminCode::Unauthorized), "{data}");
         }
-        let foreign = [("host", "localhost"), ("origin", "http://evil.example")];
-        assert_eq!(admit(&closed, "GET", "/", &foreign), Err(AdminCode::ForbiddenOrigin));
-        assert_eq!(admit(&closed, "GET", "/", &[("host", "evil.example")]), Err(AdminCode::ForbiddenHost));
+        let foreign = [LOCAL, ("origin", "http://evil.example")];
+        assert_eq!(admit(T, "GET /", &foreign), Err(AdminCode::ForbiddenOrigin));
     }
 
     #[test]
     fn a_change_needs_a_token_that_exists_and_the_pages_own_origin() {
-        let (host, origin, token) =
-            (("host", "localhost:9180"), ("origin", "http://localhost:9180"), ("authorization", "Bearer t"));
-        let (closed, open) = (guard(Some("t")), guard(None));
-        let end = |guard: &Guard, fields: &[_]| admit(guard, "DELETE", "/api/sessions/abcdef", fields);
-        assert_eq!(end(&closed, &[host, origin, token]), Ok(()));
-        assert_eq!(end(&closed, &[host, token]), Err(AdminCode::ForbiddenOrigin));
-        assert_eq!(end(&closed, &[host, origin]), Err(AdminCode::Unauthorized));
-        assert_eq!(end(&open, &[host, origin]), Err(AdminCode::TokenNotConfigured));
-        assert_eq!(end(&open, &[host, origin, token]), Err(AdminCode::TokenNotConfigured));
-        for (method, target) in [("POST", "/api/sessions/abcdef"), ("DELETE", "/api/live"), ("DELETE", "/api/sessions")]
-        {
-            let fields = [host, origin, token];
-            assert_eq!(admit(&closed, method, target, &fields), Err(AdminCode::MethodNotAllowed), "{method} {target}");
+        let origin = ("origin", "http://localhost:9180");
+        let end = |token, fields: &[_]| admit(token, "DELETE /api/sessions/abcdef", fields);
+        assert_eq!(end(T, &[LOCAL, origin, RIGHT]), Ok(Access::WithToken));
+        assert_eq!(end(T, &[LOCAL, RIGHT]), Err(AdminCode::ForbiddenOrigin));
+        assert_eq!(end(T, &[LOCAL, origin]), Err(AdminCode::Unauthorized));
+        assert_eq!(end(None, &[LOCAL, origin]), Err(AdminCode::TokenNotConfigured));
+        assert_eq!(end(None, &[LOCAL, origin, RIGHT]), Err(AdminCode::TokenNotConfigured));
+        for line in ["POST /api/sessions/abcdef", "DELETE /api/live", "DELETE /api/sessions"] {
+            assert_eq!(admit(T, line, &[LOCAL, origin, RIGHT]), Err(AdminCode::MethodNotAllowed), "{line}");
         }
     }
 }

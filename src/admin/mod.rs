@@ -7,6 +7,7 @@
 mod api;
 pub mod control;
 mod guard;
+mod host;
 mod page;
 mod pages;
 mod readiness;
@@ -59,7 +60,7 @@ const MAX_HEAD: usize = 16 * 1024;
 pub struct AdminContext {
     pub shared: Arc<Shared>,
     pub readiness: Arc<Readiness>,
-    /// Everything but the files of the page asks for it when there is one; what changes something always does.
+    /// Everything but health and the files of the page asks for it when there is one; what changes something always does.
     pub token: Option<SecretString>,
 }
 

@@ -62,7 +62,9 @@ impl AdminCode {
 
     const fn detail(self) -> &'static str {
         match self {
-            Self::ForbiddenHost => "Use a loopback name or the address that the admin listener is bound to.",
+            Self::ForbiddenHost => {
+                "Send the admin token, or use a loopback name, the address of the admin listener or a name in [admin] hosts."
+            }
             Self::ForbiddenOrigin => "Pages of other origins may not read this listener.",
             Self::Unauthorized => "Send the admin token as Authorization: Bearer.",
             Self::NotFound => "This listener serves /, /metrics, /livez and /readyz.",

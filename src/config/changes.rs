@@ -119,7 +119,7 @@ pub fn take_up(running: &Settings, written: Settings) -> (Settings, Changes) {
     let listeners = listeners(&running.listeners, written.listeners, &mut found);
     connections(&running.connections, &written.connections, &mut found);
     let log = log(&running.log, written.log, &mut found);
-    admin(running.admin.as_ref(), written.admin.as_ref(), &mut found);
+    let admin = admin(running.admin.as_ref(), written.admin, &mut found);
     let server = server(&running.server, written.server, &mut found);
     found.restart("state", "directory", running.state_directory == written.state_directory);
     let settings = Settings {
@@ -128,7 +128,7 @@ pub fn take_up(running: &Settings, written: Settings) -> (Settings, Changes) {
         listeners,
         connections: written.connections,
         log,
-        admin: running.admin.clone(),
+        admin,
         server,
         state_directory: running.state_directory.clone(),
         positions: written.positions,
@@ -337,13 +337,16 @@ fn log(running: &LogSettings, written: LogSettings, found: &mut Found) -> LogSet
     LogSettings { level, ..running.clone() }
 }
 
-fn admin(running: Option<&AdminSettings>, written: Option<&AdminSettings>, found: &mut Found) {
+fn admin(running: Option<&AdminSettings>, written: Option<AdminSettings>, found: &mut Found) -> Option<AdminSettings> {
     let address = |admin: Option<&AdminSettings>| admin.map(|admin| admin.address);
-    found.restart("admin", "address", address(running) == address(written));
-    if let (Some(running), Some(AdminSettings { address: _, token })) = (running, written) {
-        let secret = |token: &Option<SecretString>| token.as_ref().map(|token| token.expose_secret().to_owned());
-        found.restart("admin", "token", secret(&running.token) == secret(token));
-    }
+    found.restart("admin", "address", address(running) == address(written.as_ref()));
+    let (running, Some(AdminSettings { address: _, token, hosts })) = (running?, written) else {
+        return running.cloned();
+    };
+    let secret = |token: &Option<SecretString>| token.as_ref().map(|token| token.expose_secret().to_owned());
+    found.restart("admin", "token", secret(&running.token) == secret(&token));
+    found.live("admin", "hosts", running.hosts == hosts);
+    Some(AdminSettings { hosts, ..running.clone() })
 }
 
 fn server(running: &ServerSettings, written: ServerSettings, found: &mut Found) -> ServerSettings {
@@ -484,6 +487,13 @@ mod tests {
         let (taken_up, live, restart) = after("api_key =", "also_known_as = [\"srv-erp\"]\napi_key =");
         assert_eq!((live, restart), (vec!["[upstream] also_known_as".to_owned()], vec![]));
         assert_eq!(taken_up.upstream.also_known_as.len(), 1);
+    }
+
+    #[test]
+    fn another_name_of_the_admin_listener_is_taken_up() {
+        let (taken_up, live, restart) = after("[server]", "[admin]\nhosts = [\"gate.lan\"]\n[server]");
+        assert_eq!((live, restart), (vec!["[admin] hosts".to_owned()], vec![]));
+        assert_eq!(taken_up.admin.unwrap().hosts.len(), 1);
     }
 
     #[test]

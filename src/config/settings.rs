@@ -207,6 +207,8 @@ pub struct AdminSettings {
     pub address: SocketAddr,
     /// Required for every page when the address is not a loopback one.
     pub token: Option<SecretString>,
+    /// Names that it is asked by without the token, beside loopback names and its own address.
+    pub hosts: Vec<Alias>,
 }
 
 /// The process itself.

@@ -434,6 +434,9 @@ pub static ADMIN: TableSpec = TableSpec {
         optional("token", Kind::Table(&SECRET),
             "at least 32 characters; required when the address is not a loopback one",
             "au moins 32 caractères ; obligatoire quand l'adresse n'est pas une adresse de bouclage"),
+        default("hosts", "[]", OWN_NAMES,
+            "names by which browsers may open the pages, beside loopback names and the listener's own address; who shows the token needs none",
+            "noms sous lesquels un navigateur peut ouvrir les pages, outre les noms de bouclage et l'adresse du point d'écoute ; qui présente le jeton n'en a pas besoin"),
     ],
     any_of: &[],
     renamed: &[

@@ -5,8 +5,11 @@
 
 use crate::boards::queries;
 use crate::files::{CONSUMER, OVERVIEW, project};
+use crate::gate::{Config, Gate, write_secret};
 use crate::prometheus::{Alert, Prometheus};
 use crate::rules::installed;
+use crate::support::hosts::Hosts;
+use crate::support::port;
 use crate::world::{ADMIN_TOKEN, WATCHED, World};
 use sensgate::telemetry::catalogue;
 use std::collections::BTreeSet;
@@ -41,6 +44,12 @@ fn windows_of_seconds(line: &str) -> String {
 }
 
 fn start_prometheus(gates: &[SocketAddr]) -> Prometheus {
+    let targets: Vec<_> = gates.iter().map(SocketAddr::to_string).collect();
+    Prometheus::start(configured(&targets))
+}
+
+/// The shipped files in a hurry, with these targets.
+fn configured(targets: &[String]) -> tempfile::TempDir {
     let folder = installed();
     let edit = |name: &str, change: &dyn Fn(String) -> String| {
         let path = folder.path().join(name);
@@ -52,11 +61,10 @@ fn start_prometheus(gates: &[SocketAddr]) -> Prometheus {
     edit("prometheus.yml", &|text| {
         let (shipped, indent) = ("127.0.0.1:9180 # `address` of `[admin]`", "\n          - ");
         assert!(text.contains(shipped), "{text}");
-        let targets: Vec<_> = gates.iter().map(SocketAddr::to_string).collect();
         text.replace(shipped, &targets.join(indent))
     });
     std::fs::write(folder.path().join("sensgate-admin-token"), ADMIN_TOKEN).unwrap();
-    Prometheus::start(folder)
+    folder
 }
 
 /// Polls until there is a value; `None` at the end of the patience.
@@ -118,6 +126,28 @@ async fn every_alert_fires_from_its_fault_and_every_panel_has_data() {
             values.iter().any(|value| value.is_finite()).then_some(())
         };
         eventually(end, has_data).await.unwrap_or_else(|| panic!("{} is empty: {}", query.panel, query.expression));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_that_is_scraped_by_a_name_of_its_machine_is_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(hosts) = Hosts::new(folder.path(), "127.0.0.1 gate.lan\n") else { return };
+    let gate = |line: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        write_secret(&folder.path().join("admin-token"), ADMIN_TOKEN);
+        Gate::start_in(folder, &Config::new(port::closed()).with("admin", line), |command| command)
+    };
+    // The first one knows the token; at the second one there is none, so its name has to be in the configuration.
+    let gates =
+        [gate("token = { file = \"admin-token\" }"), gate("hosts = [\"gate.lan\"]"), gate("hosts = [\"other.lan\"]")];
+    let targets = gates.each_ref().map(|gate| format!("gate.lan:{}", gate.admin.port()));
+    let prometheus = Prometheus::start_command(configured(&targets), hosts.command("prometheus"));
+    let end = Instant::now() + PATIENCE;
+    for (target, up) in targets.iter().zip([1, 1, 0]) {
+        let query = format!("up{{instance=\"{target}\"}} == {up}");
+        let found = eventually(end, || (!prometheus.query(&query).unwrap().is_empty()).then_some(())).await;
+        assert!(found.is_some(), "{query}");
     }
 }
 

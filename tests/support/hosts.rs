@@ -31,7 +31,8 @@ impl Hosts {
         self.command(env!("CARGO_BIN_EXE_sensgate"))
     }
 
-    fn command(&self, program: &str) -> Command {
+    /// That program, where these are its names.
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("unshare");
         let script = "mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"";
         command.args(["-Urm", "sh", "-c", script, "sh"]).arg(&self.0).arg(program);

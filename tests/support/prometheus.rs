@@ -28,7 +28,11 @@ pub struct Alert {
 impl Prometheus {
     /// Starts on the `prometheus.yml` of a folder.
     pub fn start(folder: tempfile::TempDir) -> Self {
-        let mut child = Command::new("prometheus")
+        Self::start_command(folder, Command::new("prometheus"))
+    }
+
+    pub fn start_command(folder: tempfile::TempDir, mut command: Command) -> Self {
+        let mut child = command
             .arg(format!("--config.file={}", folder.path().join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
             .args(["--web.listen-address=127.0.0.1:0", "--log.level=info"])

@@ -1,6 +1,6 @@
 //! `[[listener]]` and `[admin]`: what is bound, and for whom.
 
-use super::client::{self, ClientIpRules};
+use super::client::{self, ClientIpRules, distinct};
 use super::upstream::Upstream;
 use super::{acme, tls};
 use crate::config::diagnostic::{Complaint, Problems, Rule};
@@ -258,9 +258,10 @@ pub(super) fn admin(section: &Section<'_>, base: &Path, addresses: &mut Addresse
         }
         Some(token)
     });
+    let hosts = section.value("hosts", |field| distinct(field, |name| name.parsed(address::own_name)));
     let Some(field) = section.get("address") else {
         addresses.leave_room_for_admin(section.problems);
-        return Some(AdminSettings { address: DEFAULT_ADMIN, token });
+        return Some(AdminSettings { address: DEFAULT_ADMIN, token, hosts });
     };
     if matches!(field.value, toml::de::DeValue::String(text) if text == "off") {
         return None;
@@ -283,5 +284,5 @@ pub(super) fn admin(section: &Section<'_>, base: &Path, addresses: &mut Addresse
             }),
         );
     }
-    Some(AdminSettings { address, token })
+    Some(AdminSettings { address, token, hosts })
 }
