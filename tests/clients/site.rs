@@ -81,6 +81,6 @@ impl Said {
     }
 
     pub fn instead(&self, seen: &[String], wanted: &str) -> String {
-        if seen.is_empty() { format!("nothing; {}", self.end) } else { format!("{seen:?}, not {wanted:?}") }
+        if seen.is_empty() { format!("nothing; {}", self.end) } else { format!("{seen:?}, not {wanted}; {}", self.end) }
     }
 }

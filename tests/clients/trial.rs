@@ -69,7 +69,7 @@ impl Trial<'_> {
         let said = self.run(&gate, "calls").await;
         for (step, wanted) in CALLS {
             let seen = said.of(step);
-            row.cell(step, seen == [wanted], || said.instead(&seen, wanted));
+            row.cell(step, seen == [wanted], || said.instead(&seen, &format!("{wanted:?}")));
         }
         let connections = connections(&gate).await;
         row.cell("reuse", connections == self.client.connections, || {
@@ -88,7 +88,7 @@ impl Trial<'_> {
         for (step, times, wanted) in REFUSALS {
             let seen = said.of(step);
             let all = seen.len() == times && seen.iter().all(|seen| seen == wanted);
-            row.cell(step, all, || said.instead(&seen, wanted));
+            row.cell(step, all, || said.instead(&seen, &format!("{times} times {wanted}")));
         }
         let beyond = witness.requests().len() - before;
         assert_eq!(beyond, 0, "a refused upload reached 8sens");

@@ -5,6 +5,8 @@ use Encode qw(encode_utf8);
 use HTTP::Request;
 use LWP::UserAgent;
 
+# A colon before a name keeps LWP from making a dash of its underscore.
+$| = 1;
 my ($url, $key) = @ENV{qw(SENSGATE_URL SENSGATE_KEY)};
 my $agent = LWP::UserAgent->new(keep_alive => 1, timeout => 60, max_redirect => 0);
 
@@ -25,11 +27,11 @@ sub pieces {
 }
 
 sub calls {
-    my $form = ['api_key' => $key, 'Content-Type' => 'application/x-www-form-urlencoded'];
+    my $form = [':api_key' => $key, 'Content-Type' => 'application/x-www-form-urlencoded'];
     my ($status, $answer) = call('POST', '/v1/login/user', $form, 'login=CLIENTREST&password=clientrest');
     print "login $status\n";
     my ($token) = $answer =~ /"access_token":"([^"]*)"/;
-    my @fields = ('api_key' => $key, 'access_token' => $token);
+    my @fields = (':api_key' => $key, ':access_token' => $token);
     for (
         ['query', 'GET', '/v1/articles?filter={"ref":"A1|B2"}'],
         ['accent', 'GET', encode_utf8('/v1/articles?filter={"label":"É"}')],
@@ -49,7 +51,7 @@ sub calls {
 
 sub refuse {
     my ($step, $key, $length) = @_;
-    my ($status, $answer) = call('POST', '/v1/documents', ['api_key' => $key], 'x' x $length);
+    my ($status, $answer) = call('POST', '/v1/documents', [':api_key' => $key], 'x' x $length);
     $answer = $1 if $answer =~ /"code":"([^"]*)"/;
     print "$step $status $answer\n";
 }
