@@ -3,6 +3,8 @@
 //! The scanner does not decode: it says how many of the bytes belong to the body and refuses every spelling that another program could
 //! read with another length. Whoever decodes behind it sees only bodies that this one accepted.
 
+use crate::grammar::is_tchar;
+
 /// Most bytes that chunk extensions, size lines and trailers of one body may take beyond its data, before the ratio below counts.
 const OVERHEAD_FLOOR: u64 = 8 * 1024;
 
@@ -18,10 +20,21 @@ enum State {
     /// Before the first digit of a size.
     SizeStart,
     Size,
-    Extension,
-    /// Within a quoted value of an extension.
+    /// Behind blanks that only the `;` of an extension may follow.
+    BeforeExtension,
+    /// Behind a `;`, and blanks.
+    NameStart,
+    Name,
+    /// Behind a name and blanks.
+    NameEnd,
+    /// Behind a `=`, and blanks.
+    ValueStart,
+    Value,
+    /// Within a quoted value.
     Quoted,
     QuotedPair,
+    /// Behind the closing quote.
+    ValueEnd,
     SizeLf,
     Data,
     DataCr,
@@ -85,38 +98,40 @@ impl ChunkScanner {
     }
 
     fn step(&mut self, byte: u8) -> Result<State, InvalidChunk> {
-        match (self.state, byte) {
-            (State::SizeStart | State::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => self.digit(byte),
-            (State::SizeStart, _) => Err(InvalidChunk("chunk size is not a number")),
-            (State::Size, b';') => Ok(State::Extension),
-            (State::Size | State::Extension, b'\r') => Ok(State::SizeLf),
-            (State::Size, _) => Err(InvalidChunk("chunk size is not a number")),
-            (State::Extension, b'"') => Ok(State::Quoted),
-            (State::Quoted, b'"') => Ok(State::Extension),
-            (State::Quoted, b'\\') => Ok(State::QuotedPair),
-            (State::QuotedPair, b'\t' | 0x20..=0x7e | 0x80..=0xff) => Ok(State::Quoted),
-            (State::Extension | State::Quoted | State::Trailer, b'\t' | 0x20..=0x7e | 0x80..=0xff) => Ok(self.state),
-            (State::Extension | State::Quoted | State::QuotedPair, _) => {
-                Err(InvalidChunk("control byte in a chunk extension, or a quote without its end"))
-            }
-            (State::SizeLf, b'\n') => {
+        match self.state {
+            State::SizeStart | State::Size => self.size(byte),
+            State::BeforeExtension
+            | State::NameStart
+            | State::Name
+            | State::NameEnd
+            | State::ValueStart
+            | State::Value
+            | State::Quoted
+            | State::QuotedPair
+            | State::ValueEnd => extension(self.state, byte),
+            State::SizeLf if byte == b'\n' => {
                 self.digits = 0;
                 Ok(if self.size == 0 { State::TrailerStart } else { State::Data })
             }
-            (State::DataCr, b'\r') => Ok(State::DataLf),
-            (State::DataLf, b'\n') => Ok(State::SizeStart),
-            (State::DataCr | State::DataLf, _) => Err(InvalidChunk("chunk data longer than its size")),
-            (State::TrailerStart, b'\r') => Ok(State::EndLf),
-            (State::TrailerName, b':') => Ok(State::Trailer),
-            (State::TrailerStart | State::TrailerName, byte) if is_token(byte) => Ok(State::TrailerName),
-            (State::Trailer, b'\r') => Ok(State::TrailerLf),
-            (State::TrailerLf, b'\n') => Ok(State::TrailerStart),
-            (State::EndLf, b'\n') => Ok(State::Done),
-            (State::SizeLf | State::TrailerLf | State::EndLf, _) => Err(InvalidChunk("bare CR in a chunked body")),
-            (State::TrailerStart | State::TrailerName | State::Trailer, _) => {
-                Err(InvalidChunk("trailer cannot be parsed"))
-            }
-            (State::Data | State::Done, _) => Ok(self.state),
+            State::DataCr if byte == b'\r' => Ok(State::DataLf),
+            State::DataLf if byte == b'\n' => Ok(State::SizeStart),
+            State::DataCr | State::DataLf => Err(InvalidChunk("chunk data longer than its size")),
+            State::TrailerLf if byte == b'\n' => Ok(State::TrailerStart),
+            State::EndLf if byte == b'\n' => Ok(State::Done),
+            State::SizeLf | State::TrailerLf | State::EndLf => Err(InvalidChunk("bare CR in a chunked body")),
+            State::TrailerStart | State::TrailerName | State::Trailer => trailer(self.state, byte),
+            State::Data | State::Done => Ok(self.state),
+        }
+    }
+
+    /// A size, up to the blanks, the extension or the line end behind it.
+    fn size(&mut self, byte: u8) -> Result<State, InvalidChunk> {
+        match (self.state, byte) {
+            (_, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => self.digit(byte),
+            (State::Size, b';') => Ok(State::NameStart),
+            (State::Size, b' ' | b'\t') => Ok(State::BeforeExtension),
+            (State::Size, b'\r') => Ok(State::SizeLf),
+            _ => Err(InvalidChunk("chunk size is not a number")),
         }
     }
 
@@ -134,13 +149,38 @@ impl ChunkScanner {
     }
 }
 
-/// A character of a field name (RFC 9110 section 5.6.2).
-const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        )
+/// Extensions with their values (RFC 9112 section 7.1.1). Blanks are taken where a `;` or a `=` has to follow, or has just passed: behind the
+/// last one programs disagree about where the line ends. None of it is passed on.
+const fn extension(state: State, byte: u8) -> Result<State, InvalidChunk> {
+    match (state, byte) {
+        (State::BeforeExtension | State::Name | State::NameEnd | State::Value | State::ValueEnd, b';') => {
+            Ok(State::NameStart)
+        }
+        (State::Name | State::Value | State::ValueEnd, b'\r') => Ok(State::SizeLf),
+        (State::BeforeExtension | State::NameStart | State::NameEnd | State::ValueStart, b' ' | b'\t') => Ok(state),
+        (State::Name, b' ' | b'\t') => Ok(State::NameEnd),
+        (State::Value | State::ValueEnd, b' ' | b'\t') => Ok(State::BeforeExtension),
+        (State::NameStart | State::Name, byte) if is_tchar(byte) => Ok(State::Name),
+        (State::Name | State::NameEnd, b'=') => Ok(State::ValueStart),
+        (State::ValueStart, b'"') => Ok(State::Quoted),
+        (State::ValueStart | State::Value, byte) if is_tchar(byte) => Ok(State::Value),
+        (State::Quoted, b'"') => Ok(State::ValueEnd),
+        (State::Quoted, b'\\') => Ok(State::QuotedPair),
+        (State::Quoted | State::QuotedPair, b'\t' | 0x20..=0x7e | 0x80..=0xff) => Ok(State::Quoted),
+        _ => Err(InvalidChunk("chunk extension is not well-formed")),
+    }
+}
+
+/// A trailer line: name, colon, value. None of it is passed on.
+const fn trailer(state: State, byte: u8) -> Result<State, InvalidChunk> {
+    match (state, byte) {
+        (State::TrailerStart, b'\r') => Ok(State::EndLf),
+        (State::TrailerName, b':') => Ok(State::Trailer),
+        (State::TrailerStart | State::TrailerName, byte) if is_tchar(byte) => Ok(State::TrailerName),
+        (State::Trailer, b'\r') => Ok(State::TrailerLf),
+        (State::Trailer, b'\t' | 0x20..=0x7e | 0x80..=0xff) => Ok(State::Trailer),
+        _ => Err(InvalidChunk("trailer cannot be parsed")),
+    }
 }
 
 #[cfg(test)]
@@ -160,6 +200,58 @@ mod tests {
         assert_eq!(outcome(b"A;x=1\r\n0123456789\r\n00\r\nX: y\r\n\r\n"), Ok((31, true)));
         assert_eq!(outcome(b"0;a=\"b\\\"; c\"\r\n\r\n"), Ok((16, true)));
         assert_eq!(outcome(b"3\r\nab"), Ok((5, false)));
+    }
+
+    #[test]
+    fn blanks_around_the_parts_of_an_extension_mean_nothing() {
+        for line in [
+            "0;a",
+            "0 ;a",
+            "0\t ; a",
+            "0;a=b",
+            "0;a =b",
+            "0;a= b",
+            "0 ;\ta \t= \"b;c\" ; d",
+            "0;a;b=c;d=\"\"",
+            "0;a=\"\\\"\u{e9}\"",
+            "0;!#$%&'*+-.^_`|~=x",
+        ] {
+            let body = format!("{line}\r\n\r\n");
+            assert_eq!(outcome(body.as_bytes()), Ok((body.len(), true)), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn an_extension_has_a_name_and_ends_with_its_line() {
+        for line in [
+            "0 ",
+            "0\t",
+            "0;",
+            "0; ",
+            "0 ;",
+            "0;;a",
+            "0;a;",
+            "0;=b",
+            "0; =b",
+            "0;a=",
+            "0;a= ",
+            "0;a ",
+            "0;a=b ",
+            "0;a=\"b\" ",
+            "0;a b",
+            "0;a=b c",
+            "0;a=\"b\"c",
+            "0;a=b\"c\"",
+            "0;a==b",
+            "0;\"a\"",
+            "0;a=\"b",
+            "0 a",
+            "0 0",
+            "0;a,b",
+            "0;a=\u{e9}",
+        ] {
+            assert!(outcome(format!("{line}\r\n\r\n").as_bytes()).is_err(), "{line:?}");
+        }
     }
 
     #[test]

@@ -80,9 +80,10 @@ pub fn anonymized(address: IpAddr) -> IpAddr {
     }
 }
 
-/// One hop: an address, optionally with a port, IPv6 optionally in brackets.
+/// One hop: an address, optionally with a port, IPv6 optionally in brackets, all of it optionally in quotes.
 fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop.trim_ascii()).ok()?;
+    let text = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     bare.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|a| a.ip())).ok().map(canonical)
 }
@@ -125,6 +126,12 @@ mod tests {
             (&["[2001:db8::1]"], "2001:db8::1"),
             (&["::ffff:203.0.113.7"], "203.0.113.7"),
             (&["10.0.0.7"], "10.0.0.7"),
+            (&["\"203.0.113.7\""], "203.0.113.7"),
+            (&["\"203.0.113.7:4711\""], "203.0.113.7"),
+            (&["\"[2001:db8::1]:4711\""], "2001:db8::1"),
+            (&["\"[2001:db8::1]\""], "2001:db8::1"),
+            (&["\"2001:db8::1\", \"10.0.0.9:443\""], "2001:db8::1"),
+            (&["198.51.100.1", "203.0.113.7:80, 10.0.0.9:443", "\"[::ffff:10.0.0.8]:443\""], "203.0.113.7"),
             (&[], "10.0.0.1"),
         ] {
             assert_eq!(resolve(trusted, "10.0.0.1", values), (expected.into(), false), "{values:?}");
@@ -133,7 +140,24 @@ mod tests {
 
     #[test]
     fn an_unreadable_hop_falls_back_to_the_peer() {
-        for value in ["unknown", "203.0.113.7, _hidden", "203.0.113.7,", "1.2.3", "203.0.113.7 evil", "\u{e9}"] {
+        for value in [
+            "unknown",
+            "203.0.113.7, _hidden",
+            "203.0.113.7,",
+            "1.2.3",
+            "203.0.113.7 evil",
+            "\u{e9}",
+            "\"203.0.113.7",
+            "203.0.113.7\"",
+            "\"\"",
+            "\"",
+            "\" 203.0.113.7\"",
+            "[203.0.113.7",
+            "203.0.113.7:",
+            "203.0.113.7:65536",
+            "[2001:db8::1]x",
+            "\"203.0.113.7, 10.0.0.9\"",
+        ] {
             assert_eq!(resolve(&["10.0.0.0/8"], "10.0.0.1", &[value]), ("10.0.0.1".into(), true), "{value}");
         }
         // Only what stands right of the first untrusted hop is read at all.

@@ -10,8 +10,8 @@ use crate::limit::Reservation;
 use crate::policy::quota::Buckets;
 use crate::policy::session::SessionUse;
 use crate::policy::transport::Exposed;
-use crate::policy::{self, Admission, KeyOwner, WouldRefuse};
-use crate::request::{FieldRole, Framing, Method, RequestView, TokenPlace, Transport, split_target};
+use crate::policy::{self, Admission, KeyOwner, Refusal, WouldRefuse};
+use crate::request::{FieldRole, FieldTable, Framing, Method, RequestView, TokenPlace, Transport, split_target};
 use crate::session::expiry::{AtHead, BODY_PREFIX, Ending};
 use crate::session::log_record::Record as JournalRecord;
 use crate::session::{Learned, LoginOutcome, SessionHash, login_answer};
@@ -29,6 +29,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub enum Step {
     Deny(Denial),
+    /// Say which methods are forwarded: the answer to `OPTIONS *` (RFC 9110 section 9.3.7).
+    TellMethods,
     Forward(ForwardPlan),
     Need(Need),
 }
@@ -85,6 +87,8 @@ impl fmt::Debug for Target {
 /// What happens to the caller's header fields. The upstream key is not part of the plan: it never leaves the edge that sets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldEdits {
+    /// Fields that the caller meant for its own connection: lower-case names, in order and each once.
+    pub of_connection: Vec<Box<[u8]>>,
     pub token_from: Vec<TokenPlace>,
     pub pass_cookies: bool,
     /// The client IP for `X-Forwarded-For`; every forwarding field is rebuilt from it.
@@ -104,11 +108,11 @@ pub struct RateLimitFields {
 }
 
 impl FieldEdits {
-    /// True when a caller's field of this role goes on to 8sens as it came.
+    /// True when a caller's field of this name and role goes on to 8sens as it came.
     #[must_use]
-    pub fn keeps(&self, role: Option<FieldRole>, value: &[u8]) -> bool {
+    pub fn keeps(&self, name: &[u8], role: Option<FieldRole>, value: &[u8]) -> bool {
         match role {
-            None => true,
+            None => !self.is_of_connection(name),
             Some(FieldRole::Token(place)) => self.token_from.contains(&place),
             Some(FieldRole::Authorization) => {
                 !policy::token::is_bearer(value) || self.token_from.contains(&TokenPlace::Bearer)
@@ -116,6 +120,11 @@ impl FieldEdits {
             Some(FieldRole::Cookie) => self.pass_cookies,
             Some(role) => role.is_forwarded(),
         }
+    }
+
+    fn is_of_connection(&self, name: &[u8]) -> bool {
+        let folded = || name.iter().map(u8::to_ascii_lowercase);
+        self.of_connection.binary_search_by(|known| known.iter().copied().cmp(folded())).is_ok()
     }
 }
 
@@ -372,26 +381,36 @@ impl Exchange {
         let mut exchange = Self::blank(Arc::clone(&snapshot), tables, client, request.method, request.path(), id, now);
         exchange.http = Some(request.version);
         let tables = Arc::clone(&exchange.tables);
-        let step = match policy::decide(&snapshot, &tables, request, client, now) {
-            Ok(admission) => Step::Forward(exchange.admit(admission, request, now)),
-            Err(refusal) => {
-                if let Some(owner) = refusal.owner {
-                    exchange.identify(owner);
-                    exchange.note_key_use(owner, now);
-                    if refusal.denial.code == DenyCode::RateLimited {
-                        exchange.rate_limit = rate_limit_fields(&Buckets::of(owner.consumer, &tables, request), now);
-                    }
-                } else {
-                    exchange.identify_by(policy::credential::sole_key(request), now);
-                }
-                exchange.refuse(&refusal.denial, now);
-                if policy::transport::check(&snapshot.trusted_proxies, request).is_err() {
-                    exchange.note_exposed(&snapshot, request, now);
-                }
-                Step::Deny(refusal.denial)
-            }
+        let step = if request.target == b"*" {
+            policy::decide_about_the_gate(&snapshot, &tables, request, client, now).map(|caller| {
+                exchange.identify(caller.into());
+                exchange.note_key_use(caller.into(), now);
+                Step::TellMethods
+            })
+        } else {
+            let admission = policy::decide(&snapshot, &tables, request, client, now);
+            admission.map(|admission| Step::Forward(exchange.admit(admission, request, now)))
         };
+        let step = step.unwrap_or_else(|refusal| exchange.deny(refusal, request, now));
         (exchange, step)
+    }
+
+    fn deny(&mut self, refusal: Refusal<'_>, request: &RequestView<'_>, now: Now) -> Step {
+        let (snapshot, tables) = (Arc::clone(&self.snapshot), Arc::clone(&self.tables));
+        if let Some(owner) = refusal.owner {
+            self.identify(owner);
+            self.note_key_use(owner, now);
+            if refusal.denial.code == DenyCode::RateLimited {
+                self.rate_limit = rate_limit_fields(&Buckets::of(owner.consumer, &tables, request), now);
+            }
+        } else {
+            self.identify_by(policy::credential::sole_key(request), now);
+        }
+        self.refuse(&refusal.denial, now);
+        if policy::transport::check(&snapshot.trusted_proxies, request).is_err() {
+            self.note_exposed(&snapshot, request, now);
+        }
+        Step::Deny(refusal.denial)
     }
 
     /// The exchange of a head that could not even be read: it is refused, and has a record.
@@ -541,6 +560,7 @@ impl Exchange {
             method,
             target: forwarded_target(request, &token_from),
             fields: FieldEdits {
+                of_connection: of_connection(&self.snapshot.fields, request),
                 token_from,
                 pass_cookies: session.pass_cookies,
                 client_ip: self.client.address,
@@ -796,12 +816,22 @@ fn rate_limit_fields(buckets: &Buckets, now: Now) -> Option<RateLimitFields> {
     Some(RateLimitFields { policy: service.policy_value(), limit: service.limit_value() })
 }
 
-/// The source values of the client IP, or one that cannot be read when there were more than the view keeps.
+/// The fields that the connection options name and that would go on otherwise (RFC 9110 section 7.6.1). Those that decide anything were
+/// refused, and those of every connection go no further anyway.
+fn of_connection(table: &FieldTable, request: &RequestView<'_>) -> Vec<Box<[u8]>> {
+    let unknown = request.connection_options().filter(|option| table.role(option).is_none());
+    let mut names: Vec<Box<[u8]>> = unknown.map(|option| option.to_ascii_lowercase().into()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The source values of the client IP. Where there were more than the view keeps, one that cannot be read precedes them.
 fn kept<'v, 'a, const N: usize>(
     values: &'v crate::request::Values<'a, N>,
 ) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'v, 'a, N> {
-    let overflow: Option<&'a [u8]> = (values.count() > N).then_some(b"too many");
-    values.iter().chain(overflow)
+    let overflow: Option<&'a [u8]> = values.is_incomplete().then_some(b"too many");
+    overflow.into_iter().chain(values.iter())
 }
 
 fn clipped(bytes: &[u8], max: usize) -> Box<[u8]> {

@@ -8,7 +8,7 @@
 //!
 //! # Layout
 //!
-//! The core decides on plain data and does no I/O: [`types`], [`denial`], [`path`], [`route`], [`request`], [`head`], [`client_ip`],
+//! The core decides on plain data and does no I/O: [`types`], [`denial`], [`path`], [`route`], [`request`], [`grammar`], [`head`], [`client_ip`],
 //! [`consumer`], [`api_key`], [`session`], [`snapshot`], [`policy`], [`exchange`], [`answer`]. The edges are thin: [`clock`], [`proxy`], [`telemetry`], [`admin`], [`acme`],
 //! [`sandbox`], [`platform`]. [`config`] turns the TOML file into a snapshot, [`server`] puts everything together, [`cli`] is what an
 //! admin types, [`mod@text`] is what an admin reads, [`explain`] says why a request was refused. `tests/architecture.rs` holds who may name whom.
@@ -27,6 +27,7 @@ pub mod control;
 pub mod denial;
 pub mod exchange;
 pub mod explain;
+pub mod grammar;
 pub mod head;
 pub mod key_use;
 pub mod limit;

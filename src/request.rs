@@ -3,6 +3,7 @@
 //! [`FieldTable`] is compiled from the configuration and says what role each field name plays. Whoever has read a request head,
 //! this gate's own HTTP/1 reader or Pingora's HTTP/2 one, pushes every field once and gets a [`RequestView`].
 
+use crate::grammar::elements;
 use crate::types::HttpVersion;
 use std::fmt;
 use std::net::IpAddr;
@@ -68,6 +69,8 @@ pub enum FieldRole {
     Expect,
     /// Fields that concern one connection only (RFC 9110 section 7.6.1), and those that ask for another protocol.
     HopByHop,
+    /// Goes on as it came, and says so much about the request that no option of a connection may take it away.
+    EndToEnd,
     /// The one field that trusted proxies use to name the client.
     ClientAddress,
     /// `X-Forwarded-Proto`, read on a `behind_proxy` listener.
@@ -89,7 +92,10 @@ impl FieldRole {
     /// True when a field of this role goes on to 8sens as it came. The others are dropped, and some are set anew.
     #[must_use]
     pub const fn is_forwarded(self) -> bool {
-        matches!(self, Self::ContentLength | Self::TransferEncoding | Self::Origin | Self::PreflightMethod)
+        matches!(
+            self,
+            Self::ContentLength | Self::TransferEncoding | Self::EndToEnd | Self::Origin | Self::PreflightMethod
+        )
     }
 }
 
@@ -172,6 +178,8 @@ const FORWARDING_FIELDS: &[&str] = &[
 const FORWARDING_PREFIX: &[u8] = b"x-forwarded-";
 
 const HOP_BY_HOP_FIELDS: &[&str] = &[
+    // No field at all, but an option that reads like one (RFC 9110 section 7.6.1).
+    "close",
     "keep-alive",
     "proxy-connection",
     "proxy-authenticate",
@@ -181,6 +189,12 @@ const HOP_BY_HOP_FIELDS: &[&str] = &[
     "upgrade",
     "http2-settings",
 ];
+
+/// Fields without which a request means something else, and whose way is looked at by whoever is asked what became of it.
+const END_TO_END_FIELDS: &[&str] = &["via", "idempotency-key"];
+
+/// Every name that begins so describes the content (RFC 9110 section 8.3 and following).
+const CONTENT_PREFIX: &[u8] = b"content-";
 
 /// Spellings of the key's name beside `api_key`. One that is no alias is not looked at, and may still hold a key.
 const KEY_LOOKALIKES: &[&str] = &[
@@ -235,6 +249,9 @@ impl FieldTable {
         for name in FORWARDING_FIELDS {
             table.insert(name, FieldRole::Forwarding);
         }
+        for name in END_TO_END_FIELDS {
+            table.insert(name, FieldRole::EndToEnd);
+        }
         table
     }
 
@@ -263,15 +280,27 @@ impl FieldTable {
     /// CGI and its heirs cannot tell the two apart (RFC 3875 section 4.1.18).
     #[must_use]
     pub fn role(&self, name: &[u8]) -> Option<FieldRole> {
-        let is_forwarding = alike(FORWARDING_PREFIX, name.get(..FORWARDING_PREFIX.len()).unwrap_or_default());
+        let begins = |prefix: &[u8]| alike(prefix, name.get(..prefix.len()).unwrap_or_default());
         let bucket = self.by_len.get(name.len()).map_or(&[][..], Vec::as_slice);
-        let exact = bucket.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, role)| *role);
-        exact.or_else(|| is_forwarding.then_some(FieldRole::Forwarding)).or_else(|| {
-            bucket.iter().find(|(known, _)| alike(known, name)).map(|(_, role)| match role {
-                FieldRole::Key | FieldRole::KeyAlias | FieldRole::KeyLookalike => FieldRole::KeyLookalike,
-                _ => FieldRole::Lookalike,
-            })
-        })
+        if let Some((_, role)) = bucket.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            return Some(*role);
+        }
+        if begins(FORWARDING_PREFIX) {
+            return Some(FieldRole::Forwarding);
+        }
+        let resembled = bucket.iter().find(|(known, _)| alike(known, name)).map(|(_, role)| match role {
+            FieldRole::Key | FieldRole::KeyAlias | FieldRole::KeyLookalike => FieldRole::KeyLookalike,
+            FieldRole::HopByHop | FieldRole::EndToEnd => *role,
+            _ => FieldRole::Lookalike,
+        });
+        resembled.or_else(|| begins(CONTENT_PREFIX).then_some(FieldRole::EndToEnd))
+    }
+
+    /// True when an option of the caller's connection may have the field of this name taken out (RFC 9110 section 7.6.1): it concerns that
+    /// connection alone, or means nothing here. Without any other field, whoever is behind would see another request than was decided on.
+    #[must_use]
+    pub fn is_removable(&self, name: &[u8]) -> bool {
+        matches!(self.role(name), None | Some(FieldRole::HopByHop))
     }
 }
 
@@ -281,7 +310,7 @@ fn alike(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().map(folded).eq(b.iter().map(folded))
 }
 
-/// The values of one role: the first `N` as they stand, and how many there were in all.
+/// The values of one role: `N` of them as they stand, and how many there were in all.
 #[derive(Clone, Copy)]
 pub struct Values<'a, const N: usize> {
     kept: [&'a [u8]; N],
@@ -309,10 +338,27 @@ impl<'a, const N: usize> Values<'a, N> {
         self.count += 1;
     }
 
+    /// Like `push`, but the last `N` are kept.
+    fn push_latest(&mut self, value: &'a [u8]) {
+        if self.count >= N {
+            self.kept.rotate_left(1);
+            self.kept[N - 1] = value;
+        } else {
+            self.kept[self.count] = value;
+        }
+        self.count += 1;
+    }
+
     /// How many fields there were, kept or not.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.count
+    }
+
+    /// True when there were more than are kept.
+    #[must_use]
+    pub const fn is_incomplete(&self) -> bool {
+        self.count > N
     }
 
     /// The values that were kept, in order of arrival.
@@ -353,12 +399,14 @@ pub enum Transport {
 #[derive(Clone)]
 pub struct RequestView<'a> {
     pub method: &'a [u8],
-    /// The target in origin-form: path and query. A `*` is refused with the method.
+    /// The target in origin-form: path and query. A `*` asks about the server as a whole.
     pub target: &'a [u8],
     pub version: HttpVersion,
     pub framing: Framing,
     pub peer: IpAddr,
     pub transport: Transport,
+    /// The target came in absolute-form, with the scheme https.
+    pub asks_for_https: bool,
     pub keys: Values<'a, 2>,
     pub key_aliases: Values<'a, 1>,
     /// Values that may be keys and stand where none is accepted.
@@ -368,10 +416,11 @@ pub struct RequestView<'a> {
     pub token: Values<'a, 2>,
     pub authorization: Values<'a, 2>,
     pub cookies: Values<'a, 8>,
-    pub connection: Values<'a, 4>,
+    pub connection: Values<'a, 16>,
     pub expect: Values<'a, 1>,
+    /// The last ones, which the nearest proxies have written.
     pub client_address: Values<'a, 8>,
-    pub forwarded_proto: Values<'a, 1>,
+    pub forwarded_proto: Values<'a, 8>,
     pub request_id: Values<'a, 1>,
     pub origin: Values<'a, 1>,
     pub preflight_method: Values<'a, 1>,
@@ -405,6 +454,7 @@ impl<'a> RequestView<'a> {
             framing: Framing::None,
             peer,
             transport,
+            asks_for_https: false,
             keys: Values::default(),
             key_aliases: Values::default(),
             key_lookalikes: Values::default(),
@@ -438,13 +488,18 @@ impl<'a> RequestView<'a> {
             Some(FieldRole::Cookie) => self.cookies.push(value),
             Some(FieldRole::Connection) => self.connection.push(value),
             Some(FieldRole::Expect) => self.expect.push(value),
-            Some(FieldRole::ClientAddress) => self.client_address.push(value),
+            Some(FieldRole::ClientAddress) => self.client_address.push_latest(value),
             Some(FieldRole::ForwardedProto) => self.forwarded_proto.push(value),
             Some(FieldRole::RequestId) => self.request_id.push(value),
             Some(FieldRole::Origin) => self.origin.push(value),
             Some(FieldRole::PreflightMethod) => self.preflight_method.push(value),
             _ => {}
         }
+    }
+
+    /// The options of the caller's connection. A list may have empty elements, which mean nothing (RFC 9110 section 5.6.1.2).
+    pub fn connection_options(&self) -> impl Iterator<Item = &'a [u8]> {
+        elements(self.connection.iter()).filter(|option| !option.is_empty())
     }
 
     /// True for a browser's question whether a page of another site may send a request (CORS preflight, fetch.spec.whatwg.org).
@@ -513,6 +568,21 @@ mod tests {
     }
 
     #[test]
+    fn only_what_means_nothing_here_may_be_removed() {
+        let table = table();
+        for name in ["x-own", "Accept", "TE", "Upgrade", "HTTP2-Settings", "keep_alive", "Close", "", "contents"] {
+            assert!(table.is_removable(name.as_bytes()), "{name}");
+        }
+        for name in ["Via", "Content-Type", "CONTENT_MD5", "content-", "Idempotency_Key", "x-forwarded-own"] {
+            assert!(!table.is_removable(name.as_bytes()), "{name}");
+        }
+        for (name, role) in [("Content-Type", FieldRole::EndToEnd), ("Idempotency_Key", FieldRole::EndToEnd)] {
+            assert_eq!(table.role(name.as_bytes()), Some(role));
+            assert!(role.is_forwarded());
+        }
+    }
+
+    #[test]
     fn values_keep_counting_past_their_room() {
         let table = table();
         let mut view =
@@ -522,6 +592,11 @@ mod tests {
         }
         assert_eq!(view.keys.count(), 3);
         assert_eq!(view.keys.iter().collect::<Vec<_>>(), [&b"one"[..], b"two"]);
+        for value in b"abcdefghij".chunks(1) {
+            view.push_field(&table, b"x-forwarded-for", value);
+        }
+        assert_eq!(view.client_address.count(), 10);
+        assert_eq!(view.client_address.iter().collect::<Vec<_>>().concat(), b"cdefghij");
         assert_eq!(view.path(), b"/a");
         assert_eq!(view.query(), Some(&b"b=c?d"[..]));
     }

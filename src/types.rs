@@ -37,10 +37,9 @@ impl Mono {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wall(pub i64);
 
-/// The protocol version a request arrived with.
+/// The protocol version a request arrived with. An older one is refused before it is a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpVersion {
-    Http10,
     Http11,
     Http2,
 }
@@ -50,7 +49,6 @@ impl HttpVersion {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Http10 => "1.0",
             Self::Http11 => "1.1",
             Self::Http2 => "2",
         }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that decide on plain data: no I/O, no clock, no framework, no configuration file.
-const CORE: [&str; 19] = [
+const CORE: [&str; 20] = [
     "answer",
     "api_key",
     "chunked",
@@ -14,6 +14,7 @@ const CORE: [&str; 19] = [
     "consumer",
     "denial",
     "exchange",
+    "grammar",
     "head",
     "key_use",
     "limit",

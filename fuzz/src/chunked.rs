@@ -73,7 +73,11 @@ fn line(bytes: &[u8]) -> &[u8] {
 }
 
 fn chunk_size(rest: &[u8], line: &[u8]) -> usize {
-    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
+    let mut parts = line.splitn(2, |byte| *byte == b';');
+    let (digits, extension) = (parts.next().unwrap_or_default(), parts.next());
+    let digits = if extension.is_some() { digits.trim_ascii_end() } else { digits };
+    assert!(extension.is_none_or(|extension| !extension.trim_ascii().is_empty()), "an extension without a name");
+    assert!(!line.ends_with(b" ") && !line.ends_with(b"\t"), "a blank before the line end");
     assert!(matches!(digits.len(), 1..=15) && digits.iter().all(u8::is_ascii_hexdigit));
     let size = u64::from_str_radix(std::str::from_utf8(digits).expect("hexadecimal digits"), 16).expect("15 digits");
     assert_eq!(httparse::parse_chunk_size(rest), Ok(httparse::Status::Complete((line.len() + 2, size))));

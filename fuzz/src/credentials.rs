@@ -68,8 +68,9 @@ impl Request<'_> {
         let sent: Vec<_> = self
             .fields
             .iter()
-            .filter(|(name, value)| plan.fields.keeps(gate.snapshot.fields.role(name), value))
+            .filter(|(name, value)| plan.fields.keeps(name, gate.snapshot.fields.role(name), value))
             .collect();
+        self.what_connection_names_stays_here(&sent);
         for (name, _) in &sent {
             assert!(!names_a_key(name), "a key goes to 8sens");
             assert!(!is(name, "cookie") || plan.fields.pass_cookies);
@@ -79,8 +80,10 @@ impl Request<'_> {
         let mut tokens: Vec<Vec<u8>> = sent.iter().filter_map(|(name, value)| token_in(name, value)).collect();
         tokens.extend(query_tokens(query));
         assert!(tokens.len() <= 1, "8sens has a choice of tokens");
-        assert!(self.every_token().len() <= 1, "the gate had a choice of tokens");
-        if plan.observe == Observe::Login {
+        let is_login = plan.observe == Observe::Login;
+        let looked_at = self.every_token().into_iter().filter(|token| !is_login || !token.is_empty()).count();
+        assert!(looked_at <= 1, "the gate had a choice of tokens");
+        if is_login {
             assert!(tokens.is_empty(), "a login brings a token along");
         } else if gate.snapshot.session.mode == SessionMode::Guard {
             let own = if record.consumer.as_deref() == Some("shop") { TOKEN } else { OTHER_TOKEN };
@@ -90,6 +93,19 @@ impl Request<'_> {
         }
         for token in tokens {
             assert!((1..=4096).contains(&token.len()) && token.iter().all(|byte| byte.is_ascii_graphic()));
+        }
+    }
+
+    /// Whatever the options of the connection say, they take away nothing that counts, and all else that they name.
+    fn what_connection_names_stays_here(&self, sent: &[&Field<'_>]) {
+        let lines = self.fields.iter().filter(|(name, _)| is(name, "connection")).map(|(_, value)| *value);
+        for option in lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii) {
+            assert!(!sent.iter().any(|(name, _)| name.eq_ignore_ascii_case(option)), "named, and sent");
+            let counts = |known: &str| is(option, known);
+            assert!(
+                !["host", "content-length", "transfer-encoding", "authorization", "cookie"].into_iter().any(counts)
+            );
+            assert!(!names_a_key(option) && token_in(option, b"Bearer t").is_none(), "a key or a token is named");
         }
     }
 

@@ -103,7 +103,9 @@ fn accepted(head: &[u8], seen: &Seen<'_>, limits: HeadLimits) {
         assert_eq!(*count, sent.len(), "{role:?}");
         // The number is known even where one value is all that is ever used.
         assert!(kept.len() == sent.len() || !kept.is_empty(), "{role:?} is lost");
-        assert!(kept.iter().zip(sent).all(|(kept, (_, sent))| kept == sent), "{role:?}");
+        // Of the proxies those that are nearest are believed, and they come last.
+        let passed_over = if *role == FieldRole::ClientAddress { sent.len() - kept.len() } else { 0 };
+        assert!(kept.iter().zip(&sent[passed_over..]).all(|(kept, (_, sent))| kept == sent), "{role:?}");
     }
     for (name, _) in &fields {
         lookalike_stays_here(name);
@@ -126,7 +128,8 @@ fn tokens<'a>(head: &'a [u8], method: &[u8]) -> (&'a [u8], Vec<Field<'a>>) {
     let mut lines = others.iter().map(without_cr).chain([*last]);
     let first: Vec<_> = lines.next().unwrap_or_default().split(|byte| *byte == b' ').collect();
     let [word, target, version] = first[..] else { panic!("{} words in the first line", first.len()) };
-    assert_eq!((word, version), (method, &b"HTTP/1.1"[..]));
+    assert_eq!(word, method);
+    assert!(matches!(version, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9']), "version");
     assert!(is_token(word) && !target.is_empty() && target.iter().all(|byte| *byte > b' ' && *byte != 0x7f));
     let fields = lines.map(|line| {
         let colon = line.iter().position(|byte| *byte == b':').expect("a field has a colon");
@@ -145,10 +148,14 @@ fn is_token(name: &[u8]) -> bool {
 
 fn parser_agrees(head: &[u8], method: &[u8], target: &[u8], fields: &[Field<'_>]) {
     let mut room = [httparse::EMPTY_HEADER; head::MAX_FIELDS];
+    // A target of other bytes than UTF-8 is for the rules to refuse, and a later version is one that the parser does not know.
+    let (shown, end) =
+        (if std::str::from_utf8(target).is_ok() { target } else { b"/" }, method.len() + target.len() + 10);
+    let head = [method, b" ", shown, b" HTTP/1.1", &head[end..]].concat();
     let mut request = httparse::Request::new(&mut room);
-    assert_eq!(request.parse(head), Ok(httparse::Status::Complete(head.len())));
+    assert_eq!(request.parse(&head), Ok(httparse::Status::Complete(head.len())));
     assert_eq!(request.method.map(str::as_bytes), Some(method));
-    assert_eq!(request.path.map(str::as_bytes), Some(target));
+    assert_eq!(request.path.map(str::as_bytes), Some(shown));
     assert_eq!(request.version, Some(1));
     let parsed: Vec<_> =
         request.headers.iter().map(|field| (field.name.as_bytes(), field.value.trim_ascii())).collect();

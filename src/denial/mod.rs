@@ -84,10 +84,16 @@ deny_codes! {
         "The request body is larger than allowed.";
     UriTooLong = "uri_too_long", 414, "URI too long",
         "The request target is longer than allowed.";
+    ExpectationFailed = "expectation_failed", 417, "Expectation not understood",
+        "The only expectation that can be met is 100-continue; leave any other out.";
+    MisdirectedRequest = "misdirected_request", 421, "Misdirected request",
+        "The request names an https URI, and did not come by https. Send it to the https address.";
     RateLimited = "rate_limited", 429, "Too many requests",
         "Wait for the time that Retry-After tells before the next request.";
     HeadersTooLarge = "headers_too_large", 431, "Header fields too large",
         "The request head is larger, or has more fields, than allowed.";
+    UnknownMethod = "unknown_method", 501, "Method not known",
+        "The request method is not known here; method names are in capital letters.";
     UnsupportedTransferCoding = "unsupported_transfer_coding", 501, "Transfer coding not supported",
         "Only the chunked transfer coding is supported.";
     UpstreamUnreachable = "upstream_unreachable", 502, "8sens is unreachable",

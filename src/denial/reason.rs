@@ -312,9 +312,9 @@ reasons! {
         en: "the query holds a byte that has to be %-encoded",
         fr: "la partie après « ? » contient un octet à encoder avec %",
     }
-    NotHttp1: HttpVersion = "not HTTP/1.0 or HTTP/1.1" {
-        en: "the request line names no version of HTTP/1",
-        fr: "la ligne de requête ne nomme aucune version de HTTP/1",
+    NotHttp1: HttpVersion = "not a version of HTTP/1" {
+        en: "the request line names a version that is none of HTTP/1",
+        fr: "la ligne de requête nomme une version qui n'est pas de HTTP/1",
     }
     Http10: HttpVersion = "HTTP/1.0" {
         en: "the caller speaks HTTP/1.0",
@@ -391,10 +391,16 @@ reasons! {
         en: "Content-Length is not a number",
         fr: "Content-Length n'est pas un nombre",
     }
-    SeveralCodings: MalformedRequest = "more than one Transfer-Encoding" {
-        detail: "There is more than one Transfer-Encoding field (RFC 9112 section 6.1).",
-        en: "there is more than one Transfer-Encoding",
-        fr: "il y a plus d'un Transfer-Encoding",
+    LastCodingNotChunked: MalformedRequest = "last transfer coding is not chunked" {
+        detail: "The last transfer coding is not chunked, so nobody can tell where the body ends (RFC 9112 \
+             section 6.3).",
+        en: "the last transfer coding is not chunked: nobody can tell where the body ends",
+        fr: "le dernier codage de transfert n'est pas chunked : nul ne peut dire où finit le corps",
+    }
+    ChunkedTwice: MalformedRequest = "chunked more than once" {
+        detail: "The transfer coding chunked is named more than once (RFC 9112 section 6.1).",
+        en: "the transfer coding chunked is named more than once",
+        fr: "le codage de transfert chunked est nommé plus d'une fois",
     }
     LengthAndCoding: MalformedRequest = "Content-Length beside Transfer-Encoding" {
         detail: "Content-Length and Transfer-Encoding contradict each other (RFC 9112 section 6.3).",
@@ -402,14 +408,24 @@ reasons! {
         fr: "Content-Length et Transfer-Encoding se contredisent",
     }
     ConnectionNamesField: MalformedRequest = "Connection names a field" {
-        detail: "The Connection field names a field that the gate needs (RFC 9110 section 7.6.1).",
-        en: "the Connection field says more than close or keep-alive",
-        fr: "le champ Connection dit autre chose que close ou keep-alive",
+        detail: "The Connection field names a field that the gate or 8sens needs (RFC 9110 section 7.6.1).",
+        en: "the Connection field names a field that decides about the request, and would have it removed",
+        fr: "le champ Connection nomme un champ qui décide de la requête, et le ferait supprimer",
     }
-    ExpectUnknown: MalformedRequest = "Expect is not 100-continue" {
-        detail: "The only expectation is 100-continue (RFC 9110 section 10.1.1).",
-        en: "the Expect field says something else than 100-continue",
-        fr: "le champ Expect dit autre chose que 100-continue",
+    ConnectionOption: MalformedRequest = "connection option is not a token" {
+        detail: "The Connection field holds something that is not an option, such as quotes or a parameter (RFC \
+             9110 section 7.6.1).",
+        en: "the Connection field holds something that is no option of a connection",
+        fr: "le champ Connection contient autre chose que des options de connexion",
+    }
+    TooManyConnectionFields: MalformedRequest = "too many Connection fields" {
+        detail: "There are more than 16 Connection fields.",
+        en: "there are more than 16 Connection fields",
+        fr: "il y a plus de 16 champs Connection",
+    }
+    ExpectUnknown: ExpectationFailed = "Expect is not 100-continue" {
+        en: "the Expect field says something else than one 100-continue",
+        fr: "le champ Expect dit autre chose qu'un seul 100-continue",
     }
     TargetTooLong: UriTooLong = "target longer than its limit" {
         en: "path and query are too long",

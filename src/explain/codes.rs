@@ -19,9 +19,12 @@ pub(super) fn explain(case: &Case<'_>) -> Explanation {
         DenyCode::ForbiddenRoute => forbidden_route(case),
         DenyCode::ForbiddenAddress => forbidden_address(case),
         DenyCode::InsecureTransport => insecure_transport(case),
-        DenyCode::MethodNotAllowed | DenyCode::HttpVersion | DenyCode::UnsupportedTransferCoding => {
-            never_forwarded(case)
-        }
+        DenyCode::MethodNotAllowed
+        | DenyCode::UnknownMethod
+        | DenyCode::ExpectationFailed
+        | DenyCode::HttpVersion
+        | DenyCode::UnsupportedTransferCoding => never_forwarded(case),
+        DenyCode::MisdirectedRequest => misdirected(case),
         DenyCode::RequestTimeout => too_slow(case),
         DenyCode::BodyTooLarge | DenyCode::UriTooLong | DenyCode::HeadersTooLarge => too_large(case),
         DenyCode::RateLimited => rate_limited(case),
@@ -65,6 +68,14 @@ fn never_forwarded(case: &Case<'_>) -> Explanation {
         DenyCode::MethodNotAllowed => text! {
             en: "use GET, HEAD, POST, PUT, DELETE, PATCH or OPTIONS",
             fr: "employez GET, HEAD, POST, PUT, DELETE, PATCH ou OPTIONS"
+        },
+        DenyCode::UnknownMethod => text! {
+            en: "use GET, HEAD, POST, PUT, DELETE, PATCH or OPTIONS, in capital letters",
+            fr: "employez GET, HEAD, POST, PUT, DELETE, PATCH ou OPTIONS, en majuscules"
+        },
+        DenyCode::ExpectationFailed => text! {
+            en: "leave the Expect field out, or send 100-continue in it once",
+            fr: "supprimez le champ Expect, ou envoyez-y 100-continue une seule fois"
         },
         DenyCode::HttpVersion => text! {
             en: "let the caller speak HTTP/1.1: nginx in front with proxy_http_version 1.1, PHP 7 with 'protocol_version' => 1.1 in the stream context; docs/callers.md lists others",
@@ -341,6 +352,25 @@ fn insecure_transport(case: &Case<'_>) -> Explanation {
             }],
         ),
     };
+    case.explanation(rule, setting, remedies)
+}
+
+fn misdirected(case: &Case<'_>) -> Explanation {
+    let rule = text! {
+        en: "transport: a request for an https URI is taken by https alone; no setting changes that",
+        fr: "transport : une requête pour une URI https n'est acceptée que par https ; aucun réglage n'y change rien"
+    };
+    let setting = case.setting("client_ip.trusted_proxies", None);
+    let remedies = vec![
+        text! {
+            en: "send it to a listener with TLS, or with a path alone in the request line",
+            fr: "envoyez-la à un point d'écoute en TLS, ou avec un simple chemin dans la ligne de requête"
+        },
+        text! {
+            en: "if a proxy in front does the TLS: name it in `trusted_proxies` of [client_ip] and let it send X-Forwarded-Proto: https",
+            fr: "si un proxy placé devant fait le TLS : nommez-le dans `trusted_proxies` de [client_ip] et faites-lui envoyer X-Forwarded-Proto: https"
+        },
+    ];
     case.explanation(rule, setting, remedies)
 }
 

@@ -55,9 +55,20 @@ fn of_code(code: DenyCode) -> Text {
         DenyCode::UriTooLong => {
             text! { en: "path and query are too long", fr: "le chemin et sa suite sont trop longs" }
         }
+        DenyCode::ExpectationFailed => text! {
+            en: "the request expects something that the gate does not do",
+            fr: "la requête attend quelque chose que la passerelle ne fait pas"
+        },
+        DenyCode::MisdirectedRequest => text! {
+            en: "the request names an https URI and did not come by https",
+            fr: "la requête nomme une URI https et n'est pas arrivée par https"
+        },
         DenyCode::RateLimited => text! { en: "too many requests", fr: "trop de requêtes" },
         DenyCode::HeadersTooLarge => {
             text! { en: "the request head is too large", fr: "l'en-tête de la requête est trop grand" }
+        }
+        DenyCode::UnknownMethod => {
+            text! { en: "this method is not known", fr: "cette méthode n'est pas connue" }
         }
         DenyCode::UnsupportedTransferCoding => {
             text! { en: "the body comes in a coding other than chunked", fr: "le corps arrive dans un codage autre que chunked" }

@@ -3,6 +3,7 @@
 //! Only heads that are refused come here. Nothing of what they hold is repeated: a line without a colon may be a key.
 
 use crate::denial::{Denial, Reason, Spot};
+use crate::grammar::is_tchar;
 use crate::request::{FieldRole, FieldTable};
 
 /// The refusal of a head that does not split into a request line and fields. `head` ends with its empty line, and its lines in CR LF.
@@ -53,7 +54,7 @@ fn lines(head: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 
 fn request_line_fault(line: &[u8]) -> Option<(Reason, usize)> {
     let method_len = line.iter().position(|b| *b == b' ').unwrap_or(line.len());
-    if let Some(at) = line[..method_len].iter().position(|b| !is_token(*b)) {
+    if let Some(at) = line[..method_len].iter().position(|b| !is_tchar(*b)) {
         return Some((Reason::MethodByte, at));
     }
     let target_at = method_len + 1;
@@ -66,10 +67,7 @@ fn request_line_fault(line: &[u8]) -> Option<(Reason, usize)> {
     }
     let version_at = target_at + target_len + 1;
     match line.get(version_at..) {
-        Some(version) if target_len > 0 && is_version(version) => {
-            let odd = rest[..target_len].iter().position(|b| !b.is_ascii_graphic());
-            odd.map(|at| (Reason::TargetByte, target_at + at))
-        }
+        Some(version) if target_len > 0 && is_version(version) => None,
         _ => Some((Reason::RequestLine, (target_at + target_len).min(line.len()))),
     }
 }
@@ -84,7 +82,7 @@ fn field_fault(line: &[u8]) -> Option<(Reason, usize)> {
     }
     let Some(colon) = memchr::memchr(b':', line) else { return Some((Reason::FieldWithoutColon, 0)) };
     let name = &line[..colon];
-    if let Some(at) = name.iter().position(|b| !is_token(*b)) {
+    if let Some(at) = name.iter().position(|b| !is_tchar(*b)) {
         let is_blank = name[at..].iter().all(|b| matches!(b, b' ' | b'\t'));
         return Some((if is_blank { Reason::BlankBeforeColon } else { Reason::FieldNameByte }, at));
     }
@@ -93,15 +91,6 @@ fn field_fault(line: &[u8]) -> Option<(Reason, usize)> {
     }
     let control = line[colon + 1..].iter().position(|b| *b != b'\t' && (*b < 0x20 || *b == 0x7f));
     control.map(|at| (Reason::ControlInField, colon + 1 + at))
-}
-
-/// `tchar` of RFC 9110 section 5.6.2.
-const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        )
 }
 
 #[cfg(test)]

@@ -1,17 +1,19 @@
 //! Reading an HTTP/1.1 request head strictly, as bytes, before anything else has seen it.
 //!
-//! [`scan`] finds the end of a head and fills a [`RequestView`]. `httparse` splits the line and the fields; everything that two
-//! programs could read differently is refused here, because only the raw bytes still show it: Pingora's own parser escapes bad
-//! targets, accepts bare line feeds and drops `Content-Length` beside `Transfer-Encoding` before a hook runs.
+//! [`scan`] finds the end of a head and fills a [`RequestView`]. `httparse` splits the fields; everything that two programs could read
+//! differently is refused here, because only the raw bytes still show it: Pingora's own parser escapes bad targets, accepts bare line
+//! feeds and drops `Content-Length` beside `Transfer-Encoding` before a hook runs.
 
 mod fault;
 
 use crate::denial::{Denial, DenyCode, Reason};
+use crate::grammar::{elements, is_token};
 use crate::request::{FieldRole, FieldTable, Framing, RequestView, Transport};
 use crate::types::HttpVersion;
+use httparse::{EMPTY_HEADER, Header};
 use std::fmt;
-use std::mem::MaybeUninit;
 use std::net::IpAddr;
+use std::ops::Range;
 
 /// Sizes that a head may reach; reaching past one is a refusal with its own code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,12 @@ pub struct HeadLimits {
 
 /// More fields than any configuration may allow; sizes the parser's table on the stack.
 pub const MAX_FIELDS: usize = 256;
+
+/// As many fields as an ordinary request has. The table for more is laid out only when it is needed.
+const FEW_FIELDS: usize = 32;
+
+/// The version that is spoken, as a request line ends with it.
+const HTTP_1_1: &[u8] = b"HTTP/1.1";
 
 /// Where a request comes from, known before its first byte.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +124,16 @@ pub fn fragment(bytes: &[u8]) -> Fragment<'_> {
     Fragment { method: words.next().unwrap_or_default(), target: words.next().unwrap_or_default(), key: None }
 }
 
+/// The request line as it is handed on, and which of the `bytes` it replaces. `None` when it is what was received: the target in origin-form,
+/// and the version that is spoken.
+#[must_use]
+pub fn rewritten_line(bytes: &[u8], view: &RequestView<'_>) -> Option<(Range<usize>, Vec<u8>)> {
+    let end = memchr::memchr(b'\r', bytes)?;
+    let line = &bytes[..end];
+    let is_same = fragment(line).target == view.target && line.ends_with(HTTP_1_1);
+    (!is_same).then(|| (0..end, [view.method, view.target, HTTP_1_1].join(&b' ')))
+}
+
 fn complete<'a>(
     head: &'a [u8],
     limits: HeadLimits,
@@ -123,46 +141,84 @@ fn complete<'a>(
     origin: Origin,
 ) -> Result<RequestView<'a>, Denial> {
     line_ends(head, false)?;
-    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-    let mut request = httparse::Request::new(&mut []);
-    let parsed = request.parse_with_uninit_headers(head, &mut fields).map_err(|error| match error {
-        httparse::Error::TooManyHeaders => Denial::because(Reason::TooManyFields),
-        httparse::Error::Version => Denial::because(Reason::NotHttp1),
-        _ => fault::of_unparsed(head),
-    })?;
-    if parsed.is_partial() || head.starts_with(b"\r\n") {
-        return Err(malformed(Reason::EmptyLine));
-    }
-    let target = request.path.unwrap_or_default().as_bytes();
+    // Lines end in CR LF, which was looked at just now.
+    let end = memchr::memchr(b'\r', head).unwrap_or_default();
+    let (Fragment { method, target, .. }, rest) = (request_line(head, end)?, &head[end + 2..]);
     if target.len() > limits.uri {
         return Err(Denial::because(Reason::TargetTooLong));
     }
-    if request.headers.len() > limits.fields {
-        return Err(Denial::because(Reason::TooManyFields));
-    }
-    let version = if request.version == Some(1) { HttpVersion::Http11 } else { HttpVersion::Http10 };
-    let method = request.method.unwrap_or_default().as_bytes();
-    let mut view = RequestView::new(method, target, version, origin.peer, origin.transport);
-    view.framing = fill(&mut view, request.headers, table)?;
-    if let Some((authority, rest)) = absolute_form(target) {
-        view.target = origin_form(method, authority, rest, host(request.headers, table))?;
-    }
-    if origin.version == HttpVersion::Http2 {
-        view.version = HttpVersion::Http2;
+    let mut view = RequestView::new(method, target, origin.version, origin.peer, origin.transport);
+    let mut few = [EMPTY_HEADER; FEW_FIELDS];
+    match httparse::parse_headers(rest, &mut few) {
+        Ok(parsed) => finish(&mut view, parsed, limits, table)?,
+        Err(httparse::Error::TooManyHeaders) => {
+            let mut many = [EMPTY_HEADER; MAX_FIELDS];
+            let parsed = httparse::parse_headers(rest, &mut many).map_err(|error| unparsable(head, error))?;
+            finish(&mut view, parsed, limits, table)?;
+        }
+        Err(error) => return Err(unparsable(head, error)),
     }
     Ok(view)
 }
 
-/// Splits a target in absolute-form (RFC 9112 section 3.2.2) into its authority and what follows.
-fn absolute_form(target: &[u8]) -> Option<(&[u8], &[u8])> {
+fn unparsable(head: &[u8], error: httparse::Error) -> Denial {
+    match error {
+        httparse::Error::TooManyHeaders => Denial::because(Reason::TooManyFields),
+        _ => fault::of_unparsed(head),
+    }
+}
+
+/// The words of the request line, which ends at `end` (RFC 9112 section 3). One blank between them, and a version of HTTP/1 from 1.1 on: a
+/// later one is answered with what is spoken here (RFC 9110 section 2.5).
+fn request_line(head: &[u8], end: usize) -> Result<Fragment<'_>, Denial> {
+    let mut words = head[..end].split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(fault::of_unparsed(head));
+    };
+    let is_target = !target.is_empty() && target.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
+    let [b'H', b'T', b'T', b'P', b'/', major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9'] = version else {
+        return Err(fault::of_unparsed(head));
+    };
+    match (*major, *minor) {
+        _ if !is_target || !is_token(method) => Err(fault::of_unparsed(head)),
+        (b'1', b'1'..) => Ok(Fragment { method, target, key: None }),
+        (b'1', _) => Err(Denial::because(Reason::Http10)),
+        _ => Err(Denial::because(Reason::NotHttp1)),
+    }
+}
+
+/// Fills the view from the fields, and puts its target into origin-form.
+fn finish<'a>(
+    view: &mut RequestView<'a>,
+    parsed: httparse::Status<(usize, &[Header<'a>])>,
+    limits: HeadLimits,
+    table: &FieldTable,
+) -> Result<(), Denial> {
+    // The empty line at the end was found before.
+    let httparse::Status::Complete((_, fields)) = parsed else { return Err(malformed(Reason::HeadNotParsed)) };
+    if fields.len() > limits.fields {
+        return Err(Denial::because(Reason::TooManyFields));
+    }
+    view.framing = fill(view, fields, table)?;
+    if let Some((is_https, authority, rest)) = absolute_form(view.target) {
+        view.asks_for_https = is_https;
+        view.target = origin_form(view.method, authority, rest, host(fields, table))?;
+    }
+    Ok(())
+}
+
+/// Splits a target in absolute-form (RFC 9112 section 3.2.2): whether its scheme is https, its authority, and what follows.
+fn absolute_form(target: &[u8]) -> Option<(bool, &[u8], &[u8])> {
     let colon = target.iter().position(|b| *b == b':')?;
     let scheme = &target[..colon];
     let after = target[colon..].strip_prefix(b"://")?;
-    if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
+    let is_https = scheme.eq_ignore_ascii_case(b"https");
+    if !is_https && !scheme.eq_ignore_ascii_case(b"http") {
         return None;
     }
     let end = after.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(after.len());
-    Some(after.split_at(end))
+    Some((is_https, &after[..end], &after[end..]))
 }
 
 /// The same target in origin-form. Only for the host that the Host field names: there is no other to go to.
@@ -179,20 +235,16 @@ fn origin_form<'a>(method: &[u8], authority: &[u8], rest: &'a [u8], host: &[u8])
 }
 
 /// The value of the one Host field.
-fn host<'a>(fields: &[httparse::Header<'a>], table: &FieldTable) -> &'a [u8] {
+fn host<'a>(fields: &[Header<'a>], table: &FieldTable) -> &'a [u8] {
     let host = fields.iter().find(|field| table.role(field.name.as_bytes()) == Some(FieldRole::Host));
     host.map_or(b"", |field| field.value.trim_ascii())
 }
 
 /// Pushes every field into the view and settles Host and framing.
-fn fill<'a>(
-    view: &mut RequestView<'a>,
-    fields: &[httparse::Header<'a>],
-    table: &FieldTable,
-) -> Result<Framing, Denial> {
+fn fill<'a>(view: &mut RequestView<'a>, fields: &[Header<'a>], table: &FieldTable) -> Result<Framing, Denial> {
     let mut hosts = 0;
     let mut length = None;
-    let mut chunked = false;
+    let mut is_coded = false;
     for field in fields {
         let value = field.value.trim_ascii();
         if !value.iter().all(|b| *b == b'\t' || (*b >= 0x20 && *b != 0x7f)) {
@@ -211,26 +263,37 @@ fn fill<'a>(
             Some(FieldRole::ContentLength) => {
                 length = Some(content_length(value).ok_or_else(|| malformed(Reason::LengthNotANumber))?);
             }
-            Some(FieldRole::TransferEncoding) if chunked => return Err(malformed(Reason::SeveralCodings)),
-            Some(FieldRole::TransferEncoding) if value.eq_ignore_ascii_case(b"chunked") => chunked = true,
-            Some(FieldRole::TransferEncoding) => return Err(Denial::new(DenyCode::UnsupportedTransferCoding)),
+            Some(FieldRole::TransferEncoding) => is_coded = true,
             _ => {}
         }
         view.push_field(table, field.name.as_bytes(), value);
-    }
-    if view.version != HttpVersion::Http11 {
-        return Err(Denial::because(Reason::Http10));
     }
     match hosts {
         1 => {}
         0 => return Err(malformed(Reason::HostMissing)),
         _ => return Err(malformed(Reason::SeveralHosts)),
     }
-    match (length, chunked) {
+    match (length, is_coded) {
         (Some(_), true) => Err(malformed(Reason::LengthAndCoding)),
         (Some(length), false) => Ok(Framing::Length(length)),
-        (None, true) => Ok(Framing::Chunked),
+        (None, true) => codings(fields, table),
         (None, false) => Ok(Framing::None),
+    }
+}
+
+/// The framing that the transfer codings of all lines make. Where the last one is not chunked, nobody can tell where the body ends (RFC 9112
+/// section 6.3); no other than chunked is decoded here, and chunked is applied once (section 6.1).
+fn codings(fields: &[Header<'_>], table: &FieldTable) -> Result<Framing, Denial> {
+    let lines = fields.iter().filter(|field| table.role(field.name.as_bytes()) == Some(FieldRole::TransferEncoding));
+    let mut codings = elements(lines.map(|field| field.value));
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    if !codings.next_back().is_some_and(is_chunked) {
+        return Err(malformed(Reason::LastCodingNotChunked));
+    }
+    match codings.map(is_chunked).max() {
+        None => Ok(Framing::Chunked),
+        Some(true) => Err(malformed(Reason::ChunkedTwice)),
+        Some(false) => Err(Denial::new(DenyCode::UnsupportedTransferCoding)),
     }
 }
 
@@ -362,11 +425,6 @@ mod tests {
                 "Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n",
                 "malformed_request: Content-Length beside Transfer-Encoding",
             ),
-            (
-                "Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-                "malformed_request: more than one Transfer-Encoding",
-            ),
-            ("Host: a\r\nTransfer-Encoding: gzip, chunked\r\n", "unsupported_transfer_coding: "),
             ("Host: a\r\nTransfer-Encoding: \x0bchunked\r\n", "malformed_request: control byte in a field value"),
             ("Host : a\r\n", "malformed_request: blank before the colon"),
             ("Host: a\r\n folded\r\n", "malformed_request: field folded over two lines"),
@@ -382,10 +440,86 @@ mod tests {
     }
 
     #[test]
+    fn a_body_ends_where_its_last_coding_says() {
+        for (codings, expected) in [
+            (&["chunked"][..], "Chunked"),
+            (&["CHUNKED"], "Chunked"),
+            (&["gzip, chunked"], "unsupported_transfer_coding: "),
+            (&["gzip", "chunked"], "unsupported_transfer_coding: "),
+            (&["a;q=\"x\", chunked"], "unsupported_transfer_coding: "),
+            (&[", chunked"], "unsupported_transfer_coding: "),
+            (&["chunked, chunked"], "malformed_request: chunked more than once"),
+            (&["chunked", "Chunked"], "malformed_request: chunked more than once"),
+            (&["gzip, chunked, x, chunked"], "malformed_request: chunked more than once"),
+        ] {
+            assert_eq!(coded(codings), expected, "{codings:?}");
+        }
+        for codings in [
+            &["gzip"][..],
+            &["identity"],
+            &[""],
+            &["chunked, gzip"],
+            &["chunked", "gzip"],
+            &["chunked,"],
+            &["chunked", ""],
+            &["chunked;q=1"],
+            &["\"chunked\""],
+            &["xchunked"],
+            &["x chunked"],
+            &["a;b=\"c, chunked\""],
+            &["\u{a0}chunked"],
+        ] {
+            assert_eq!(coded(codings), "malformed_request: last transfer coding is not chunked", "{codings:?}");
+        }
+    }
+
+    fn coded(codings: &[&str]) -> String {
+        let fields: String = codings.iter().map(|coding| format!("Transfer-Encoding: {coding}\r\n")).collect();
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        outcome(head.as_bytes()).trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ').to_owned()
+    }
+
+    #[test]
     fn versions_and_targets() {
-        assert_eq!(outcome(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n"), "http_version: HTTP/1.0");
-        assert_eq!(outcome(b"GET / HTTP/1.2\r\nHost: a\r\n\r\n"), "http_version: not HTTP/1.0 or HTTP/1.1");
-        assert!(outcome(b"GET /\r\n\r\n").starts_with("malformed_request"));
+        let with = |version: &str| outcome(format!("GET / {version}\r\nHost: a\r\n\r\n").as_bytes());
+        for version in ["HTTP/1.1", "HTTP/1.2", "HTTP/1.9"] {
+            assert_eq!(with(version), "27 None", "{version}");
+        }
+        assert_eq!(with("HTTP/1.0"), "http_version: HTTP/1.0");
+        for version in ["HTTP/0.9", "HTTP/2.0", "HTTP/3.0", "HTTP/9.9"] {
+            assert_eq!(with(version), "http_version: not a version of HTTP/1", "{version}");
+        }
+        for version in [
+            "",
+            "x",
+            "HTTP",
+            "HTTP/",
+            "HTTP/1",
+            "HTTP/1.",
+            "HTTP/.1",
+            "HTTP/1.10",
+            "HTTP/1.01",
+            "HTTP/01.1",
+            "HTTP/+1.1",
+            "HTTP/1,1",
+            "HTTP/1.1 ",
+            " HTTP/1.1",
+            "\tHTTP/1.1",
+            "x HTTP/1.1",
+            "HTTP/1.1\t",
+            "http/1.1",
+            "HTTPS/1.1",
+            "ICY/1.1",
+        ] {
+            assert!(with(version).starts_with("malformed_request: "), "{version}");
+        }
+        for line in ["GET /", "GET / ", "GET", "GET  HTTP/1.1", " / HTTP/1.1", "G,T / HTTP/1.1", "GET /\u{7f} HTTP/1.1"]
+        {
+            assert!(
+                outcome(format!("{line}\r\nHost: a\r\n\r\n").as_bytes()).starts_with("malformed_request: "),
+                "{line}"
+            );
+        }
         let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(64));
         assert_eq!(outcome(long.as_bytes()), "uri_too_long: target longer than its limit");
     }
@@ -401,13 +535,16 @@ mod tests {
                 version: HttpVersion::Http11,
             };
             match scan(head.as_bytes(), LIMITS, &table, origin) {
-                Scan::Complete(_, view) => String::from_utf8_lossy(view.target).into_owned(),
+                Scan::Complete(_, view) => {
+                    let target = String::from_utf8_lossy(view.target).into_owned();
+                    target + if view.asks_for_https { " by https" } else { "" }
+                }
                 Scan::Refused(denial, _) => denial.reason_word().to_owned(),
                 Scan::Partial => "partial".to_owned(),
             }
         };
         assert_eq!(target("GET", "http://a/v1?x", "a"), "/v1?x");
-        assert_eq!(target("GET", "HTTPS://A:80/v1", "a:80"), "/v1");
+        assert_eq!(target("GET", "HTTPS://A:80/v1", "a:80"), "/v1 by https");
         assert_eq!(target("GET", "http://a", "a"), "/");
         assert_eq!(target("OPTIONS", "http://a", "a"), "*");
         assert_eq!(target("GET", "http://a?x", "a"), "?x");
@@ -416,6 +553,24 @@ mod tests {
         }
         for other in ["ftp://a/", "http:/a", "//a/", "/http://a/", "a:80"] {
             assert_eq!(target("GET", other, "a"), other);
+        }
+    }
+
+    #[test]
+    fn what_is_handed_on_is_http_1_1_in_origin_form() {
+        let table = FieldTable::new([], "x-forwarded-for");
+        let origin =
+            Origin { peer: Ipv4Addr::LOCALHOST.into(), transport: Transport::Trusted, version: HttpVersion::Http11 };
+        for (line, rewritten) in [
+            ("GET /a?b HTTP/1.1", None),
+            ("GET /a?b HTTP/1.2", Some("GET /a?b HTTP/1.1")),
+            ("GET http://a/b HTTP/1.1", Some("GET /b HTTP/1.1")),
+            ("OPTIONS http://a HTTP/1.9", Some("OPTIONS * HTTP/1.1")),
+        ] {
+            let head = format!("{line}\r\nHost: a\r\n\r\n");
+            let Scan::Complete(_, view) = scan(head.as_bytes(), LIMITS, &table, origin) else { panic!("{line}") };
+            let expected = rewritten.map(|to| (0..line.len(), to.as_bytes().to_vec()));
+            assert_eq!(rewritten_line(head.as_bytes(), &view), expected, "{line}");
         }
     }
 

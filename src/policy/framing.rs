@@ -3,31 +3,37 @@
 //! Can be neither shadowed nor switched off.
 
 use crate::denial::{Denial, DenyCode, Reason};
-use crate::request::{Framing, Method, RequestView};
+use crate::grammar::is_token;
+use crate::request::{FieldTable, Framing, Method, RequestView};
 use crate::snapshot::SizeLimits;
 
-/// The method, when it is one that is ever forwarded. A question about the server as a whole (`*`) is not.
+/// The method, when it is one that is ever forwarded. One that is known and never forwarded is told from one that is not known (RFC 9110
+/// section 9.1).
 pub(super) fn method(request: &RequestView<'_>) -> Result<Method, Denial> {
-    if request.target == b"*" {
-        return Err(Denial::because(Reason::TargetStar));
+    match (Method::from_bytes(request.method), request.method) {
+        (Some(Method::Options), _) => Ok(Method::Options),
+        // Only OPTIONS asks about the server as a whole (RFC 9112 section 3.2.4).
+        (Some(_), _) if request.target == b"*" => Err(Denial::because(Reason::TargetStar)),
+        (Some(method), _) => Ok(method),
+        (None, b"CONNECT" | b"TRACE") => Err(Denial::new(DenyCode::MethodNotAllowed)),
+        (None, _) => Err(Denial::new(DenyCode::UnknownMethod)),
     }
-    Method::from_bytes(request.method).ok_or(Denial::new(DenyCode::MethodNotAllowed))
 }
 
-/// Target, connection options and announced size.
-pub(super) fn check(limits: &SizeLimits, request: &RequestView<'_>) -> Result<(), Denial> {
+/// A target that has one reading. A `*` is none: what asks about the server as a whole is never forwarded.
+pub(super) fn target(request: &RequestView<'_>) -> Result<(), Denial> {
     if !crate::path::is_canonical(request.path()) {
         return Err(Denial::because(Reason::PathNotCanonical));
     }
     if !request.query().is_none_or(is_plain_query) {
         return Err(Denial::because(Reason::QueryByte));
     }
-    // A nomination would have a field removed on the way (RFC 9110 section 7.6.1); nobody needs one here.
-    let mut options = request.connection.iter().flat_map(|value| value.split(|b| *b == b','));
-    let harmless = |option: &[u8]| option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive");
-    if request.connection.count() > 1 || !options.all(|option| harmless(option.trim_ascii())) {
-        return Err(Denial::because(Reason::ConnectionNamesField));
-    }
+    Ok(())
+}
+
+/// Connection options, expectations and announced size.
+pub(super) fn check(limits: &SizeLimits, fields: &FieldTable, request: &RequestView<'_>) -> Result<(), Denial> {
+    options(fields, request)?;
     if !request.expect.iter().all(|value| value.eq_ignore_ascii_case(b"100-continue")) || request.expect.count() > 1 {
         return Err(Denial::because(Reason::ExpectUnknown));
     }
@@ -35,6 +41,23 @@ pub(super) fn check(limits: &SizeLimits, request: &RequestView<'_>) -> Result<()
         Framing::Length(length) if length > limits.body => Err(Denial::because(Reason::LengthOverLimit)),
         _ => Ok(()),
     }
+}
+
+/// Connection options are for this hop, and what they name goes no further (RFC 9110 section 7.6.1). None may name a field that decides here
+/// or behind: one of the two would see the request without it.
+fn options(fields: &FieldTable, request: &RequestView<'_>) -> Result<(), Denial> {
+    if request.connection.is_incomplete() {
+        return Err(Denial::because(Reason::TooManyConnectionFields));
+    }
+    for option in request.connection_options() {
+        if !is_token(option) {
+            return Err(Denial::because(Reason::ConnectionOption));
+        }
+        if !fields.is_removable(option) {
+            return Err(Denial::because(Reason::ConnectionNamesField));
+        }
+    }
+    Ok(())
 }
 
 /// `query` of RFC 3986 section 3.4, and the square brackets that PHP writes. Each `%` starts an encoded byte, and none of them is NUL:
@@ -94,7 +117,7 @@ mod tests {
         for (name, value) in fields {
             view.push_field(&table, name.as_bytes(), value.as_bytes());
         }
-        match check(&LIMITS, &view) {
+        match super::target(&view).and_then(|()| check(&LIMITS, &table, &view)) {
             Ok(()) => "ok".into(),
             Err(denial) => denial.code.as_str().into(),
         }
@@ -124,15 +147,80 @@ mod tests {
         ] {
             assert_eq!(outcome(target, &[], Framing::None), "malformed_request", "{target}");
         }
-        for value in ["api_key", "close, x-forwarded-for", "upgrade", "\"close\"", ""] {
-            assert_eq!(outcome("/", &[("connection", value)], Framing::None), "malformed_request", "{value}");
+        for value in ["the-unexpected", "", "100-continue, x"] {
+            assert_eq!(outcome("/", &[("expect", value)], Framing::None), "expectation_failed", "{value}");
         }
-        assert_eq!(
-            outcome("/", &[("connection", "close"), ("connection", "close")], Framing::None),
-            "malformed_request"
-        );
-        assert_eq!(outcome("/", &[("expect", "the-unexpected")], Framing::None), "malformed_request");
         assert_eq!(outcome("/", &[], Framing::Length(101)), "body_too_large");
+    }
+
+    #[test]
+    fn connection_options_name_what_is_of_this_connection_or_of_no_interest() {
+        let all = |values: &[&str]| {
+            let fields: Vec<_> = values.iter().map(|value| ("connection", *value)).collect();
+            outcome("/", &fields, Framing::None)
+        };
+        for value in [
+            "",
+            ",",
+            "close,,",
+            " Upgrade , HTTP2-Settings",
+            "TE, close",
+            "keep-alive, Trailer, Proxy-Authorization, x-own, keep_alive",
+        ] {
+            assert_eq!(all(&[value]), "ok", "{value}");
+        }
+        assert_eq!(all(&["TE", "", "close", "x-a, x-b"]), "ok");
+        assert_eq!(all(&["close"; 16]), "ok");
+        assert_eq!(all(&["close"; 17]), "malformed_request", "what is not looked at names nothing");
+        for value in [
+            "api_key",
+            "API-KEY",
+            "x-api-key",
+            "x.api.key",
+            "access_token",
+            "Access-Token",
+            "token",
+            "host",
+            "connection",
+            "Authorization",
+            "cookie",
+            "expect",
+            "x-request-id",
+            "via",
+            "Content-Length",
+            "content_length",
+            "content-type",
+            "Content-Encoding",
+            "content_type",
+            "transfer-encoding",
+            "Transfer_Encoding",
+            "x-forwarded-for",
+            "X-Forwarded-Proto",
+            "x_forwarded_for",
+            "x-forwarded-new",
+            "forwarded",
+            "x-real-ip",
+            "x-http-method-override",
+            "Idempotency-Key",
+            "idempotency_key",
+            "proxy",
+        ] {
+            assert_eq!(all(&[value]), "malformed_request", "{value}");
+            assert_eq!(all(&["close", &format!("x-a, {value} ,keep-alive")]), "malformed_request", "{value}");
+        }
+        for value in ["\"close\"", "a b", "@", "close;q=1", "x:", "(close)", "\u{e9}", "a\tb"] {
+            assert_eq!(all(&[value]), "malformed_request", "{value}");
+        }
+    }
+
+    /// What the configuration gives a meaning to, nobody may have taken out.
+    #[test]
+    fn connection_options_never_name_what_the_configuration_names() {
+        let table = FieldTable::new(["X-Shop-Key"], "X-Edge-Client");
+        for name in ["x-shop-key", "X_Shop_Key", "x-edge-client", "x_edge_client"] {
+            assert!(!table.is_removable(name.as_bytes()), "{name}");
+        }
+        assert!(FieldTable::new([], "x-forwarded-for").is_removable(b"x-shop-key"));
     }
 
     #[test]
@@ -141,10 +229,14 @@ mod tests {
             RequestView::new(name.as_bytes(), b"/", HttpVersion::Http11, Ipv4Addr::LOCALHOST.into(), Transport::Trusted)
         };
         assert_eq!(method(&with("PATCH")).unwrap(), Method::Patch);
-        for name in ["CONNECT", "TRACE", "get", "PROPFIND", ""] {
+        for name in ["CONNECT", "TRACE"] {
             assert_eq!(method(&with(name)).unwrap_err().code, DenyCode::MethodNotAllowed, "{name}");
         }
-        let whole = RequestView { target: b"*", ..with("OPTIONS") };
-        assert_eq!(method(&whole).unwrap_err().code, DenyCode::MethodNotAllowed);
+        for name in ["get", "PROPFIND", "GETX", "connect", ""] {
+            assert_eq!(method(&with(name)).unwrap_err().code, DenyCode::UnknownMethod, "{name}");
+        }
+        let whole = |name| method(&RequestView { target: b"*", ..with(name) });
+        assert_eq!(whole("OPTIONS").unwrap(), Method::Options);
+        assert_eq!(whole("GET").unwrap_err().code, DenyCode::MethodNotAllowed);
     }
 }

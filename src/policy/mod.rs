@@ -146,9 +146,68 @@ pub fn decide<'s>(
     let mut shadow = Shadow::default();
     let method = framing::method(request)?;
     if on(Policy::Framing) {
-        framing::check(&snapshot.limits, request)?;
+        framing::target(request)?;
+    }
+    let caller = known_caller(snapshot, tables, request, client, now, &mut shadow)?;
+    let refused = |denial| Refusal { denial, owner: Some(caller.into()) };
+    let enforce = caller.consumer.enforce;
+    let is_login = snapshot.session.is_login(request.method, request.path());
+    let mut route = None;
+    if on(Policy::Route) {
+        let check = || route::check(caller, request, &snapshot.session).map(|rule| route = rule);
+        shadow.rule(enforce, check).map_err(refused)?;
+    }
+    if on(Policy::Token) {
+        token::check(request, is_login).map_err(refused)?;
+    }
+    let buckets = Buckets::of(caller.consumer, tables, request);
+    let mut reservation = Reservation::default();
+    if on(Policy::Quota) {
+        let reserve = || buckets.reserve(now.mono).map(|taken| reservation = taken);
+        shadow.rule(enforce, reserve).map_err(refused)?;
+    }
+    let session = if is_login || !on(Policy::Session) {
+        None
+    } else {
+        let found = session::check(&snapshot.session, tables, caller, request, now.mono);
+        shadow.session(snapshot.session.mode, found).map_err(|denial| {
+            refused(if on(Policy::Budget) {
+                budget::of_failed_token(denial, &snapshot.budgets, tables, caller, now.mono)
+            } else {
+                denial
+            })
+        })?
+    };
+    Ok(Admission { method, caller, route, is_login, reservation, buckets, session, would_refuse: shadow.0 })
+}
+
+/// Decides on a question about the gate itself, `OPTIONS *`: whoever may be told is told, and 8sens hears nothing of it.
+pub fn decide_about_the_gate<'s>(
+    snapshot: &'s Snapshot,
+    tables: &Tables,
+    request: &RequestView<'_>,
+    client: ClientIp,
+    now: Now,
+) -> Result<Caller<'s>, Refusal<'s>> {
+    framing::method(request)?;
+    known_caller(snapshot, tables, request, client, now, &mut Shadow::default())
+}
+
+/// Who calls, when the request is well-formed, came in a way on which a key is safe, and is from where the key may be used.
+fn known_caller<'s>(
+    snapshot: &'s Snapshot,
+    tables: &Tables,
+    request: &RequestView<'_>,
+    client: ClientIp,
+    now: Now,
+    shadow: &mut Shadow,
+) -> Result<Caller<'s>, Refusal<'s>> {
+    let on = |policy| snapshot.policies.has(policy);
+    if on(Policy::Framing) {
+        framing::check(&snapshot.limits, &snapshot.fields, request)?;
     }
     if on(Policy::Transport) {
+        transport::right_scheme(&snapshot.trusted_proxies, request)?;
         transport::check(&snapshot.trusted_proxies, request)?;
     }
     let budgets = &snapshot.budgets;
@@ -167,39 +226,11 @@ pub fn decide<'s>(
     } else {
         credential::anyone(&snapshot.consumers)?
     };
-    let refused = |denial| Refusal { denial, owner: Some(caller.into()) };
-    let enforce = caller.consumer.enforce;
     if on(Policy::Address) {
-        shadow.rule(enforce, || address::check(caller, client.address)).map_err(refused)?;
+        let check = || address::check(caller, client.address);
+        shadow.rule(caller.consumer.enforce, check).map_err(|denial| Refusal { denial, owner: Some(caller.into()) })?;
     }
-    let is_login = snapshot.session.is_login(request.method, request.path());
-    let mut route = None;
-    if on(Policy::Route) {
-        let check = || route::check(caller, request, &snapshot.session).map(|rule| route = rule);
-        shadow.rule(enforce, check).map_err(refused)?;
-    }
-    if on(Policy::Token) {
-        token::check(request).map_err(refused)?;
-    }
-    let buckets = Buckets::of(caller.consumer, tables, request);
-    let mut reservation = Reservation::default();
-    if on(Policy::Quota) {
-        let reserve = || buckets.reserve(now.mono).map(|taken| reservation = taken);
-        shadow.rule(enforce, reserve).map_err(refused)?;
-    }
-    let session = if is_login || !on(Policy::Session) {
-        None
-    } else {
-        let found = session::check(&snapshot.session, tables, caller, request, now.mono);
-        shadow.session(snapshot.session.mode, found).map_err(|denial| {
-            refused(if on(Policy::Budget) {
-                budget::of_failed_token(denial, budgets, tables, caller, now.mono)
-            } else {
-                denial
-            })
-        })?
-    };
-    Ok(Admission { method, caller, route, is_login, reservation, buckets, session, would_refuse: shadow.0 })
+    Ok(caller)
 }
 
 /// The first refusal that was not carried out.

@@ -10,21 +10,23 @@ use std::borrow::Cow;
 /// Longest token that is looked at, in bytes.
 pub const MAX_TOKEN_LEN: usize = 4096;
 
-/// Refuses more than one token, or one that is not a token at all.
-pub(super) fn check(request: &RequestView<'_>) -> Result<(), Denial> {
+/// Refuses more than one token, or one that is not a token at all. At a login none is looked at, and a field that waits for its first one is
+/// empty: that is no token.
+pub(super) fn check(request: &RequestView<'_>, is_login: bool) -> Result<(), Denial> {
     if request.authorization.count() > 1 {
         return Err(Denial::because(Reason::SeveralAuthorizations));
     }
     let bearer = request.authorization.first().and_then(bearer);
-    let query = request.query().map_or(0, |query| query_tokens(query).count());
-    let found = request.access_token.count() + request.token.count() + usize::from(bearer.is_some()) + query;
-    if found > 1 {
+    let in_headers = || request.access_token.iter().chain(request.token.iter()).chain(bearer);
+    let in_query = || request.query().into_iter().flat_map(query_tokens);
+    let waits = |token: &[u8]| is_login && token.is_empty();
+    let waiting = in_headers().chain(in_query()).filter(|token| waits(token)).count();
+    let found = request.access_token.count() + request.token.count() + usize::from(bearer.is_some());
+    if found + in_query().count() - waiting > 1 {
         return Err(Denial::because(Reason::SeveralTokens));
     }
-    let in_headers = request.access_token.iter().chain(request.token.iter()).chain(bearer);
-    let in_query = request.query().into_iter().flat_map(query_tokens);
     // What is looked at is what 8sens will read, and what is looked up.
-    for token in in_headers.map(Cow::Borrowed).chain(in_query.map(percent_decoded)) {
+    for token in in_headers().map(Cow::Borrowed).chain(in_query().map(percent_decoded)).filter(|token| !waits(token)) {
         if memchr::memchr(b',', &token).is_some() {
             return Err(Denial::because(Reason::TokensJoined));
         }
@@ -164,7 +166,37 @@ mod tests {
         for (name, value) in fields {
             view.push_field(&table, name.as_bytes(), value.as_bytes());
         }
-        check(&view).map_or_else(|denial| denial.code.as_str(), |()| "ok")
+        check(&view, false).map_or_else(|denial| denial.code.as_str(), |()| "ok")
+    }
+
+    /// A client that always sends its field sends it empty before its first login.
+    #[test]
+    fn at_a_login_an_empty_field_is_no_token() {
+        let outcome = |target: &str, fields: &[(&str, &str)]| {
+            let table = FieldTable::new([], "x-forwarded-for");
+            let peer = Ipv4Addr::LOCALHOST.into();
+            let mut view = RequestView::new(b"POST", target.as_bytes(), HttpVersion::Http11, peer, Transport::Trusted);
+            for (name, value) in fields {
+                view.push_field(&table, name.as_bytes(), value.as_bytes());
+            }
+            check(&view, true).map_or_else(|denial| denial.code.as_str(), |()| "ok")
+        };
+        for fields in [
+            &[("access_token", "")][..],
+            &[("token", "")],
+            &[("authorization", "Bearer")],
+            &[("authorization", "bearer  ")],
+            &[("access_token", ""), ("token", ""), ("authorization", "Bearer")],
+            &[("access_token", ""), ("access_token", "t")],
+            &[("access_token", "dead")],
+        ] {
+            assert_eq!(outcome("/", fields), "ok", "{fields:?}");
+        }
+        assert_eq!(outcome("/?access_token=&access_token=", &[]), "ok");
+        assert_eq!(outcome("/?access_token=", &[("token", "t")]), "ok");
+        assert_eq!(outcome("/", &[("access_token", "t"), ("token", "u")]), "ambiguous_token");
+        assert_eq!(outcome("/?access_token=%20", &[]), "malformed_request");
+        assert_eq!(outcome("/", &[("authorization", "Bearer"), ("authorization", "Bearer")]), "ambiguous_token");
     }
 
     #[test]

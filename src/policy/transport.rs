@@ -3,7 +3,8 @@
 use super::{KeyOwner, credential, token};
 use crate::client_ip::{TrustedProxies, is_private};
 use crate::consumer::ConsumerTable;
-use crate::denial::{Denial, Reason};
+use crate::denial::{Denial, DenyCode, Reason};
+use crate::grammar::elements;
 use crate::request::{RequestView, Transport};
 use crate::types::Wall;
 
@@ -17,12 +18,26 @@ pub(crate) fn check(trusted: &TrustedProxies, request: &RequestView<'_>) -> Resu
         Transport::BehindProxy if !trusted.contains(crate::client_ip::canonical(request.peer)) => {
             Err(Denial::because(Reason::PeerNotTrusted))
         }
-        Transport::BehindProxy => {
-            let says_https = request.forwarded_proto.count() == 1
-                && request.forwarded_proto.first().is_some_and(|value| value.eq_ignore_ascii_case(b"https"));
-            if says_https { Ok(()) } else { Err(Denial::because(Reason::ProxyWithoutHttps)) }
-        }
+        Transport::BehindProxy if says_https(request) => Ok(()),
+        Transport::BehindProxy => Err(Denial::because(Reason::ProxyWithoutHttps)),
     }
+}
+
+/// Refuses a request for an https URI that did not come by https, neither here nor by a trusted proxy's word (RFC 9110 section 7.4).
+pub(crate) fn right_scheme(trusted: &TrustedProxies, request: &RequestView<'_>) -> Result<(), Denial> {
+    let by_proxy = || trusted.contains(crate::client_ip::canonical(request.peer)) && says_https(request);
+    if !request.asks_for_https || request.transport == Transport::Tls || by_proxy() {
+        Ok(())
+    } else {
+        Err(Denial::new(DenyCode::MisdirectedRequest))
+    }
+}
+
+/// True when each proxy of the chain says https: one word or more, over all lines, and none of them missing.
+fn says_https(request: &RequestView<'_>) -> bool {
+    let proto = &request.forwarded_proto;
+    let all_https = elements(proto.iter()).all(|word| word.eq_ignore_ascii_case(b"https"));
+    proto.count() > 0 && !proto.is_incomplete() && all_https
 }
 
 /// A secret that came along, and now has to be replaced.
@@ -84,8 +99,55 @@ mod tests {
         assert!(passes(Transport::BehindProxy, "10.0.0.1", &["https"]));
         assert!(!passes(Transport::BehindProxy, "10.0.0.1", &["http"]));
         assert!(!passes(Transport::BehindProxy, "10.0.0.1", &[]));
-        assert!(!passes(Transport::BehindProxy, "10.0.0.1", &["https", "http"]));
+        for list in
+            [&["https,https"][..], &["HTTPS , https"], &["https", "https"], &["https", "https, https"], &["https"; 8]]
+        {
+            assert!(passes(Transport::BehindProxy, "10.0.0.1", list), "{list:?}");
+        }
+        for list in [
+            &["https", "http"][..],
+            &["http, https"],
+            &["https,http"],
+            &[""],
+            &["https,"],
+            &[",https"],
+            &["https,,https"],
+            &["https", ""],
+            &["", "https"],
+            &["\"https\""],
+            &["https;https"],
+            &["https https"],
+            &["wss"],
+            &["https"; 9],
+        ] {
+            assert!(!passes(Transport::BehindProxy, "10.0.0.1", list), "{list:?}");
+            assert!(!passes(Transport::BehindProxy, "203.0.113.1", list), "{list:?}");
+        }
+        assert!(!passes(Transport::BehindProxy, "203.0.113.1", &["https,https"]));
         assert!(!passes(Transport::BehindProxy, "203.0.113.1", &["https"]));
+    }
+
+    #[test]
+    fn an_https_uri_is_for_https() {
+        let outcome = |transport, peer: &str, proto: &[&str], asks_for_https| {
+            let table = FieldTable::new([], "x-forwarded-for");
+            let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+            let view = RequestView::new(b"GET", b"/", HttpVersion::Http11, peer.parse().unwrap(), transport);
+            let mut view = RequestView { asks_for_https, ..view };
+            for value in proto {
+                view.push_field(&table, b"X-Forwarded-Proto", value.as_bytes());
+            }
+            right_scheme(&trusted, &view).map_err(|denial| denial.code)
+        };
+        use Transport::{BehindProxy, Cleartext, Lan, Tls, Trusted};
+        for transport in [Trusted, Tls, Cleartext, Lan, BehindProxy] {
+            assert!(outcome(transport, "192.0.2.1", &[], false).is_ok(), "{transport:?}");
+            assert!(outcome(transport, "10.0.0.1", &["https, https"], true).is_ok(), "{transport:?}");
+            for (peer, proto) in [("10.0.0.1", &["http"][..]), ("10.0.0.1", &[]), ("192.0.2.1", &["https"])] {
+                let right = if transport == Tls { Ok(()) } else { Err(DenyCode::MisdirectedRequest) };
+                assert_eq!(outcome(transport, peer, proto, true), right, "{transport:?} {peer} {proto:?}");
+            }
+        }
     }
 
     #[test]

@@ -46,9 +46,13 @@ pub fn rehearse(
         let refusal = if enforce == Enforce::Off { None } else { outcome.err() };
         rulings.push(Ruling { policy, enforce, refusal });
     };
-    let framed = framing::method(request).and_then(|_| framing::check(&snapshot.limits, request));
+    let framed = framing::method(request)
+        .and_then(|_| framing::target(request))
+        .and_then(|()| framing::check(&snapshot.limits, &snapshot.fields, request));
     rule(Policy::Framing, Enforce::On, framed);
-    rule(Policy::Transport, Enforce::On, transport::check(&snapshot.trusted_proxies, request));
+    let safe = transport::right_scheme(&snapshot.trusted_proxies, request)
+        .and_then(|()| transport::check(&snapshot.trusted_proxies, request));
+    rule(Policy::Transport, Enforce::On, safe);
     if let Some(client) = client {
         rule(Policy::Budget, snapshot.budgets.enforce, budget::check_address(tables, client, now.mono));
     }
@@ -60,10 +64,11 @@ pub fn rehearse(
         rule(Policy::Address, consumer.enforce, address::check(caller, client));
     }
     rule(Policy::Route, consumer.enforce, route::check(caller, request, &snapshot.session).map(drop));
-    rule(Policy::Token, Enforce::On, token::check(request));
+    let is_login = snapshot.session.is_login(request.method, request.path());
+    rule(Policy::Token, Enforce::On, token::check(request, is_login));
     let reserved = Buckets::of(consumer, tables, request).reserve(now.mono);
     rule(Policy::Quota, consumer.enforce, reserved.map(drop));
-    if !snapshot.session.is_login(request.method, request.path()) {
+    if !is_login {
         let found = session::check(&snapshot.session, tables, caller, request, now.mono);
         let enforce = match snapshot.session.mode {
             SessionMode::Guard => Enforce::On,

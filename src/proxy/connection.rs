@@ -9,7 +9,7 @@ use super::hooks::{Handoff, Hooks};
 use super::http2;
 use super::lent::lend;
 use super::opening::Opening;
-use super::reply::{Problem, challenge_answer, http_date, redirect_to_https};
+use super::reply::{Problem, challenge_answer, http_date, methods_answer, redirect_to_https};
 use super::slots::{NoSlot, Slot, SlotLimits, Slots};
 use super::socket::{self, Socket};
 use super::ticket::Ticket;
@@ -269,8 +269,8 @@ enum Next {
         is_head: bool,
         expects_continue: bool,
         closes: bool,
-        /// Where a target in absolute-form stands, and what to put there instead.
-        origin_form: Option<(Range<usize>, Vec<u8>)>,
+        /// Where the request line stands that is handed on in another form, and that form.
+        line: Option<(Range<usize>, Vec<u8>)>,
         exchange: Box<Exchange>,
         step: Step,
     },
@@ -323,25 +323,17 @@ impl Connection<'_> {
                     linger(caller).await;
                     return if is_slow { ConnectionOutcome::SlowHead } else { ConnectionOutcome::Closed };
                 }
-                Next::Request {
-                    mut head_len,
-                    framing,
-                    is_head,
-                    expects_continue,
-                    closes,
-                    origin_form,
-                    exchange,
-                    step,
-                } => {
+                Next::Request { mut head_len, framing, is_head, expects_continue, closes, line, exchange, step } => {
                     self.served += 1;
-                    if let Some((at, target)) = origin_form {
-                        head_len = head_len - at.len() + target.len();
-                        caller.replace(at, &target);
+                    if let Some((at, line)) = line {
+                        head_len = head_len - at.len() + line.len();
+                        caller.replace(at, &line);
                     }
                     let last = closes || self.is_last();
                     let body = Body { head_len, framing, expects_continue };
                     let next = match step {
                         Step::Deny(denial) => self.deny(caller, *exchange, denial, is_head, last, body).await,
+                        Step::TellMethods => self.tell_methods(caller, *exchange, last, body).await,
                         Step::Forward(plan) => self.forward(caller, *exchange, plan, last, body).await,
                         Step::Need(need) => match need {},
                     };
@@ -416,9 +408,7 @@ impl Connection<'_> {
                 if let Some(answered) = self.without_policy(snapshot, &view) {
                     return Some(answered);
                 }
-                let closes = view.connection.iter().any(|value| {
-                    value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
-                });
+                let closes = view.connection_options().any(|option| option.eq_ignore_ascii_case(b"close"));
                 let (exchange, mut step) = Exchange::begin(
                     Arc::clone(snapshot),
                     Arc::clone(&self.shared().tables),
@@ -426,11 +416,6 @@ impl Connection<'_> {
                     fresh_id(),
                     clock::now(),
                 );
-                let received = head::fragment(buffered);
-                let origin_form = (received.target != view.target).then(|| {
-                    let start = received.method.len() + 1;
-                    (start..start + received.target.len(), view.target.to_vec())
-                });
                 if matches!(step, Step::Forward(_)) && is_bad_from_the_start(view.framing, &buffered[head_len..]) {
                     // 8sens need not hear of a request that cannot end well.
                     step = Step::Deny(Denial::because(Reason::BadChunk));
@@ -441,7 +426,7 @@ impl Connection<'_> {
                     is_head: view.method == b"HEAD",
                     expects_continue: view.expect.count() > 0,
                     closes,
-                    origin_form,
+                    line: head::rewritten_line(buffered, &view),
                     exchange: Box::new(exchange),
                     step,
                 })
@@ -484,7 +469,7 @@ impl Connection<'_> {
     /// Where a request on a redirecting listener is sent: the same host and target by https. One that shows a key is refused instead, so
     /// that whoever sent it notices.
     fn redirect(&self, view: &RequestView<'_>) -> Option<String> {
-        let port = self.app.redirect.filter(|_| !exposes_a_secret(view))?;
+        let port = self.app.redirect.filter(|_| !exposes_a_secret(view) && !view.asks_for_https)?;
         if !crate::path::is_canonical(view.path()) {
             return None;
         }
@@ -567,6 +552,32 @@ impl Connection<'_> {
         let drained = !last && !denial.code.framing_in_doubt() && body.drain(&mut caller).await;
         let written = self.refuse(&mut caller, exchange, denial, is_head, drained.then_some(())).await;
         if drained && written {
+            return Ok(caller);
+        }
+        linger(caller).await;
+        Err(ConnectionOutcome::Closed)
+    }
+
+    /// Answers a question about the gate itself.
+    async fn tell_methods(
+        &self,
+        mut caller: CallerStream,
+        exchange: Exchange,
+        last: bool,
+        body: Body,
+    ) -> Result<CallerStream, ConnectionOutcome> {
+        caller.discard(body.head_len);
+        let drained = !last && body.drain(&mut caller).await;
+        let hsts = self.app.hsts(self.origin.transport);
+        let bytes = methods_answer(exchange.request_id(), &http_date(clock::now().wall), hsts, drained);
+        let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
+        let write = async {
+            caller.write_all(&bytes).await?;
+            caller.flush().await
+        };
+        let written = timeout(DRAIN_TIMEOUT, write).await;
+        ticket.finish(Outcome::Answered { status: 204 });
+        if drained && matches!(written, Ok(Ok(()))) {
             return Ok(caller);
         }
         linger(caller).await;

@@ -138,8 +138,11 @@ impl ProxyHttp for Hooks {
         session.set_ignore_info_resp(true);
         // A write outlives its caller; the caller's stream sees to it that reads end when theirs leaves.
         session.set_abort_on_close(!handoff.plan.is_write);
-        // The gate itself has answered the expectation.
-        session.req_header_mut().remove_header(&header::EXPECT);
+        // The gate itself has answered the expectation, speaks no other protocol, and takes out what the connection options name. Pingora
+        // would pass an offer of WebSocket on, and refuse ten options.
+        for name in [header::EXPECT, header::CONNECTION, header::UPGRADE] {
+            session.req_header_mut().remove_header(&name);
+        }
         ctx.handoff = Some(*handoff);
     }
 
@@ -384,7 +387,10 @@ fn edit_request(request: &mut RequestHeader, plan: &ForwardPlan, settings: &Sett
     let unwanted: Vec<HeaderName> = request
         .headers
         .iter()
-        .filter(|(name, value)| !edits.keeps(table.role(name.as_str().as_bytes()), value.as_bytes()))
+        .filter(|(name, value)| {
+            let name = name.as_str().as_bytes();
+            !edits.keeps(name, table.role(name), value.as_bytes())
+        })
         .map(|(name, _)| name.clone())
         .collect();
     for name in &unwanted {

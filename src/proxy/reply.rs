@@ -54,7 +54,7 @@ impl Problem {
             fields.push(("WWW-Authenticate", "ApiKey realm=\"sensgate\"".to_owned()));
         }
         if code == DenyCode::MethodNotAllowed {
-            fields.push(("Allow", Method::ALL.map(Method::as_str).join(", ")));
+            fields.push(("Allow", allowed_methods()));
         }
         if let Some(wait) = denial.retry_after {
             fields.push(("Retry-After", whole_seconds(wait).to_string()));
@@ -110,6 +110,25 @@ impl Problem {
         }
         response
     }
+}
+
+/// The value of `Allow` (RFC 9110 section 10.2.1).
+fn allowed_methods() -> String {
+    Method::ALL.map(Method::as_str).join(", ")
+}
+
+/// The answer to `OPTIONS *`: which methods are forwarded, and no content (RFC 9110 section 9.3.7).
+#[must_use]
+pub fn methods_answer(request_id: &RequestId, date: &str, hsts: Option<&HeaderValue>, keep_alive: bool) -> Vec<u8> {
+    let (allow, id) = (allowed_methods(), request_id.as_str());
+    let hsts =
+        hsts.and_then(|value| value.to_str().ok()).map(|value| format!("Strict-Transport-Security: {value}\r\n"));
+    let connection = if keep_alive { "keep-alive" } else { "close" };
+    format!(
+        "HTTP/1.1 204 No Content\r\nAllow: {allow}\r\nX-Request-ID: {id}\r\n{}Date: {date}\r\nConnection: {connection}\r\n\r\n",
+        hsts.unwrap_or_default()
+    )
+    .into_bytes()
 }
 
 /// The answer that sends a browser to https: 308, so that its method stays (RFC 9110 section 15.4.9). The query is not repeated: it may

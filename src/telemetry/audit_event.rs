@@ -135,8 +135,11 @@ const fn about(code: DenyCode) -> About {
         | DenyCode::RequestTimeout
         | DenyCode::BodyTooLarge
         | DenyCode::UriTooLong
+        | DenyCode::ExpectationFailed
+        | DenyCode::MisdirectedRequest
         | DenyCode::RateLimited
         | DenyCode::HeadersTooLarge
+        | DenyCode::UnknownMethod
         | DenyCode::UnsupportedTransferCoding
         | DenyCode::UpstreamUnreachable
         | DenyCode::UpstreamInvalidResponse

@@ -18,6 +18,7 @@ mod connections;
 mod fail2ban;
 mod forwarding;
 mod gate;
+mod grammar;
 mod hostile;
 mod http2;
 #[cfg(unix)]

@@ -111,11 +111,52 @@ async fn a_lan_listener_is_for_private_addresses_and_behind_proxy_for_a_proxy_th
         ("", 403),
         ("X-Forwarded-Proto: http\r\n", 403),
         ("X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n", 403),
+        ("X-Forwarded-Proto: http, https\r\n", 403),
+        ("X-Forwarded-Proto: https, http\r\n", 403),
+        ("X-Forwarded-Proto: https,\r\n", 403),
+        ("X-Forwarded-Proto: https\r\nX-Forwarded-Proto:\r\n", 403),
         ("X-Forwarded-Proto: https\r\n", 200),
+        ("X-Forwarded-Proto: https, https\r\n", 200),
+        ("X-Forwarded-Proto: HTTPS\r\nx-forwarded-proto: https,https\r\n", 200),
     ] {
         let request = get("/v1/a").replace("\r\n\r\n", &format!("\r\n{fields}\r\n"));
         assert_eq!(ask(gate.addresses[1], request).await.status, status, "{fields:?}");
     }
+}
+
+/// Whoever asks for an https URI in clear was sent the wrong way, and is told so on every listener (RFC 9110 section 7.4).
+#[tokio::test(flavor = "multi_thread")]
+async fn an_https_uri_is_not_served_in_clear() {
+    let (witness, made) = (Witness::start(Behaviour::answer()).await, make(&["gate.example"]));
+    let listeners = "[[listener]]\naddress = \"127.0.0.1:0\"\nplaintext = \"behind_proxy\"\n";
+    let trusting =
+        |config: Config| config.and(REDIRECT).and(listeners).with("client_ip", "trusted_proxies = [\"127.0.0.1\"]");
+    let gate = start(&witness, &made, trusting);
+    let request = |scheme: &str, field: &str| {
+        format!("GET {scheme}://gate.example/v1/a HTTP/1.1\r\nHost: gate.example\r\napi_key: {KEY}\r\n{field}\r\n")
+    };
+    let stream = shake(gate.address(), &connector(&[&made], rustls::ALL_VERSIONS), "gate.example").await.unwrap();
+    let mut client = RawClient::over(stream);
+    for scheme in ["https", "http"] {
+        assert_eq!(client.exchange(request(scheme, "")).await.unwrap().status, 200, "{scheme}");
+    }
+    let https = "X-Forwarded-Proto: https\r\n";
+    let (redirect, behind) = (gate.addresses[1], gate.addresses[2]);
+    for (listener, field, status, code) in [
+        (redirect, "", 421, "misdirected_request"),
+        (behind, "", 421, "misdirected_request"),
+        (behind, "X-Forwarded-Proto: http\r\n", 421, "misdirected_request"),
+        (behind, https, 200, ""),
+    ] {
+        let answer = ask(listener, request("https", field)).await;
+        assert_eq!(answer.status, status, "{field:?}");
+        assert!(status == 200 || answer.json()["code"] == code, "{field:?}");
+    }
+    let browser = "GET https://gate.example/v1/b HTTP/1.1\r\nHost: gate.example\r\n\r\n";
+    assert_eq!(ask(redirect, browser.to_owned()).await.status, 421, "sent to where it believes to be");
+    let record = gate.wait_for_record(|record| record["code"] == "misdirected_request");
+    assert_eq!((&record["alarm"], &record["consumer"]), (&"key_in_clear".into(), &"boutique-paris".into()));
+    assert_eq!(witness.requests().len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -112,15 +112,11 @@ async fn the_header_may_come_in_one_segment_with_the_hello() {
 async fn a_header_of_somebody_who_is_not_listed_is_no_request() {
     let witness = Witness::start(Behaviour::answer()).await;
     let gate = Gate::start(&Config::new(witness.addr()).with("listener", "proxy_protocol = [\"192.0.2.7\"]"));
-    for (header, code) in [
-        // A request line with something in the place of its version, and one that is none.
-        (b"PROXY TCP4 203.0.113.7 192.0.2.1 8080 443\r\n".to_vec(), "http_version"),
-        (v2(1, Some([203, 0, 113, 7])), "malformed_request"),
-    ] {
+    for header in [b"PROXY TCP4 203.0.113.7 192.0.2.1 8080 443\r\n".to_vec(), v2(1, Some([203, 0, 113, 7]))] {
         let mut client = RawClient::connect(gate.address()).await.unwrap();
         client.send([header, get("/v1/a").into_bytes()].concat()).await.unwrap();
         let refused = client.read_response().await.unwrap();
-        assert_eq!(refused.json()["code"], code);
+        assert_eq!(refused.json()["code"], "malformed_request");
         assert!(client.read_to_end().await.unwrap().is_empty(), "nothing is answered behind it");
     }
     assert_eq!(gate.exchange(get("/v1/b")).await.status, 200);

@@ -24,6 +24,12 @@ fn provocations() -> Vec<(DenyCode, String)> {
         (DenyCode::ForbiddenRoute, with_key(PARTNER_KEY, "")),
         (DenyCode::ForbiddenAddress, with_key(DEPOT_KEY, "")),
         (DenyCode::MethodNotAllowed, "TRACE / HTTP/1.1\r\nHost: gate\r\n\r\n".to_owned()),
+        (DenyCode::ExpectationFailed, with_key(KEY, "Expect: something-else\r\n")),
+        (
+            DenyCode::MisdirectedRequest,
+            format!("GET https://gate/v1/a HTTP/1.1\r\nHost: gate\r\napi_key: {KEY}\r\n\r\n"),
+        ),
+        (DenyCode::UnknownMethod, "BREW / HTTP/1.1\r\nHost: gate\r\n\r\n".to_owned()),
         (DenyCode::RequestTimeout, "GET / HT".to_owned()),
         (DenyCode::BodyTooLarge, with_key(KEY, "Content-Length: 2000\r\n")),
         (DenyCode::UriTooLong, get(&format!("/{long}"))),

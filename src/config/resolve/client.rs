@@ -5,6 +5,7 @@ use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
 use crate::config::{address, value};
+use crate::grammar::is_token;
 use crate::request::{FieldRole, FieldTable};
 use crate::route::{RouteError, RouteRule};
 use crate::text;
@@ -165,8 +166,7 @@ fn header(field: &Field<'_>) -> Option<String> {
             fr: "écrivez \"{DEFAULT_HEADER}\", ou \"x-real-ip\" si c'est ce que votre proxy renseigne"
         }
     };
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(token) {
+    if name.len() > 64 || !is_token(name.as_bytes()) {
         return complain(text! { en: "not the name of a header field", fr: "ce n'est pas un nom d'en-tête" }, usual());
     }
     let lower = name.to_ascii_lowercase();
