@@ -4,6 +4,8 @@
 //! CVE-2019-9513, CVE-2019-9515, CVE-2023-44487). So each connection has a credit. Requests and moved bytes add to it, other frames use
 //! it up, and a connection without credit is ended.
 
+use super::trailers::Trailers;
+use bytes::BytesMut;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,12 +31,12 @@ const SENT_PER_CREDIT: usize = 1024;
 const SMALL_DATA: u32 = 64;
 
 /// The client's connection preface (RFC 9113 section 3.4), and the fixed part of a frame (section 4.1).
-const PREFACE_LEN: u32 = 24;
-const HEADER_LEN: usize = 9;
+pub(super) const PREFACE_LEN: u32 = 24;
+pub(super) const HEADER_LEN: usize = 9;
 
 /// Frame types (RFC 9113 section 6) and the flag that ends a stream.
 const TYPE_DATA: u8 = 0;
-const TYPE_HEADERS: u8 = 1;
+pub(super) const TYPE_HEADERS: u8 = 1;
 const TYPE_RST_STREAM: u8 = 3;
 const END_STREAM: u8 = 1;
 
@@ -125,34 +127,55 @@ impl Flood {
     }
 }
 
-/// A caller's connection whose frames are counted. Nothing more is read from a flood; writing goes on, for the GOAWAY.
+/// A caller's connection whose frames are counted, and whose trailers are marked. Nothing more is read from a flood; writing goes on, for
+/// the GOAWAY.
 #[derive(Debug)]
 pub struct Metered<S> {
     inner: S,
     meter: Meter,
     flood: Arc<Flood>,
+    trailers: Trailers,
+    /// Read and changed, and not yet taken.
+    changed: BytesMut,
 }
 
 impl<S> Metered<S> {
     pub fn new(inner: S) -> (Self, Arc<Flood>) {
         let flood = Arc::new(Flood::default());
-        (Self { inner, meter: Meter::new(), flood: Arc::clone(&flood) }, flood)
+        let (meter, trailers) = (Meter::new(), Trailers::new());
+        (Self { inner, meter, flood: Arc::clone(&flood), trailers, changed: BytesMut::new() }, flood)
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.meter.is_used_up() {
-            // Woken by the connection, which ends.
-            return Poll::Pending;
+        loop {
+            if !self.changed.is_empty() {
+                let len = self.changed.len().min(out.remaining());
+                out.put_slice(&self.changed.split_to(len));
+                return Poll::Ready(Ok(()));
+            }
+            if self.meter.is_used_up() {
+                // Woken by the connection, which ends.
+                return Poll::Pending;
+            }
+            let before = out.filled().len();
+            ready!(Pin::new(&mut self.inner).poll_read(cx, out))?;
+            let read = &out.filled()[before..];
+            self.meter.received(read);
+            if self.meter.is_used_up() {
+                self.flood.notice();
+            }
+            let changed = if read.is_empty() {
+                // The end: what is held is all there is.
+                Some(self.trailers.rest()).filter(|rest| !rest.is_empty())
+            } else {
+                self.trailers.pass(read)
+            };
+            let Some(changed) = changed else { return Poll::Ready(Ok(())) };
+            self.changed.extend_from_slice(&changed);
+            out.set_filled(before);
         }
-        let before = out.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, out))?;
-        self.meter.received(&out.filled()[before..]);
-        if self.meter.is_used_up() {
-            self.flood.notice();
-        }
-        Poll::Ready(Ok(()))
     }
 }
 

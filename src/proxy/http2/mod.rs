@@ -7,6 +7,7 @@
 mod frames;
 mod request;
 mod stream;
+mod trailers;
 
 use self::frames::{Flood, Metered};
 use super::connection::Connections;

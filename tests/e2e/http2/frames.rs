@@ -117,6 +117,50 @@ async fn bytes_that_no_field_can_hold_end_their_connection() {
     site.serves().await;
 }
 
+/// Trailers are fields and nothing else (RFC 9113 section 8.1).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pseudo_header_in_trailers_is_a_fault_of_their_stream() {
+    let site = Site::start(by_path(), |config| config).await;
+    let mut client = site.connect().await;
+    client.get(1, "/v1/slow", &[API_KEY]).await.unwrap();
+    // `:method: GET` is entry 2 of the static table; 62 is the first of the dynamic one, once `:path` of a head was put there.
+    let indexed = [&[0x44, 9][..], b"/v1/never"].concat();
+    let field = literal(&[(b"x-checksum", b"1")]);
+    let trailers = [
+        ("a literal", literal(&[(b":path", b"/v1/other")])),
+        ("a literal in two frames", literal(&[(b":path", b"/v1/other")])),
+        ("of an answer", literal(&[(b":status", b"200")])),
+        ("from the static table", vec![0x82]),
+        ("put into the table", indexed),
+        ("from the dynamic table", vec![0xbe]),
+        ("behind a field", [field.clone(), literal(&[(b":method", b"GET")])].concat()),
+        ("before a field", [literal(&[(b":method", b"GET")]), field.clone()].concat()),
+        ("behind an update of the table's size", [&[0x3f, 0xe1, 0x1f][..], &[0x82]].concat()),
+    ];
+    for (number, (name, block)) in (1..).zip(&trailers) {
+        let stream = number * 2 + 1;
+        client.post(stream, "/v1/devis", &[API_KEY]).await.unwrap();
+        client.data(stream, b"abc", false).await.unwrap();
+        let cut = if name.ends_with("in two frames") { 3 } else { block.len() };
+        let (first, second) = block.split_at(cut);
+        let ends = if second.is_empty() { END_HEADERS } else { 0 };
+        client.send(Frame::new(HEADERS, END_STREAM | ends, stream, first)).await.unwrap();
+        if !second.is_empty() {
+            client.send(Frame::new(CONTINUATION, END_HEADERS, stream, second)).await.unwrap();
+        }
+        assert_eq!(client.outcome(stream).await, Outcome::Reset(PROTOCOL_ERROR), "{name}");
+    }
+    // The table of both sides is still the same, and trailers of fields alone end a body.
+    client.post(101, "/v1/devis", &[API_KEY]).await.unwrap();
+    client.data(101, b"abc", false).await.unwrap();
+    client.send(Frame::new(HEADERS, END_HEADERS | END_STREAM, 101, field)).await.unwrap();
+    assert_eq!(client.outcome(101).await.status(), Some(200));
+    assert_eq!(client.outcome(1).await.status(), Some(200), "the sibling");
+    let whole: Vec<_> = site.witness.requests().into_iter().filter(|request| request.method() == "POST").collect();
+    assert_eq!(whole.iter().map(|request| &*request.body).collect::<Vec<_>>(), [b"abc"]);
+    assert!(whole[0].values("x-checksum").is_empty() && whole[0].values("x").is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_of_another_length_than_announced_is_no_request() {
     let site = Site::start(by_path(), |config| config).await;
