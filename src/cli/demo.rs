@@ -74,7 +74,7 @@ fn serve(lang: Lang) -> Exit {
         text! { en: "what Prometheus sees", fr: "ce que voit Prometheus" }.in_lang(lang),
     ));
     super::talk(&text! { en: "Ctrl-C ends the demo.", fr: "Ctrl-C termine la démonstration." }, lang);
-    let mut commands = platform::commands_from_signals();
+    let mut commands = platform::commands_from_signals(platform::EarlySignals::default());
     // Reload and reopen mean nothing to a demonstration; draining, or no more signals, ends it.
     while commands.blocking_recv().is_some_and(|command| command != crate::control::Command::Drain) {}
     world.stop();

@@ -24,6 +24,7 @@ mod version;
 pub use exit::Exit;
 pub use format::Format;
 
+use crate::platform::EarlySignals;
 use crate::text::{Lang, Text};
 use check::CheckArgs;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -85,9 +86,12 @@ impl From<LangArg> for Lang {
 /// Runs the command that `args` name.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let args: Vec<OsString> = args.into_iter().collect();
+    // Before anything that takes time: a supervisor may signal a gate that it has only just started. Other commands end by SIGHUP,
+    // as terminals expect.
+    let early = if names_run(&args) { EarlySignals::take() } else { EarlySignals::default() };
     // Every command may hold keys. What the system refuses is said where it matters, by `run`.
     let _ = crate::platform::forbid_dumps();
-    let args: Vec<OsString> = args.into_iter().collect();
     let lang = lang_of(&args);
     let matches = match command(lang).try_get_matches_from(args) {
         Ok(matches) => matches,
@@ -98,7 +102,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     match Cli::from_arg_matches(&matches) {
-        Ok(cli) => dispatch(&cli, lang),
+        Ok(cli) => dispatch(&cli, lang, early),
         Err(error) => {
             usage::print(&error, lang);
             Exit::Usage
@@ -111,10 +115,10 @@ fn command(lang: Lang) -> clap::Command {
     help::localised(Cli::command(), lang)
 }
 
-fn dispatch(cli: &Cli, lang: Lang) -> Exit {
+fn dispatch(cli: &Cli, lang: Lang, early: EarlySignals) -> Exit {
     match &cli.command {
         Some(Command::Man(args)) => man::run(args, lang),
-        Some(Command::Run(args)) => run::run(args, lang),
+        Some(Command::Run(args)) => run::run(args, lang, early),
         Some(Command::Check(args)) => check::run(args, lang),
         Some(Command::Completions(args)) => completions::run(args, lang),
         Some(Command::Demo(args)) => demo::run(args, lang),
@@ -139,6 +143,21 @@ fn dispatch(cli: &Cli, lang: Lang) -> Exit {
             }
         },
     }
+}
+
+/// Whether the command is `run`, by a look that takes no time.
+fn names_run(args: &[OsString]) -> bool {
+    let mut words = args.iter().skip(1).filter_map(|arg| arg.to_str());
+    while let Some(word) = words.next() {
+        match word {
+            "--lang" | "--config" => {
+                words.next();
+            }
+            option if option.starts_with('-') => {}
+            command => return command == "run",
+        }
+    }
+    false
 }
 
 /// The language is needed before the command line is parsed, for its help.
@@ -180,4 +199,24 @@ fn stderr_has_colour() -> bool {
 
 fn colour_is_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_is_recognised_at_a_glance() {
+        let names_run = |line: &str| names_run(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for line in
+            ["sensgate run", "sensgate run --config f", "sensgate --lang fr run", "run --lang=fr run --config f"]
+        {
+            assert!(names_run(line), "{line}");
+        }
+        for line in
+            ["sensgate", "run", "sensgate check --config run", "sensgate --config run -t", "sensgate --lang run"]
+        {
+            assert!(!names_run(line), "{line}");
+        }
+    }
 }

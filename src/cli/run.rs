@@ -3,6 +3,7 @@
 use super::Exit;
 use crate::config;
 use crate::platform;
+use crate::platform::EarlySignals;
 use crate::server::{BoundGate, StartError};
 use crate::state::StateError;
 use crate::telemetry::application_log;
@@ -20,7 +21,7 @@ pub struct RunArgs {
 
 /// Serves until SIGTERM or SIGINT.
 #[must_use]
-pub fn run(args: &RunArgs, lang: Lang) -> Exit {
+pub fn run(args: &RunArgs, lang: Lang, early: EarlySignals) -> Exit {
     let loaded = match config::load(&args.config) {
         Ok(loaded) => loaded,
         Err(report) => {
@@ -47,7 +48,7 @@ pub fn run(args: &RunArgs, lang: Lang) -> Exit {
         );
     }
     let gate = gate.supervised_by(platform::ServiceManager::of_environment(), lang);
-    match gate.run(platform::commands_from_signals()) {
+    match gate.run(platform::commands_from_signals(early)) {
         Ok(()) => Exit::Ok,
         Err(error) => failed(&error, lang),
     }

@@ -53,7 +53,7 @@ pub(super) fn read(field: &Field<'_>, base: &Path) -> Option<SecretString> {
         [_, Some(_), _] => read_environment(source),
         _ => read_credential(source),
     }?;
-    visible_ascii(source, content)
+    visible_ascii(source, without_line_end(content))
 }
 
 /// A secret that stands in the file itself. Neither the message nor the line shows it.
@@ -97,14 +97,18 @@ pub(super) fn read_key(field: &Field<'_>, path: &Path) -> Option<Zeroizing<Vec<u
 }
 
 fn read_file(field: &Field<'_>, path: &Path, owner: Owner) -> Option<Zeroizing<Vec<u8>>> {
-    let mut content = read_bytes(field, path, owner, MAX_SECRET)?;
+    read_bytes(field, path, owner, MAX_SECRET)
+}
+
+/// What `echo` and editors put behind a secret is no part of it, wherever the secret came from.
+fn without_line_end(mut content: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     if content.ends_with(b"\n") {
         content.pop();
         if content.ends_with(b"\r") {
             content.pop();
         }
     }
-    Some(content)
+    content
 }
 
 fn read_bytes(field: &Field<'_>, path: &Path, owner: Owner, max: usize) -> Option<Zeroizing<Vec<u8>>> {
@@ -132,7 +136,6 @@ fn read_bytes(field: &Field<'_>, path: &Path, owner: Owner, max: usize) -> Optio
 fn check_mode(field: &Field<'_>, path: &Path, owner: Owner) {
     let Ok(Some(mode)) = platform::file_mode(path) else { return };
     let shown = format!("{:04o}", mode & 0o7777);
-    let hint = || text! { en: "chmod 0600 and let the gate's user own it", fr: "chmod 0600, et l'utilisateur de la passerelle pour propriétaire" };
     if mode & 0o007 != 0 {
         field.error(
             Complaint::new(
@@ -140,7 +143,10 @@ fn check_mode(field: &Field<'_>, path: &Path, owner: Owner) {
                 text! { en: "everyone on this machine can use this secret file", fr: "tout utilisateur de cette machine a accès à ce fichier secret" },
                 text! { en: "its mode is {shown}", fr: "son mode est {shown}" },
             )
-            .hint(hint()),
+            .hint(text! {
+                en: "chmod 0600 and let the gate's user own it; in a container: `mode: 0400` and `uid:` of the Swarm secret, `defaultMode: 0440` of the Kubernetes volume with `fsGroup` of the pod",
+                fr: "chmod 0600, et l'utilisateur de la passerelle pour propriétaire ; en conteneur : `mode: 0400` et `uid:` du secret Swarm, `defaultMode: 0440` du volume Kubernetes avec `fsGroup` du pod"
+            }),
         );
     } else if mode & 0o040 != 0 && owner == Owner::Admin {
         field.warn(
@@ -149,7 +155,7 @@ fn check_mode(field: &Field<'_>, path: &Path, owner: Owner) {
                 text! { en: "the group can read this secret file", fr: "le groupe peut lire ce fichier secret" },
                 text! { en: "its mode is {shown}", fr: "son mode est {shown}" },
             )
-            .hint(hint()),
+            .hint(text! { en: "chmod 0600 and let the gate's user own it", fr: "chmod 0600, et l'utilisateur de la passerelle pour propriétaire" }),
         );
     }
 }

@@ -11,4 +11,4 @@ pub use files::{
 };
 pub use process::{forbid_dumps, is_exhaustion, raise_descriptor_limit};
 pub use service_manager::{Notice, ServiceManager};
-pub use signals::commands_from_signals;
+pub use signals::{EarlySignals, commands_from_signals};

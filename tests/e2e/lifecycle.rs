@@ -101,6 +101,117 @@ async fn sighup_takes_up_a_good_file_and_refuses_a_bad_one() {
     assert_eq!(held.exchange(&request).await.unwrap().status, 200, "the old rules stay");
 }
 
+/// A configuration that is read when the test says so, and as a file from then on.
+#[cfg(target_os = "linux")]
+struct Withheld {
+    folder: tempfile::TempDir,
+    text: String,
+}
+
+#[cfg(target_os = "linux")]
+impl Withheld {
+    fn new(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        write_secret(&folder.path().join("8sens-api-key"), "a-key-of-8sens-that-is-long");
+        assert!(Command::new("mkfifo").arg(folder.path().join("sensgate.toml")).status().unwrap().success());
+        Self { folder, text: text.to_owned() }
+    }
+
+    fn start(&self, command: &str) -> std::process::Child {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sensgate"));
+        child.args([command, "--lang", "en", "--config"]).arg(self.folder.path().join("sensgate.toml"));
+        child.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Waits until somebody reads it. Nothing of it is there to read before `end`.
+    fn begin(&self) -> std::fs::File {
+        let path = self.folder.path().join("sensgate.toml");
+        let pipe = std::fs::File::options().write(true).open(&path).unwrap();
+        std::fs::write(self.folder.path().join("new.toml"), &self.text).unwrap();
+        std::fs::rename(self.folder.path().join("new.toml"), path).unwrap();
+        pipe
+    }
+
+    fn end(&self, mut pipe: std::fs::File) {
+        std::io::Write::write_all(&mut pipe, self.text.as_bytes()).unwrap();
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn send(child: &std::process::Child, signal: &str) {
+    let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn signals_before_there_is_a_gate_are_kept_for_it() {
+    use std::io::BufRead;
+    let text = Config::new(port::closed()).text();
+    for signals in [&["HUP"][..], &["USR1"], &["HUP", "USR1", "HUP", "HUP"]] {
+        let withheld = Withheld::new(&text);
+        let mut gate = withheld.start("run");
+        let pipe = withheld.begin();
+        for signal in signals {
+            send(&gate, signal);
+        }
+        withheld.end(pipe);
+        let mut lines = std::io::BufReader::new(gate.stderr.take().unwrap()).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("ready")), "{signals:?}: {:?}", gate.wait());
+        if signals.contains(&"HUP") {
+            assert!(lines.any(|line| line.contains("configuration reloaded")), "{signals:?}: {:?}", gate.wait());
+        }
+        send(&gate, "TERM");
+        assert!(lines.any(|line| line.contains("draining")), "{signals:?}: {:?}", gate.wait());
+        assert!(gate.wait().unwrap().success(), "{signals:?}");
+    }
+}
+
+/// At whatever moment of a start they come.
+#[cfg(target_os = "linux")]
+#[test]
+fn signals_at_any_moment_of_a_start_end_nothing() {
+    use std::io::BufRead;
+    let text = Config::new(port::closed()).text();
+    for _ in 0..5 {
+        let withheld = Withheld::new(&text);
+        let mut gate = withheld.start("run");
+        let pipe = withheld.begin();
+        let mut lines = std::io::BufReader::new(gate.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let is_ready = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                while !is_ready.load(std::sync::atomic::Ordering::Relaxed) {
+                    send(&gate, "HUP");
+                    send(&gate, "USR1");
+                }
+            });
+            withheld.end(pipe);
+            let seen = lines.any(|line| line.contains("ready"));
+            is_ready.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(seen, "it ended");
+        });
+        send(&gate, "TERM");
+        assert!(lines.any(|line| line.contains("draining")));
+        assert!(gate.wait().unwrap().success());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn other_commands_end_with_their_terminal() {
+    use std::os::unix::process::ExitStatusExt;
+    let withheld = Withheld::new("");
+    for command in ["check", "doctor"] {
+        let mut child = withheld.start(command);
+        let path = withheld.folder.path().join("sensgate.toml");
+        // Opened and waiting for what it holds.
+        let _pipe = std::fs::File::options().write(true).open(path).unwrap();
+        send(&child, "HUP");
+        assert_eq!(child.wait().unwrap().signal(), Some(1), "{command}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sigusr1_reopens_the_access_log() {
     let witness = Witness::start(Behaviour::answer()).await;

@@ -93,3 +93,27 @@ async fn no_secret_leaves_by_any_door() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_of_the_environment_loses_one_line_end_as_that_of_a_file_does() {
+    let witness = Witness::start(Behaviour::answer()).await;
+    let config = Config::new(witness.addr()).text();
+    let config = config.replacen("{ file = \"8sens-api-key\" }", "{ env = \"ERP_KEY\" }", 1);
+    assert!(config.contains("ERP_KEY"));
+    for (nth, line_end) in ["", "\n", "\r\n"].into_iter().enumerate() {
+        let key = format!("{UPSTREAM_KEY}{line_end}");
+        let gate = Gate::start_text(tempfile::tempdir().unwrap(), &config, |command| command.env("ERP_KEY", key));
+        assert_eq!(gate.exchange(get("/v1/articles")).await.status, 200);
+        assert_eq!(witness.requests()[nth].values("api_key"), [UPSTREAM_KEY], "{line_end:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sensgate.toml");
+    std::fs::write(&path, config).unwrap();
+    for wrong in ["\n\n", "\n ", "\r"] {
+        let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_sensgate"));
+        check.args(["check", "--config"]).arg(&path).env("ERP_KEY", format!("{UPSTREAM_KEY}{wrong}"));
+        let output = check.output().unwrap();
+        assert_eq!(output.status.code(), Some(78), "{wrong:?}");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains(UPSTREAM_KEY));
+    }
+}
