@@ -1,7 +1,8 @@
 //! Who may see an admin page.
 //!
-//! A page of a hostile site can make a browser on the admin's machine send requests to a loopback address. Its `Host` then names the
-//! hostile site (DNS rebinding), or its `Origin` does. The page cannot know the token: a right one stands for the `Host`, for reads.
+//! A page of a hostile site can make a browser on the admin's machine send requests to a loopback address. Its `Host`
+//! then names the hostile site (DNS rebinding), or its `Origin` does. The page cannot know the token: a right one
+//! stands for the `Host`, for reads.
 
 use super::host::names_this_listener;
 use super::{AdminCode, api, page, pages};
@@ -151,8 +152,8 @@ impl Rules<'_> {
         of_page.eq_ignore_ascii_case(host) && self.is_own_host(host, asked)
     }
 
-    /// What changes something needs a token that exists, and comes from the page itself: a foreign origin was refused before, and here
-    /// there has to be one.
+    /// What changes something needs a token that exists, and comes from the page itself: a foreign origin was refused
+    /// before, and here there has to be one.
     fn admit_change(self, headers: &HeaderMap) -> Result<(), AdminCode> {
         if self.token.is_none() {
             return Err(AdminCode::TokenNotConfigured);

@@ -3,14 +3,15 @@
 use crate::answer::own_name::{Alias, Host};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Names of this machine that no name server can lead elsewhere (RFC 6761 section 6.3), nor a page of a hostile site have for its own.
+/// Names of this machine that no name server can lead elsewhere (RFC 6761 section 6.3), nor a page of a hostile site
+/// have for its own.
 const LOOPBACK_NAMES: [&str; 2] = ["localhost", "localhost.localdomain"];
 
 /// The port of a `Host` that names none.
 const HTTP_PORT: u16 = 80;
 
-/// True when a `Host` (RFC 9110 section 7.2) names the listener: a loopback name or address or the connection's own address, with any port
-/// or none, as a tunnel may change the port; or one of these hosts of the configuration.
+/// True when a `Host` (RFC 9110 section 7.2) names the listener: a loopback name or address or the connection's own
+/// address, with any port or none, as a tunnel may change the port; or one of these hosts of the configuration.
 pub(super) fn names_this_listener(host: &str, local: Option<IpAddr>, hosts: &[Alias]) -> bool {
     let Some((name, port)) = split(host) else { return false };
     let plain = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();

@@ -44,8 +44,8 @@ async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// 200 when the gate wants new work, else 503, and the word for it. Whoever shows the token also gets the checks by name, when one fails or
-/// with `?verbose`.
+/// 200 when the gate wants new work, else 503, and the word for it. Whoever shows the token also gets the checks by
+/// name, when one fails or with `?verbose`.
 async fn readyz(
     State(admin): State<AdminContext>,
     Extension(access): Extension<Access>,

@@ -87,8 +87,8 @@ impl From<LangArg> for Lang {
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
-    // Before anything that takes time: a supervisor may signal a gate that it has only just started. Other commands end by SIGHUP,
-    // as terminals expect.
+    // Before anything that takes time: a supervisor may signal a gate that it has only just started. Other commands
+    // end by SIGHUP, as terminals expect.
     let early = if names_run(&args) { EarlySignals::take() } else { EarlySignals::default() };
     // Every command may hold keys. What the system refuses is said where it matters, by `run`.
     let _ = crate::platform::forbid_dumps();

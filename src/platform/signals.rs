@@ -39,8 +39,8 @@ impl EarlySignals {
     }
 }
 
-/// Turns the signals of this process into commands, on a thread of its own, those of before included. A second SIGINT or SIGTERM ends
-/// the process at once.
+/// Turns the signals of this process into commands, on a thread of its own, those of before included. A second SIGINT
+/// or SIGTERM ends the process at once.
 #[must_use]
 pub fn commands_from_signals(early: EarlySignals) -> mpsc::Receiver<Command> {
     let (commands, receiver) = mpsc::channel(8);

@@ -69,8 +69,9 @@ async fn localhost_may_lead_to_an_address_where_nobody_listens_first() {
     let witness = place.witness("127.0.0.1").await;
     let gate = place.gate("localhost", |config| config);
     assert_eq!(gate.exchange(post("/v1/login/user", "login=a&password=b")).await.status, 200);
+    let mut client = gate.connect().await;
     for _ in 0..3 {
-        assert_eq!(gate.exchange(get("/v1/articles")).await.status, 200);
+        assert_eq!(client.exchange(get("/v1/articles")).await.unwrap().status, 200);
     }
     let requests = witness.requests();
     assert_eq!(requests[2].connection, requests[3].connection, "reads share a connection");

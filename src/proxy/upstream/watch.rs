@@ -5,6 +5,7 @@ use super::{UNKNOWN, Upstream, millis, now_millis, race};
 use crate::clock;
 use crate::config::UpstreamSettings;
 use crate::telemetry::throttle::Throttle;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -56,9 +57,7 @@ impl Upstream {
         let lookup = tokio::net::lookup_host((host, settings.port));
         let why = match timeout(RESOLVE_EVERY, lookup).await {
             Ok(Ok(found)) => {
-                if let Some(found) = Addresses::found(found, self.addresses.load().as_deref()) {
-                    self.adopt(found);
-                }
+                self.adopt(&found.collect::<Vec<_>>());
                 None
             }
             Ok(Err(error)) => Some(error.to_string()),
@@ -73,10 +72,17 @@ impl Upstream {
         self.lookups.send_replace(());
     }
 
-    fn adopt(&self, found: Addresses) {
-        let known = self.addresses.swap(Some(Arc::new(found.clone())));
-        if known.is_some_and(|known| !known.has_same_places(&found)) {
-            tracing::info!(addresses = ?found.in_order(), "the name of 8sens has other addresses");
+    fn adopt(&self, found: &[SocketAddr]) {
+        // An address may answer meanwhile. Without any found, what is known stays.
+        let before = self.addresses.rcu(|known| {
+            let adopted = Addresses::found(found.iter().copied(), known.as_deref()).map(Arc::new);
+            adopted.or_else(|| known.clone())
+        });
+        let now = self.addresses.load_full();
+        if let (Some(before), Some(now)) = (before, now)
+            && !before.has_same_places(&now)
+        {
+            tracing::info!(addresses = ?now.in_order(), "the name of 8sens has other addresses");
         }
     }
 
