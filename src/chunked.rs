@@ -149,8 +149,8 @@ impl ChunkScanner {
     }
 }
 
-/// Extensions with their values (RFC 9112 section 7.1.1). Blanks are taken where a `;` or a `=` has to follow, or has just passed: behind the
-/// last one programs disagree about where the line ends. None of it is passed on.
+/// Extensions with their values (RFC 9112 section 7.1.1). Blanks are taken where a `;` or a `=` has to follow, or has
+/// just passed: behind the last one programs disagree about where the line ends. None of it is passed on.
 const fn extension(state: State, byte: u8) -> Result<State, InvalidChunk> {
     match (state, byte) {
         (State::BeforeExtension | State::Name | State::NameEnd | State::Value | State::ValueEnd, b';') => {

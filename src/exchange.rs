@@ -816,8 +816,8 @@ fn rate_limit_fields(buckets: &Buckets, now: Now) -> Option<RateLimitFields> {
     Some(RateLimitFields { policy: service.policy_value(), limit: service.limit_value() })
 }
 
-/// The fields that the connection options name and that would go on otherwise (RFC 9110 section 7.6.1). Those that decide anything were
-/// refused, and those of every connection go no further anyway.
+/// The fields that the connection options name and that would go on otherwise (RFC 9110 section 7.6.1). Those that
+/// decide anything were refused, and those of every connection go no further anyway.
 fn of_connection(table: &FieldTable, request: &RequestView<'_>) -> Vec<Box<[u8]>> {
     let unknown = request.connection_options().filter(|option| table.role(option).is_none());
     let mut names: Vec<Box<[u8]>> = unknown.map(|option| option.to_ascii_lowercase().into()).collect();
@@ -826,7 +826,8 @@ fn of_connection(table: &FieldTable, request: &RequestView<'_>) -> Vec<Box<[u8]>
     names
 }
 
-/// The source values of the client IP. Where there were more than the view keeps, one that cannot be read precedes them.
+/// The source values of the client IP. Where there were more than the view keeps, one that cannot be read precedes
+/// them.
 fn kept<'v, 'a, const N: usize>(
     values: &'v crate::request::Values<'a, N>,
 ) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'v, 'a, N> {

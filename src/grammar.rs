@@ -16,8 +16,9 @@ pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| is_tchar(*byte))
 }
 
-/// The elements of a list field over all its lines, without the blanks around them (RFC 9110 section 5.6.1). Empty ones are among them:
-/// whether they mean nothing is for the field to say. A comma within quotes divides too, so only fields without quotes are read like this.
+/// The elements of a list field over all its lines, without the blanks around them (RFC 9110 section 5.6.1). Empty ones
+/// are among them: whether they mean nothing is for the field to say. A comma within quotes divides too, so only fields
+/// without quotes are read like this.
 pub fn elements<'a>(lines: impl DoubleEndedIterator<Item = &'a [u8]>) -> impl DoubleEndedIterator<Item = &'a [u8]> {
     lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }

@@ -190,7 +190,8 @@ const HOP_BY_HOP_FIELDS: &[&str] = &[
     "http2-settings",
 ];
 
-/// Fields without which a request means something else, and whose way is looked at by whoever is asked what became of it.
+/// Fields without which a request means something else, and whose way is looked at by whoever is asked what became of
+/// it.
 const END_TO_END_FIELDS: &[&str] = &["via", "idempotency-key"];
 
 /// Every name that begins so describes the content (RFC 9110 section 8.3 and following).
@@ -296,8 +297,9 @@ impl FieldTable {
         resembled.or_else(|| begins(CONTENT_PREFIX).then_some(FieldRole::EndToEnd))
     }
 
-    /// True when an option of the caller's connection may have the field of this name taken out (RFC 9110 section 7.6.1): it concerns that
-    /// connection alone, or means nothing here. Without any other field, whoever is behind would see another request than was decided on.
+    /// True when an option of the caller's connection may have the field of this name taken out (RFC 9110 section
+    /// 7.6.1): it concerns that connection alone, or means nothing here. Without any other field, whoever is behind
+    /// would see another request than was decided on.
     #[must_use]
     pub fn is_removable(&self, name: &[u8]) -> bool {
         matches!(self.role(name), None | Some(FieldRole::HopByHop))
@@ -497,12 +499,14 @@ impl<'a> RequestView<'a> {
         }
     }
 
-    /// The options of the caller's connection. A list may have empty elements, which mean nothing (RFC 9110 section 5.6.1.2).
+    /// The options of the caller's connection. A list may have empty elements, which mean nothing (RFC 9110 section
+    /// 5.6.1.2).
     pub fn connection_options(&self) -> impl Iterator<Item = &'a [u8]> {
         elements(self.connection.iter()).filter(|option| !option.is_empty())
     }
 
-    /// True for a browser's question whether a page of another site may send a request (CORS preflight, fetch.spec.whatwg.org).
+    /// True for a browser's question whether a page of another site may send a request (CORS preflight,
+    /// fetch.spec.whatwg.org).
     #[must_use]
     pub const fn is_preflight(&self) -> bool {
         matches!(self.method, b"OPTIONS") && self.origin.count() > 0 && self.preflight_method.count() > 0

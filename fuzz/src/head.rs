@@ -148,7 +148,8 @@ fn is_token(name: &[u8]) -> bool {
 
 fn parser_agrees(head: &[u8], method: &[u8], target: &[u8], fields: &[Field<'_>]) {
     let mut room = [httparse::EMPTY_HEADER; head::MAX_FIELDS];
-    // A target of other bytes than UTF-8 is for the rules to refuse, and a later version is one that the parser does not know.
+    // A target of other bytes than UTF-8 is for the rules to refuse, and a later version is one that the parser does
+    // not know.
     let (shown, end) =
         (if std::str::from_utf8(target).is_ok() { target } else { b"/" }, method.len() + target.len() + 10);
     let head = [method, b" ", shown, b" HTTP/1.1", &head[end..]].concat();

@@ -367,8 +367,10 @@ fn misdirected(case: &Case<'_>) -> Explanation {
             fr: "envoyez-la à un point d'écoute en TLS, ou avec un simple chemin dans la ligne de requête"
         },
         text! {
-            en: "if a proxy in front does the TLS: name it in `trusted_proxies` of [client_ip] and let it send X-Forwarded-Proto: https",
-            fr: "si un proxy placé devant fait le TLS : nommez-le dans `trusted_proxies` de [client_ip] et faites-lui envoyer X-Forwarded-Proto: https"
+            en: "if a proxy in front does the TLS: name it in `trusted_proxies` of [client_ip] and let it send \
+                 X-Forwarded-Proto: https",
+            fr: "si un proxy placé devant fait le TLS : nommez-le dans `trusted_proxies` de [client_ip] et \
+                 faites-lui envoyer X-Forwarded-Proto: https"
         },
     ];
     case.explanation(rule, setting, remedies)

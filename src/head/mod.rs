@@ -1,8 +1,9 @@
 //! Reading an HTTP/1.1 request head strictly, as bytes, before anything else has seen it.
 //!
-//! [`scan`] finds the end of a head and fills a [`RequestView`]. `httparse` splits the fields; everything that two programs could read
-//! differently is refused here, because only the raw bytes still show it: Pingora's own parser escapes bad targets, accepts bare line
-//! feeds and drops `Content-Length` beside `Transfer-Encoding` before a hook runs.
+//! [`scan`] finds the end of a head and fills a [`RequestView`]. `httparse` splits the fields; everything that two
+//! programs could read differently is refused here, because only the raw bytes still show it: Pingora's own parser
+//! escapes bad targets, accepts bare line feeds and drops `Content-Length` beside `Transfer-Encoding` before a hook
+//! runs.
 
 mod fault;
 
@@ -124,8 +125,8 @@ pub fn fragment(bytes: &[u8]) -> Fragment<'_> {
     Fragment { method: words.next().unwrap_or_default(), target: words.next().unwrap_or_default(), key: None }
 }
 
-/// The request line as it is handed on, and which of the `bytes` it replaces. `None` when it is what was received: the target in origin-form,
-/// and the version that is spoken.
+/// The request line as it is handed on, and which of the `bytes` it replaces. `None` when it is what was received: the
+/// target in origin-form, and the version that is spoken.
 #[must_use]
 pub fn rewritten_line(bytes: &[u8], view: &RequestView<'_>) -> Option<(Range<usize>, Vec<u8>)> {
     let end = memchr::memchr(b'\r', bytes)?;
@@ -168,8 +169,8 @@ fn unparsable(head: &[u8], error: httparse::Error) -> Denial {
     }
 }
 
-/// The words of the request line, which ends at `end` (RFC 9112 section 3). One blank between them, and a version of HTTP/1 from 1.1 on: a
-/// later one is answered with what is spoken here (RFC 9110 section 2.5).
+/// The words of the request line, which ends at `end` (RFC 9112 section 3). One blank between them, and a version of
+/// HTTP/1 from 1.1 on: a later one is answered with what is spoken here (RFC 9110 section 2.5).
 fn request_line(head: &[u8], end: usize) -> Result<Fragment<'_>, Denial> {
     let mut words = head[..end].split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
@@ -208,7 +209,8 @@ fn finish<'a>(
     Ok(())
 }
 
-/// Splits a target in absolute-form (RFC 9112 section 3.2.2): whether its scheme is https, its authority, and what follows.
+/// Splits a target in absolute-form (RFC 9112 section 3.2.2): whether its scheme is https, its authority, and what
+/// follows.
 fn absolute_form(target: &[u8]) -> Option<(bool, &[u8], &[u8])> {
     let colon = target.iter().position(|b| *b == b':')?;
     let scheme = &target[..colon];
@@ -281,8 +283,9 @@ fn fill<'a>(view: &mut RequestView<'a>, fields: &[Header<'a>], table: &FieldTabl
     }
 }
 
-/// The framing that the transfer codings of all lines make. Where the last one is not chunked, nobody can tell where the body ends (RFC 9112
-/// section 6.3); no other than chunked is decoded here, and chunked is applied once (section 6.1).
+/// The framing that the transfer codings of all lines make. Where the last one is not chunked, nobody can tell where
+/// the body ends (RFC 9112 section 6.3); no other than chunked is decoded here, and chunked is applied once (section
+/// 6.1).
 fn codings(fields: &[Header<'_>], table: &FieldTable) -> Result<Framing, Denial> {
     let lines = fields.iter().filter(|field| table.role(field.name.as_bytes()) == Some(FieldRole::TransferEncoding));
     let mut codings = elements(lines.map(|field| field.value));

@@ -7,8 +7,8 @@ use crate::grammar::is_token;
 use crate::request::{FieldTable, Framing, Method, RequestView};
 use crate::snapshot::SizeLimits;
 
-/// The method, when it is one that is ever forwarded. One that is known and never forwarded is told from one that is not known (RFC 9110
-/// section 9.1).
+/// The method, when it is one that is ever forwarded. One that is known and never forwarded is told from one that is
+/// not known (RFC 9110 section 9.1).
 pub(super) fn method(request: &RequestView<'_>) -> Result<Method, Denial> {
     match (Method::from_bytes(request.method), request.method) {
         (Some(Method::Options), _) => Ok(Method::Options),
@@ -43,8 +43,8 @@ pub(super) fn check(limits: &SizeLimits, fields: &FieldTable, request: &RequestV
     }
 }
 
-/// Connection options are for this hop, and what they name goes no further (RFC 9110 section 7.6.1). None may name a field that decides here
-/// or behind: one of the two would see the request without it.
+/// Connection options are for this hop, and what they name goes no further (RFC 9110 section 7.6.1). None may name a
+/// field that decides here or behind: one of the two would see the request without it.
 fn options(fields: &FieldTable, request: &RequestView<'_>) -> Result<(), Denial> {
     if request.connection.is_incomplete() {
         return Err(Denial::because(Reason::TooManyConnectionFields));

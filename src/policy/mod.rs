@@ -181,7 +181,8 @@ pub fn decide<'s>(
     Ok(Admission { method, caller, route, is_login, reservation, buckets, session, would_refuse: shadow.0 })
 }
 
-/// Decides on a question about the gate itself, `OPTIONS *`: whoever may be told is told, and 8sens hears nothing of it.
+/// Decides on a question about the gate itself, `OPTIONS *`: whoever may be told is told, and 8sens hears nothing of
+/// it.
 pub fn decide_about_the_gate<'s>(
     snapshot: &'s Snapshot,
     tables: &Tables,
@@ -193,7 +194,8 @@ pub fn decide_about_the_gate<'s>(
     known_caller(snapshot, tables, request, client, now, &mut Shadow::default())
 }
 
-/// Who calls, when the request is well-formed, came in a way on which a key is safe, and is from where the key may be used.
+/// Who calls, when the request is well-formed, came in a way on which a key is safe, and is from where the key may be
+/// used.
 fn known_caller<'s>(
     snapshot: &'s Snapshot,
     tables: &Tables,

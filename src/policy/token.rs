@@ -10,8 +10,8 @@ use std::borrow::Cow;
 /// Longest token that is looked at, in bytes.
 pub const MAX_TOKEN_LEN: usize = 4096;
 
-/// Refuses more than one token, or one that is not a token at all. At a login none is looked at, and a field that waits for its first one is
-/// empty: that is no token.
+/// Refuses more than one token, or one that is not a token at all. At a login none is looked at, and a field that waits
+/// for its first one is empty: that is no token.
 pub(super) fn check(request: &RequestView<'_>, is_login: bool) -> Result<(), Denial> {
     if request.authorization.count() > 1 {
         return Err(Denial::because(Reason::SeveralAuthorizations));

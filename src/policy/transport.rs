@@ -23,7 +23,8 @@ pub(crate) fn check(trusted: &TrustedProxies, request: &RequestView<'_>) -> Resu
     }
 }
 
-/// Refuses a request for an https URI that did not come by https, neither here nor by a trusted proxy's word (RFC 9110 section 7.4).
+/// Refuses a request for an https URI that did not come by https, neither here nor by a trusted proxy's word (RFC 9110
+/// section 7.4).
 pub(crate) fn right_scheme(trusted: &TrustedProxies, request: &RequestView<'_>) -> Result<(), Denial> {
     let by_proxy = || trusted.contains(crate::client_ip::canonical(request.peer)) && says_https(request);
     if !request.asks_for_https || request.transport == Transport::Tls || by_proxy() {

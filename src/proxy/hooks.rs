@@ -138,8 +138,8 @@ impl ProxyHttp for Hooks {
         session.set_ignore_info_resp(true);
         // A write outlives its caller; the caller's stream sees to it that reads end when theirs leaves.
         session.set_abort_on_close(!handoff.plan.is_write);
-        // The gate itself has answered the expectation, speaks no other protocol, and takes out what the connection options name. Pingora
-        // would pass an offer of WebSocket on, and refuse ten options.
+        // The gate itself has answered the expectation, speaks no other protocol, and takes out what the connection
+        // options name. Pingora would pass an offer of WebSocket on, and refuse ten options.
         for name in [header::EXPECT, header::CONNECTION, header::UPGRADE] {
             session.req_header_mut().remove_header(&name);
         }

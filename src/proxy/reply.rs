@@ -125,7 +125,8 @@ pub fn methods_answer(request_id: &RequestId, date: &str, hsts: Option<&HeaderVa
         hsts.and_then(|value| value.to_str().ok()).map(|value| format!("Strict-Transport-Security: {value}\r\n"));
     let connection = if keep_alive { "keep-alive" } else { "close" };
     format!(
-        "HTTP/1.1 204 No Content\r\nAllow: {allow}\r\nX-Request-ID: {id}\r\n{}Date: {date}\r\nConnection: {connection}\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nAllow: {allow}\r\nX-Request-ID: {id}\r\n{}Date: {date}\r\n\
+         Connection: {connection}\r\n\r\n",
         hsts.unwrap_or_default()
     )
     .into_bytes()

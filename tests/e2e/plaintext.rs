@@ -124,7 +124,8 @@ async fn a_lan_listener_is_for_private_addresses_and_behind_proxy_for_a_proxy_th
     }
 }
 
-/// Whoever asks for an https URI in clear was sent the wrong way, and is told so on every listener (RFC 9110 section 7.4).
+/// Whoever asks for an https URI in clear was sent the wrong way, and is told so on every listener (RFC 9110 section
+/// 7.4).
 #[tokio::test(flavor = "multi_thread")]
 async fn an_https_uri_is_not_served_in_clear() {
     let (witness, made) = (Witness::start(Behaviour::answer()).await, make(&["gate.example"]));

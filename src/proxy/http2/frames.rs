@@ -127,8 +127,8 @@ impl Flood {
     }
 }
 
-/// A caller's connection whose frames are counted, and whose trailers are marked. Nothing more is read from a flood; writing goes on, for
-/// the GOAWAY.
+/// A caller's connection whose frames are counted, and whose trailers are marked. Nothing more is read from a flood;
+/// writing goes on, for the GOAWAY.
 #[derive(Debug)]
 pub struct Metered<S> {
     inner: S,

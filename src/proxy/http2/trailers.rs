@@ -1,8 +1,9 @@
 //! Trailers with a pseudo-header, which are a fault of their stream (RFC 9113 section 8.1).
 //!
-//! The HTTP/2 library takes them for trailers without it, and the request for complete. It does refuse a pseudo-header behind a field. So
-//! trailers are given a field of no meaning in front, before the library sees them; they end here anyway. The field is a literal that
-//! names no table (RFC 7541 section 6.2.2), so the compression goes on as the caller means it.
+//! The HTTP/2 library takes them for trailers without it, and the request for complete. It does refuse a pseudo-header
+//! behind a field. So trailers are given a field of no meaning in front, before the library sees them; they end here
+//! anyway. The field is a literal that names no table (RFC 7541 section 6.2.2), so the compression goes on as the
+//! caller means it.
 
 use super::frames::{HEADER_LEN, PREFACE_LEN, TYPE_HEADERS};
 
@@ -38,7 +39,8 @@ impl Trailers {
         Self { skip: PREFACE_LEN as usize, held: Vec::new(), opened: 0 }
     }
 
-    /// What goes on to the library now. `None` when that is what came, as it does but for trailers and for a cut within a frame header.
+    /// What goes on to the library now. `None` when that is what came, as it does but for trailers and for a cut within
+    /// a frame header.
     pub fn pass(&mut self, mut bytes: &[u8]) -> Option<Vec<u8>> {
         if self.held.is_empty() && self.passes_whole(bytes) {
             return None;
@@ -134,8 +136,9 @@ impl Header<'_> {
     }
 }
 
-/// Writes the frame of trailers with the field before its first one, without padding. A size update of the table stays in front (RFC 7541
-/// section 4.2). What cannot be taken apart goes to stream 0, where the library ends the connection for it.
+/// Writes the frame of trailers with the field before its first one, without padding. A size update of the table stays
+/// in front (RFC 7541 section 4.2). What cannot be taken apart goes to stream 0, where the library ends the connection
+/// for it.
 fn mark(frame: &[u8], passed: &mut Vec<u8>) {
     let (header, payload) = frame.split_at(HEADER_LEN);
     let (flags, stream) = (header[4], &header[5..]);
@@ -276,11 +279,15 @@ mod tests {
     proptest! {
         #[test]
         fn it_makes_no_difference_where_the_bytes_are_cut(
-            frames in prop::collection::vec((0u8..3, any::<u8>(), 0u32..12, prop::collection::vec(any::<u8>(), 0..40)), 0..20),
+            frames in prop::collection::vec(
+                (0u8..3, any::<u8>(), 0u32..12, prop::collection::vec(any::<u8>(), 0..40)),
+                0..20,
+            ),
             rest in prop::collection::vec(any::<u8>(), 0..12),
             cuts in prop::collection::vec(1usize..30, 1..50),
         ) {
-            let frames: Vec<_> = frames.iter().map(|(kind, flags, stream, payload)| frame(*kind, *flags, *stream, payload)).collect();
+            let frames = frames.iter().map(|(kind, flags, stream, payload)| frame(*kind, *flags, *stream, payload));
+            let frames: Vec<_> = frames.collect();
             let whole = [PREFACE.to_vec(), frames.concat(), rest].concat();
             let (mut left, mut pieces, mut cuts) = (&whole[..], Vec::new(), cuts.into_iter().cycle());
             while !left.is_empty() {

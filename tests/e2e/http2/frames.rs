@@ -123,7 +123,8 @@ async fn a_pseudo_header_in_trailers_is_a_fault_of_their_stream() {
     let site = Site::start(by_path(), |config| config).await;
     let mut client = site.connect().await;
     client.get(1, "/v1/slow", &[API_KEY]).await.unwrap();
-    // `:method: GET` is entry 2 of the static table; 62 is the first of the dynamic one, once `:path` of a head was put there.
+    // `:method: GET` is entry 2 of the static table; 62 is the first of the dynamic one, once `:path` of a head was put
+    // there.
     let indexed = [&[0x44, 9][..], b"/v1/never"].concat();
     let field = literal(&[(b"x-checksum", b"1")]);
     let trailers = [
