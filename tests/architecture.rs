@@ -241,12 +241,14 @@ fn pages_for_admins_are_there_in_french() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pairs = vec![
         (root.join("README.md"), root.join("docs/fr/README.md")),
+        (root.join("docs/README.md"), root.join("docs/fr/index.md")),
         (root.join("deploy/README.md"), root.join("docs/fr/installation.md")),
     ];
     for folder in ["", "guides", "alerts"] {
         let pages = fs::read_dir(root.join("docs").join(folder)).unwrap().map(|page| page.unwrap().file_name());
         for page in pages.filter(|page| page.to_str().unwrap().ends_with(".md")) {
-            if !english_only.contains(&page.to_str().unwrap()) {
+            let is_index = folder.is_empty() && page == "README.md";
+            if !is_index && !english_only.contains(&page.to_str().unwrap()) {
                 pairs.push((root.join("docs").join(folder).join(&page), root.join("docs/fr").join(folder).join(&page)));
             }
         }

@@ -21,7 +21,7 @@ fn every_command_and_every_option_is_there() {
     assert!(seen > 10, "{seen} commands");
 }
 
-fn is_a_command(line: &str) {
+pub fn is_a_command(line: &str) {
     let words: Vec<&str> = line.split(' ').collect();
     let deep = matches!(words[0], "keys" | "sessions");
     let help = Command::new(env!("CARGO_BIN_EXE_sensgate"))

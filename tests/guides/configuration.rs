@@ -1,7 +1,7 @@
 //! Every block of configuration in a guide is read by the gate: whole, or laid over a whole one.
 
 use crate::gate::{UPSTREAM_KEY, write_secret};
-use crate::{blocks, merged, run, source, write_certificate};
+use crate::{blocks, merged, pages, source, write_certificate};
 use std::process::Command;
 
 const BASE: &str = r#"
@@ -44,23 +44,8 @@ fn every_block_is_accepted() {
     assert!(whole >= 3 && fragments >= 18, "{whole} whole, {fragments} fragments");
 }
 
-#[test]
-fn every_link_leads_somewhere() {
-    for document in documents() {
-        let text = std::fs::read_to_string(&document).unwrap();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let path = link.split('#').next().unwrap();
-            if !path.is_empty() && !path.contains("://") {
-                assert!(document.parent().unwrap().join(path).exists(), "{}: {link}", document.display());
-            }
-        }
-    }
-}
-
 fn documents() -> Vec<std::path::PathBuf> {
-    let listed =
-        run(Command::new("find").args(["docs/guides", "docs/fr/guides", "deploy"].map(source)).args(["-name", "*.md"]));
-    let documents: Vec<_> = listed.lines().map(std::path::PathBuf::from).collect();
+    let documents = pages(&["docs/guides", "docs/fr/guides", "deploy"]);
     assert!(documents.len() >= 15, "{documents:?}");
     documents
 }

@@ -11,6 +11,7 @@ mod configuration;
 mod gate;
 mod php;
 mod proxies;
+mod readme;
 mod restarted;
 #[path = "../support/mod.rs"]
 mod support;
@@ -29,6 +30,12 @@ fn source(path: &str) -> PathBuf {
 
 fn guide(name: &str) -> String {
     std::fs::read_to_string(source("docs/guides").join(name)).unwrap()
+}
+
+/// Every page in Markdown under these paths.
+fn pages(paths: &[&str]) -> Vec<PathBuf> {
+    let found = run(Command::new("find").args(paths.iter().map(|path| source(path))).args(["-name", "*.md"]));
+    found.lines().map(PathBuf::from).collect()
 }
 
 /// The fenced blocks of that language, in order.

@@ -31,7 +31,7 @@ fn block(language: &str, number: usize, gate: &Gate, port: u16) -> String {
 }
 
 /// A proxy in the foreground; killed on drop.
-struct Proxy(Child);
+pub struct Proxy(Child);
 
 impl Proxy {
     fn start(command: &mut Command, port: u16) -> Self {
@@ -78,17 +78,23 @@ fn answers_and_knows_the_caller(gate: &Gate, port: u16, key_field: &str) {
 }
 
 fn nginx(gate: &Gate, server: &str, port: u16) -> Proxy {
-    let folder = gate.folder.path().display().to_string();
+    nginx_in(gate.folder.path(), &format!("access_log off;\n{server}"), port)
+}
+
+/// nginx with its files in this folder, and these lines in its `http` block.
+pub fn nginx_in(folder: &Path, http: &str, port: u16) -> Proxy {
+    let (config, log) = (folder.join("nginx.conf"), folder.join("nginx.log"));
+    let folder = folder.display();
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {folder}/{kind};\n"))
         .concat();
-    let config = format!(
-        "daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}{server}}}\n"
+    let text = format!(
+        "daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\nevents {{}}\nhttp {{\n{temporary}{http}}}\n"
     );
-    std::fs::write(gate.folder.path().join("nginx.conf"), config).unwrap();
+    std::fs::write(&config, text).unwrap();
     let mut command = Command::new("nginx");
-    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").arg("-e").arg(gate.folder.path().join("nginx.log"));
-    Proxy::start(command.arg("-c").arg(gate.folder.path().join("nginx.conf")), port)
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").arg("-e").arg(log).arg("-c").arg(config);
+    Proxy::start(&mut command, port)
 }
 
 #[tokio::test(flavor = "multi_thread")]
