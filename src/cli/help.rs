@@ -132,14 +132,14 @@ fn about(command: &str) -> Option<Text> {
         },
         "reload" => text! {
             en: "Have a running gate read its configuration again, and show what changed",
-            fr: "Faire relire sa configuration à une passerelle en marche, et montrer ce qui change",
+            fr: "Faire relire sa configuration à une passerelle en service, et montrer ce qui change",
         },
         "sandbox" => text! {
             en: "Stand in for the 8sens REST server. Every route but the login is our assumption",
             fr: "Tenir lieu de serveur REST 8sens. Toute route autre que le login est une supposition",
         },
         "sessions" => {
-            text! { en: "List or end the sessions of a running gate", fr: "Lister ou terminer les sessions d'une passerelle en marche" }
+            text! { en: "List or end the sessions of a running gate", fr: "Lister ou terminer les sessions d'une passerelle en service" }
         }
         "sessions list" => {
             text! { en: "List live sessions, by the hash of their token", fr: "Lister les sessions vivantes, par l'empreinte de leur jeton" }
@@ -150,7 +150,7 @@ fn about(command: &str) -> Option<Text> {
         },
         "sessions clear" => text! { en: "End every session", fr: "Terminer toutes les sessions" },
         "status" => {
-            text! { en: "Show what a running gate says of itself", fr: "Montrer ce qu'une passerelle en marche dit d'elle-même" }
+            text! { en: "Show what a running gate says of itself", fr: "Montrer ce qu'une passerelle en service dit d'elle-même" }
         }
         "completions" => text! {
             en: "Print what a shell needs to complete command lines",
@@ -175,9 +175,9 @@ fn details(command: &str) -> Option<Text> {
     Some(match command {
         "keys" => text! {
             en: "The configuration is edited under a lock and replaced whole; comments and order stay. It has to be valid before and after, \
-                 or nothing is written. A running gate then takes it up, and it is said whether it did.",
+                 or nothing is written. A running gate then reloads it, and the command says whether it did.",
             fr: "La configuration est modifiée sous verrou et remplacée en entier ; commentaires et ordre restent. Elle doit être correcte \
-                 avant comme après, sinon rien n'est écrit. Une passerelle en marche la reprend alors, et la commande dit si elle l'a fait.",
+                 avant comme après, sinon rien n'est écrit. Une passerelle en service la recharge alors, et la commande dit si elle l'a fait.",
         },
         "keys new" => text! {
             en: "The key is shown once. The configuration holds only its SHA-256 digest. Without --config and SENSGATE_CONFIG the line to \
@@ -212,7 +212,7 @@ fn details(command: &str) -> Option<Text> {
                  refusal and in the access log. explain - reads a line of the access log from the standard input.\n\n\
                  explain --consumer NAME 'POST /v1/devis' asks every rule of the configuration file about a request that was never \
                  made; no gate has to run and no key is needed. The exit code is 1 when it would be refused.",
-            fr: "explain IDENTIFIANT demande à une passerelle en marche l'un de ses 1 024 derniers refus ; l'identifiant figure dans le corps \
+            fr: "explain IDENTIFIANT demande à une passerelle en service l'un de ses 1 024 derniers refus ; l'identifiant figure dans le corps \
                  et le X-Request-ID du refus, et dans le journal des accès. explain - lit une ligne du journal des accès sur l'entrée \
                  standard.\n\n\
                  explain --consumer NOM 'POST /v1/devis' interroge chaque règle du fichier de configuration sur une requête jamais \

@@ -249,7 +249,7 @@ pub(super) fn in_words(fault: Fault) -> Text {
         },
         Fault::Quotes => text! { en: "quotation marks stand around it", fr: "des guillemets l'entourent" },
         Fault::Blank => text! {
-            en: "it has blanks, line ends or invisible characters such as no-break spaces",
+            en: "it contains spaces, line breaks or invisible characters such as no-break spaces",
             fr: "il s'y trouve des blancs, des fins de ligne ou des caractères invisibles comme l'espace insécable"
         },
         Fault::NotVisible => text! {

@@ -114,8 +114,8 @@ reasons! {
         fr: "la clé dépasse 256 octets",
     }
     KeyHasBlank: MalformedRequest = "key holds a blank" {
-        detail: "The API key holds a blank or a no-break space; copy it again without any.",
-        en: "the key holds a blank, a no-break space or another invisible character, as keys pasted from a \
+        detail: "The API key contains a space or a no-break space; copy it again without any.",
+        en: "the key contains a space, a no-break space or another invisible character, as keys pasted from a \
              message do",
         fr: "la clé contient un blanc, une espace insécable ou un autre caractère invisible, comme une clé \
              collée depuis un message",
@@ -177,8 +177,8 @@ reasons! {
         fr: "le jeton d'accès dépasse 4096 octets",
     }
     TokenHasBlank: MalformedRequest = "token holds a blank" {
-        detail: "The access token holds a blank or a no-break space; send it as the login answered it.",
-        en: "the access token holds a blank, a no-break space or another invisible character",
+        detail: "The access token contains a space or a no-break space; send it as the login answered it.",
+        en: "the access token contains a space, a no-break space or another invisible character",
         fr: "le jeton d'accès contient un blanc, une espace insécable ou un autre caractère invisible",
     }
     TokenInQuotes: MalformedRequest = "token stands in quotes" {
@@ -347,8 +347,8 @@ reasons! {
         fr: "une ligne de l'en-tête n'a pas de deux-points",
     }
     BlankBeforeColon: MalformedRequest = "blank before the colon" {
-        detail: "A blank stands between a field name and its colon (RFC 9112 section 5.1).",
-        en: "a blank stands between a field name and its colon",
+        detail: "There is a space between a field name and its colon (RFC 9112 section 5.1).",
+        en: "there is a space between a field name and its colon",
         fr: "un blanc sépare un nom de champ de ses deux-points",
     }
     FieldNameByte: MalformedRequest = "field name is not a token" {

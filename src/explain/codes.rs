@@ -150,7 +150,7 @@ fn key(case: &Case<'_>) -> Explanation {
             None,
             vec![
                 text! {
-                    en: "let the caller copy its key again, whole and without blanks",
+                    en: "let the caller copy its key again, whole and without spaces",
                     fr: "faites recopier sa clé à l'appelant, entière et sans blancs"
                 },
                 text! {

@@ -48,7 +48,7 @@ async fn a_key_from_its_making_to_its_end() {
 
     let (code, key, stderr) = keys(&config, "rotate boutique-paris --overlap 7d --lang en");
     assert_eq!(code, 0, "{stderr}");
-    assert!(stderr.contains("The running gate has taken it up."), "{stderr}");
+    assert!(stderr.contains("The running gate has applied the change."), "{stderr}");
     let key = key.trim_end();
     assert!(key.starts_with("sgk_k2_"), "the key alone is data: {key}");
     let token2 = log_in(&gate, key).await;

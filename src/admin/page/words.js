@@ -206,7 +206,7 @@ const WORDS = {
     "upstreamDown": "injoignable",
     "upstreamDownNotice": "8sens ne répond pas à l'adresse {address}.",
     "upstreamUp": "joignable",
-    "uptime": "en marche depuis {time}",
+    "uptime": "en service depuis {time}",
     "what": "Quoi",
     "year": "ans",
     "wouldRefuse": "{count} requêtes de {consumer} seraient refusées sous « guard » ({code})."

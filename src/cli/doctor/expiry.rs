@@ -98,8 +98,8 @@ fn of_file(patient: &Patient<'_>, address: SocketAddr, certificate: &Certificate
     let name = certificate.names().next().unwrap_or_default();
     let left = (certificate.not_after().0 - patient.now.0).div_euclid(1000);
     let renew = text! {
-        en: "renew it and put it in the same place: the gate takes it up by itself",
-        fr: "renouvelez-le et mettez-le au même endroit : la passerelle le reprend d'elle-même"
+        en: "renew it and put it in the same place: the gate notices it by itself",
+        fr: "renouvelez-le et mettez-le au même endroit : la passerelle s'en aperçoit d'elle-même"
     };
     if left > 0 && !certificate.is_valid_at(patient.now) {
         let what = text! {
@@ -115,7 +115,7 @@ fn of_file(patient: &Patient<'_>, address: SocketAddr, certificate: &Certificate
 
 fn of_acme(patient: &Patient<'_>, address: SocketAddr, directory: &str) -> Vec<Finding> {
     let Some(gate) = &patient.gate else {
-        let what = text! { en: "{address}: a running gate has its certificate from {directory}", fr: "{address} : la passerelle en marche tient son certificat de {directory}" };
+        let what = text! { en: "{address}: a running gate has its certificate from {directory}", fr: "{address} : la passerelle en service tient son certificat de {directory}" };
         return vec![Finding::info(Check::Certificates, what)];
     };
     let log = || {

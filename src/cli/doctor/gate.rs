@@ -17,7 +17,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
         let what = text! { en: "no right to ask the gate on {socket}", fr: "pas le droit d'interroger la passerelle sur {socket}" };
         let why = text! {
             en: "what only a running gate knows is left out: tokens, losses, reloads",
-            fr: "ce que seule une passerelle en marche sait est laissé de côté : jetons, pertes, rechargements"
+            fr: "ce que seule une passerelle en service sait est laissé de côté : jetons, pertes, rechargements"
         };
         let remedy = text! {
             en: "run the doctor as the gate's user (sudo -u sensgate) or as root",

@@ -161,7 +161,10 @@ fn key(ours: &Answer, theirs: &Answer) -> Finding {
     if ours.status != theirs.status || ours.body != theirs.body {
         return Finding::ok(
             Check::UpstreamKey,
-            text! { en: "8sens tells the configured key from a random one", fr: "8sens distingue la clé configurée d'une clé au hasard" },
+            text! {
+                en: "8sens answers the configured key differently from a random one",
+                fr: "8sens ne répond pas de même à la clé configurée et à une clé au hasard"
+            },
         );
     }
     let remedy = text! {

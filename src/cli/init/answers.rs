@@ -156,7 +156,7 @@ fn listener(address: Option<&str>, transport: Option<Transport>) -> Result<Liste
         return Err(text! {
             en: "{address} is not a loopback address: say how keys and tokens are protected there, with --tls-certificate and --tls-key, \
                  --acme-domain, --behind-proxy or --lan",
-            fr: "{address} n'est pas une adresse de bouclage : dites comment les clés et les jetons y sont protégés, avec \
+            fr: "{address} n'est pas une adresse de loopback : dites comment les clés et les jetons y sont protégés, avec \
                  --tls-certificate et --tls-key, --acme-domain, --behind-proxy ou --lan"
         });
     }

@@ -35,7 +35,7 @@ idle_timeout = {idle_timeout}  # \"Durée d'inactivité\" on that screen
         fr: "\
 #:schema ./{SCHEMA}
 # La configuration de sensgate. `sensgate check` en montre toutes les erreurs, `sensgate reload` la fait prendre en compte par une
-# passerelle en marche, et `sensgate init` la modifie. Une clé absente a sa valeur par défaut : voyez docs/fr/configuration.md.
+# passerelle en service, et `sensgate init` la modifie. Une clé absente a sa valeur par défaut : voyez docs/fr/configuration.md.
 
 # Le serveur REST de 8sens.
 [upstream]
@@ -63,7 +63,7 @@ idle_timeout = {idle_timeout}  # « Durée d'inactivité » du même écran
         let state = quoted(state);
         say(text! {
             en: "\n# Where sessions survive a restart, and where commands find the running gate.\n[state]\ndirectory = {state}\n",
-            fr: "\n# Où les sessions survivent à un redémarrage, et où les commandes trouvent la passerelle en marche.\n[state]\ndirectory = {state}\n"
+            fr: "\n# Où les sessions survivent à un redémarrage, et où les commandes trouvent la passerelle en service.\n[state]\ndirectory = {state}\n"
         });
     }
     for (consumer, first) in answers.consumers.iter().zip(std::iter::once(true).chain(std::iter::repeat(false))) {
@@ -279,7 +279,7 @@ fn admits(document: &DocumentMut, consumer: &NewConsumer) -> Result<(), Text> {
     };
     if known.iter().any(|known| known.get("name").and_then(Item::as_str) == Some(name)) {
         return Err(text! {
-            en: "{name} is there already; `sensgate keys new` makes another key for it",
+            en: "{name} already exists; `sensgate keys new` makes another key for it",
             fr: "{name} existe déjà ; `sensgate keys new` lui crée une autre clé"
         });
     }

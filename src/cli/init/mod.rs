@@ -142,7 +142,7 @@ fn create(args: &InitArgs, interview: Option<&Interview>, lang: Lang) -> Result<
     if has_key && answers.upstream_key.is_some() {
         let path = key_file.display();
         return Err(usage(text! {
-            en: "error: {path} is there already: remove it, or leave --upstream-key-file out to use it",
+            en: "error: {path} already exists: remove it, or leave --upstream-key-file out to use it",
             fr: "erreur : {path} existe déjà : supprimez-le, ou omettez --upstream-key-file pour l'utiliser"
         }));
     }
@@ -151,8 +151,10 @@ fn create(args: &InitArgs, interview: Option<&Interview>, lang: Lang) -> Result<
             let config = args.config.display();
             super::talk(
                 &text! {
-                    en: "{config} is not there yet: a few questions, and nothing is written before the last one. Ctrl-C leaves.",
-                    fr: "{config} n'existe pas encore : quelques questions, et rien n'est écrit avant la dernière. Ctrl-C abandonne."
+                    en: "{config} does not exist yet. A few questions follow; nothing is written before the last one. \
+                         Press Ctrl-C to cancel.",
+                    fr: "{config} n'existe pas encore. Voici quelques questions ; rien n'est écrit avant la dernière. \
+                         Ctrl-C pour abandonner."
                 },
                 lang,
             );
@@ -322,8 +324,10 @@ fn written(args: &InitArgs, answers: &Answers, existed: bool, lang: Lang) -> Res
     if !answers.consumers.is_empty() {
         super::talk(
             &text! {
-                en: "\nKeys, shown this once and kept nowhere; each goes to its consumer by a safe way, who sends it as the header api_key:",
-                fr: "\nClés, montrées cette seule fois et conservées nulle part ; chacune va à son consommateur par un moyen sûr, qui l'envoie dans l'en-tête api_key :"
+                en: "\nThe keys, shown only this once and stored nowhere. Send each to its consumer over a secure \
+                     channel; the consumer sends it in the header api_key:",
+                fr: "\nLes clés, affichées cette seule fois et conservées nulle part. Transmettez chacune à son \
+                     consommateur par un moyen sûr ; il l'envoie dans l'en-tête api_key :"
             },
             lang,
         );

@@ -73,7 +73,7 @@ impl Interview {
         Self { lang, today, render: render.with_canceled_prompt_indicator(Styled::new(gone)) }
     }
 
-    /// Everything a new file needs and `given` does not say. `has_key`: a file with the upstream key is there already.
+    /// Everything a new file needs and `given` does not say. `has_key`: a file with the upstream key already exists.
     pub fn new_file(&self, given: Answers, has_key: bool) -> Answered<Answers> {
         let mut answers = given;
         if answers.upstream.is_none() {
@@ -218,12 +218,12 @@ impl Interview {
                 key: self.line(text! { en: "Its private key (PEM file, mode 0600)?", fr: "Sa clé privée (fichier PEM, mode 0600) ?" }, "privkey.pem", filled)?,
             },
             Kind::Acme => Transport::Acme {
-                domains: words(&self.line(text! { en: "Domain names, separated by blanks?", fr: "Noms de domaine, séparés par des espaces ?" }, "", filled)?),
+                domains: words(&self.line(text! { en: "Domain names, separated by spaces?", fr: "Noms de domaine, séparés par des espaces ?" }, "", filled)?),
                 contact: self.line(text! { en: "Mail address for the certificate authority?", fr: "Adresse électronique pour l'autorité de certification ?" }, "", filled)?,
                 directory: None,
             },
             Kind::BehindProxy => Transport::BehindProxy(words(&self.line(
-                text! { en: "Address of the proxy (several: blanks between them)?", fr: "Adresse du proxy (plusieurs : séparées par des espaces) ?" },
+                text! { en: "Address of the proxy (several: separated by spaces)?", fr: "Adresse du proxy (plusieurs : séparées par des espaces) ?" },
                 "127.0.0.1",
                 |text| words(text).iter().try_for_each(|word| entry::network(word).map(|_| ())),
             )?)),
@@ -234,7 +234,7 @@ impl Interview {
             transport.default_address(),
             move |text| match entry::socket_address(text)? {
                 address if loopback && !address.ip().to_canonical().is_loopback() => {
-                    Err(text! { en: "a loopback address, such as 127.0.0.1:8080", fr: "une adresse de bouclage, par exemple 127.0.0.1:8080" })
+                    Err(text! { en: "a loopback address, such as 127.0.0.1:8080", fr: "une adresse de loopback, par exemple 127.0.0.1:8080" })
                 }
                 _ => Ok(()),
             },
@@ -256,7 +256,7 @@ impl Interview {
         let default = if others.is_empty() { "boutique" } else { "" };
         let taken: Vec<String> = others.iter().map(|other| other.name.clone()).collect();
         let free = move |text: &str| match entry::name(text)? {
-            name if taken.contains(&name) => Err(text! { en: "{name} is there already", fr: "{name} existe déjà" }),
+            name if taken.contains(&name) => Err(text! { en: "{name} already exists", fr: "{name} existe déjà" }),
             _ => Ok(()),
         };
         let name = self.line(

@@ -107,8 +107,9 @@ pub(super) fn tell_gate(args: &FileArgs, lang: Lang) -> Exit {
             let socket = socket_in(&directory);
             let socket = socket.display();
             let text = text! {
-                en: "No gate is running (nobody answers on {socket}): the change is in force when it starts.",
-                fr: "Aucune passerelle en marche (personne ne répond sur {socket}) : le changement vaudra à son démarrage.",
+                en: "No gate is running (nothing answers on {socket}): the change takes effect when one starts.",
+                fr: "Aucune passerelle en service (rien ne répond sur {socket}) : \
+                     le changement prendra effet à son démarrage.",
             };
             talk(&text, lang);
             return Exit::Ok;
@@ -120,8 +121,8 @@ pub(super) fn tell_gate(args: &FileArgs, lang: Lang) -> Exit {
     if report.result == "refused" {
         eprint!("{}", report.text);
         let text = text! {
-            en: "The running gate refuses {file}: what it had in force stays.",
-            fr: "La passerelle en marche refuse {file} : ce qu'elle avait en vigueur reste.",
+            en: "The running gate refuses {file} and keeps its previous configuration.",
+            fr: "La passerelle en service refuse {file} et garde sa configuration précédente.",
         };
         talk(&text, lang);
         return Exit::Config;
@@ -131,11 +132,11 @@ pub(super) fn tell_gate(args: &FileArgs, lang: Lang) -> Exit {
         _ => false,
     };
     let text = if is_ours {
-        text! { en: "The running gate has taken it up.", fr: "La passerelle en marche l'a repris." }
+        text! { en: "The running gate has applied the change.", fr: "La passerelle en service applique ce changement." }
     } else {
         text! {
-            en: "The running gate reads another file, {file}: it has not taken this up.",
-            fr: "La passerelle en marche lit un autre fichier, {file} : elle n'a pas repris ce changement.",
+            en: "The running gate reads another file, {file}: it has not applied this change.",
+            fr: "La passerelle en service lit un autre fichier, {file} : elle n'applique pas ce changement.",
         }
     };
     talk(&text, lang);

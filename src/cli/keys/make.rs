@@ -124,7 +124,8 @@ impl NewKey {
         text! {
             en: "\
 Key {id} of {consumer}: {en}.
-The key is shown this once and kept nowhere. Hand it over by a safe way; the caller sends it as the header api_key.",
+The key is shown only this once and stored nowhere. Send it over a secure channel; the caller \
+        sends it in the header api_key.",
             fr: "\
 Clé {id} de {consumer} : {fr}.
 La clé n'est affichée que cette fois et n'est conservée nulle part. Transmettez-la par un moyen sûr ; l'appelant l'envoie dans l'en-tête api_key.",

@@ -51,8 +51,8 @@ pub(super) fn lines(status: &Status, style: Style) -> Vec<String> {
 pub(super) fn one_line(status: &Status) -> Text {
     let Status { mode, sessions, connections, requests, refusals, time, .. } = status;
     let (upstream_en, upstream_fr) = match status.upstream.up {
-        Some(true) => ("8sens up", "8sens en marche"),
-        Some(false) => ("8sens down", "8sens en panne"),
+        Some(true) => ("8sens up", "8sens joignable"),
+        Some(false) => ("8sens down", "8sens injoignable"),
         None => ("8sens not tried yet", "8sens pas encore essayé"),
     };
     text! {
@@ -65,7 +65,7 @@ fn head(status: &Status) -> Text {
     let (version, mode, up) = (&status.version, &status.mode, duration(status.uptime_seconds));
     text! {
         en: "sensgate {version}, mode {mode}, up {up}",
-        fr: "sensgate {version}, mode {mode}, en marche depuis {up}",
+        fr: "sensgate {version}, mode {mode}, en service depuis {up}",
     }
 }
 

@@ -110,7 +110,7 @@ fn bindable(field: &Field<'_>) -> Option<SocketAddr> {
             Complaint::new(
                 Rule::InvalidAddress,
                 text! { en: "port 0 is a different port at every start", fr: "le port 0 change à chaque démarrage" },
-                text! { en: "only on a loopback address", fr: "réservé à une adresse de bouclage" },
+                text! { en: "only on a loopback address", fr: "réservé à une adresse de loopback" },
             )
             .hint(text! { en: "choose a port, such as 8443", fr: "choisissez un port, par exemple 8443" }),
         );
@@ -231,7 +231,7 @@ fn plaintext_required() -> Complaint {
             en: "this listener would take keys and tokens in clear",
             fr: "ce point d'écoute recevrait clés et jetons en clair"
         },
-        text! { en: "not a loopback address, and no TLS", fr: "ni adresse de bouclage, ni TLS" },
+        text! { en: "not a loopback address, and no TLS", fr: "ni adresse de loopback, ni TLS" },
     )
     .hint(text! {
         en: "add `tls` with a certificate and its key; or `plaintext = \"behind_proxy\"` if a trusted proxy in front does TLS, \
@@ -276,7 +276,7 @@ pub(super) fn admin(section: &Section<'_>, base: &Path, addresses: &mut Addresse
                     en: "the admin pages would be open to the network",
                     fr: "les pages d'administration seraient ouvertes au réseau"
                 },
-                text! { en: "not a loopback address", fr: "ce n'est pas une adresse de bouclage" },
+                text! { en: "not a loopback address", fr: "ce n'est pas une adresse de loopback" },
             )
             .hint(text! {
                 en: "add `token = {{ file = \"admin-token\" }}`, or listen on 127.0.0.1",
