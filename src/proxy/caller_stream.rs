@@ -18,7 +18,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::timeout;
 
 /// Bytes read from the socket at a time, and kept of a next request while one is under way.
 const READ_SIZE: usize = 4096;
@@ -30,6 +32,7 @@ pub struct CallerState {
     bad_chunk: AtomicBool,
     slow_body: AtomicBool,
     slow_reader: AtomicBool,
+    lost_answer: AtomicBool,
 }
 
 impl CallerState {
@@ -49,6 +52,17 @@ impl CallerState {
     #[must_use]
     pub fn sent_too_slowly(&self) -> bool {
         self.slow_body.load(Ordering::Relaxed)
+    }
+
+    fn lose_answer(&self) {
+        self.left.store(true, Ordering::Relaxed);
+        self.lost_answer.store(true, Ordering::Relaxed);
+    }
+
+    /// Part of the answer could not be written.
+    #[must_use]
+    pub fn lost_answer(&self) -> bool {
+        self.lost_answer.load(Ordering::Relaxed)
     }
 
     /// The answer was taken too slowly.
@@ -97,6 +111,25 @@ impl CallerStream {
             answer_pace: Pace::new(limits.answer),
             limits,
         }
+    }
+
+    /// Gives the socket back, and forgets what was read and not used.
+    #[must_use]
+    pub fn into_socket(self) -> Socket {
+        self.inner
+    }
+
+    /// Writes an answer of the gate's own, and says whether the caller took it in time. One that did not is a slow reader.
+    pub async fn send(&mut self, bytes: &[u8], patience: Duration) -> bool {
+        let sent = timeout(patience, async {
+            self.write_all(bytes).await?;
+            self.flush().await
+        })
+        .await;
+        if sent.is_err() {
+            self.state.slow_reader.store(true, Ordering::Relaxed);
+        }
+        matches!(sent, Ok(Ok(())))
     }
 
     /// The socket, for what it knows of itself.
@@ -252,19 +285,24 @@ impl CallerStream {
         if self.outlives_caller { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
+    /// True once part of an answer was dropped that outlives its caller: whatever were written now would close the gap unseen.
+    fn is_past_a_gap(&self) -> bool {
+        self.outlives_caller && self.state.lost_answer()
+    }
+
     /// Turns a write that makes too little progress into an error.
     fn guard<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<(usize, io::Result<T>)>) -> Poll<io::Result<T>> {
         match outcome {
             Poll::Pending => {
                 ready!(self.answer_pace.poll_too_slow(cx));
                 self.state.slow_reader.store(true, Ordering::Relaxed);
-                self.state.left.store(true, Ordering::Relaxed);
+                self.state.lose_answer();
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer is taken too slowly")))
             }
             Poll::Ready((moved, outcome)) => {
                 self.answer_pace.moved(moved);
                 if outcome.is_err() {
-                    self.state.left.store(true, Ordering::Relaxed);
+                    self.state.lose_answer();
                 }
                 Poll::Ready(outcome)
             }
@@ -280,6 +318,9 @@ impl AsyncRead for CallerStream {
 
 impl AsyncWrite for CallerStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_past_a_gap() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let outcome =
             Pin::new(&mut self.inner).poll_write(cx, bytes).map(|written| (*written.as_ref().unwrap_or(&0), written));
         match ready!(self.guard(cx, outcome)) {
@@ -289,6 +330,9 @@ impl AsyncWrite for CallerStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_past_a_gap() {
+            return Poll::Ready(Ok(()));
+        }
         let outcome = Pin::new(&mut self.inner).poll_flush(cx).map(|flushed| (0, flushed));
         match ready!(self.guard(cx, outcome)) {
             Err(_) if self.outlives_caller => Poll::Ready(Ok(())),

@@ -8,11 +8,13 @@ use super::caller_stream::{CallerState, CallerStream};
 use super::hooks::{Handoff, Hooks};
 use super::http2;
 use super::lent::lend;
+use super::linger::Lingering;
 use super::opening::Opening;
 use super::reply::{Problem, challenge_answer, http_date, methods_answer, redirect_to_https};
 use super::slots::{NoSlot, Slot, SlotLimits, Slots};
 use super::socket::{self, Socket};
 use super::ticket::Ticket;
+use super::unread_body::Body;
 use crate::acme::{self, Challenges};
 use crate::chunked::ChunkScanner;
 use crate::clock;
@@ -36,19 +38,24 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Most bytes of an unwanted request body that are read to keep a connection usable after a refusal.
-const DRAIN_MAX: u64 = 64 * 1024;
+/// How long an answer of the gate's own may take to be taken.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long such a body, or the end of a connection that is being closed, is waited for.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// Connections that linger at the same time: this part of all that may be open, and some in any case.
+const LINGERING_SHARE: usize = 4;
+const LINGERING_MIN: usize = 16;
 
-/// Descriptors that callers never get: for logs, the state directory, the admin pages and connections to 8sens that are being probed.
+/// Connections without a place that linger at the same time.
+const TURNED_AWAY_MAX: usize = 16;
+
+/// Descriptors that no connection with a place gets: for logs, the state directory, the admin pages, connections to 8sens that are being
+/// probed, and connections that are turned away.
 const RESERVED_DESCRIPTORS: u64 = 64;
 
 /// Everything the listeners share.
@@ -59,6 +66,9 @@ pub struct Shared {
     pub telemetry: Arc<Telemetry>,
     pub started: Mono,
     pub slots: Arc<Slots>,
+    /// Connections that are being closed and keep their places, and those that never had one: these displace only one another.
+    lingering: Lingering,
+    turned_away: Lingering,
     /// What a certificate authority is answered, before any policy.
     pub challenges: Arc<Challenges>,
     /// How many descriptors the process may open; `None` where that is not limited.
@@ -77,9 +87,17 @@ impl Shared {
             started: clock::now().mono,
             telemetry,
             slots: Arc::default(),
+            lingering: Lingering::default(),
+            turned_away: Lingering::default(),
             challenges: Arc::new(challenges),
             descriptors: platform::raise_descriptor_limit(wanted),
         }
+    }
+
+    /// How many connections may linger, beside which others still find a place.
+    fn lingering_max(&self) -> usize {
+        let all = self.connections_max(self.settings.load().connections.max);
+        (all / LINGERING_SHARE).max(LINGERING_MIN)
     }
 
     /// How many connections of callers may be open: as configured, or fewer when there are too few descriptors for them.
@@ -177,11 +195,11 @@ impl Connections {
         admitted: Result<Admitted, NoSlot>,
         shutdown: watch::Receiver<bool>,
     ) {
-        socket::tune(&stream);
         let settings = self.shared.settings.load_full();
+        socket::tune(&stream, settings.connections.answer.grace);
         let outcome = match admitted {
             Ok(mut admitted) => self.open_and_serve(stream, peer, &mut admitted, &settings, shutdown).await,
-            Err(none) => self.turn_away(stream, peer, none, &settings).await,
+            Err(none) => self.turn_away(stream, peer, none, &settings, shutdown).await,
         };
         self.shared.telemetry.metrics.connection_outcome(outcome);
     }
@@ -232,14 +250,29 @@ impl Connections {
         peer: SocketAddr,
         none: NoSlot,
         settings: &Settings,
+        shutdown: watch::Receiver<bool>,
     ) -> ConnectionOutcome {
         let Some(transport) = self.opening.without_ado(peer.ip()) else {
             return self.cut_off(peer.ip(), none.denial(), none.outcome());
         };
         let caller = CallerStream::new(Socket::plain(stream, peer), settings.connections.clone());
-        let (_, shutdown) = watch::channel(false);
         let origin = Origin { peer: peer.ip(), transport, version: HttpVersion::Http11 };
         Connection::new(self, origin, shutdown).turn_away(caller, none).await
+    }
+
+    /// Closes a connection that has a place so that its last answer arrives.
+    pub(super) async fn close(&self, socket: Socket, shutdown: watch::Receiver<bool>) {
+        let _counted = self.shared.telemetry.metrics.lingering_connection();
+        self.shared.lingering.close(socket, self.shared.lingering_max(), shutdown).await;
+    }
+
+    /// Throws away what still comes of a stream that was answered, as of a connection that is being closed.
+    pub(super) async fn end_stream(
+        &self,
+        read: impl FnMut(&mut Context<'_>) -> Poll<usize>,
+        shutdown: watch::Receiver<bool>,
+    ) {
+        self.shared.lingering.end_stream(read, self.shared.lingering_max(), shutdown).await;
     }
 
     /// Takes down a connection that is closed before any HTTP.
@@ -308,20 +341,15 @@ impl Connection<'_> {
                 Next::End(outcome) => return outcome,
                 Next::Answered { exchange, status, bytes } => {
                     let ticket = Ticket::new(*exchange, Arc::clone(&self.shared().telemetry));
-                    let _ = timeout(DRAIN_TIMEOUT, async {
-                        caller.write_all(&bytes).await?;
-                        caller.flush().await
-                    })
-                    .await;
+                    caller.send(&bytes, ANSWER_TIMEOUT).await;
                     ticket.finish(Outcome::Answered { status });
-                    linger(caller).await;
-                    return ConnectionOutcome::Closed;
+                    return self.close(caller).await;
                 }
                 Next::Refused { exchange, denial, is_head } => {
                     let is_slow = denial.code == DenyCode::RequestTimeout;
-                    self.refuse(&mut caller, *exchange, denial, is_head, None).await;
-                    linger(caller).await;
-                    return if is_slow { ConnectionOutcome::SlowHead } else { ConnectionOutcome::Closed };
+                    self.refuse(&mut caller, *exchange, denial, is_head, false).await;
+                    let outcome = self.close(caller).await;
+                    return if is_slow { ConnectionOutcome::SlowHead } else { outcome };
                 }
                 Next::Request { mut head_len, framing, is_head, expects_continue, closes, line, exchange, step } => {
                     self.served += 1;
@@ -347,7 +375,11 @@ impl Connection<'_> {
     }
 
     fn is_last(&self) -> bool {
-        self.served >= self.shared().settings.load().connections.max_requests || *self.shutdown.borrow()
+        self.served >= self.shared().settings.load().connections.max_requests || self.gate_is_ending()
+    }
+
+    fn gate_is_ending(&self) -> bool {
+        *self.shutdown.borrow()
     }
 
     /// Waits for the next head, reads it and decides.
@@ -511,31 +543,44 @@ impl Connection<'_> {
         let settings = self.shared().settings.load_full();
         let denial = none.denial();
         let exchange = self.unreadable(&settings, Fragment::default(), &denial);
-        self.refuse(&mut caller, exchange, denial, false, None).await;
-        // No lingering: a connection over the cap must not cost more than its refusal.
+        self.refuse(&mut caller, exchange, denial, false, false).await;
+        let shared = self.shared();
+        if caller.state().read_too_slowly() {
+            caller.into_socket().reset();
+        } else {
+            shared.turned_away.close(caller.into_socket(), TURNED_AWAY_MAX, self.shutdown.clone()).await;
+        }
         none.outcome()
     }
 
-    /// Writes a refusal and its record. `keep` says whether the connection stays usable when framing is not in doubt.
+    /// Closes so that the last answer arrives, and says how the connection ended. Who took an answer too slowly is let go at once, with
+    /// what the system still holds of it.
+    async fn close(&self, caller: CallerStream) -> ConnectionOutcome {
+        let outcome = ended(caller.state());
+        if caller.state().read_too_slowly() {
+            caller.into_socket().reset();
+        } else {
+            self.app.close(caller.into_socket(), self.shutdown.clone()).await;
+        }
+        outcome
+    }
+
+    /// Writes a refusal and its record. `keeps` says whether the connection stays open. False when the caller did not take it.
     async fn refuse(
         &self,
         caller: &mut CallerStream,
         exchange: Exchange,
         denial: Denial,
         is_head: bool,
-        keep: Option<()>,
+        keeps: bool,
     ) -> bool {
         let problem = Problem::new(&denial, exchange.request_id(), exchange.rate_limit())
             .with_hsts(self.app.hsts(self.origin.transport));
-        let bytes = problem.to_http1(&http_date(clock::now().wall), is_head, keep.is_some());
+        let bytes = problem.to_http1(&http_date(clock::now().wall), is_head, keeps);
         let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
-        let write = async {
-            caller.write_all(&bytes).await?;
-            caller.flush().await
-        };
-        let written = timeout(DRAIN_TIMEOUT, write).await;
+        let taken = caller.send(&bytes, ANSWER_TIMEOUT).await;
         ticket.finish(Outcome::Denied(denial));
-        matches!(written, Ok(Ok(())))
+        taken
     }
 
     /// Refuses a request whose head was fine, and saves the connection when its body is small and comes at once.
@@ -549,13 +594,10 @@ impl Connection<'_> {
         body: Body,
     ) -> Result<CallerStream, ConnectionOutcome> {
         caller.discard(body.head_len);
-        let drained = !last && !denial.code.framing_in_doubt() && body.drain(&mut caller).await;
-        let written = self.refuse(&mut caller, exchange, denial, is_head, drained.then_some(())).await;
-        if drained && written {
-            return Ok(caller);
-        }
-        linger(caller).await;
-        Err(ConnectionOutcome::Closed)
+        let may_keep = !last && !denial.code.framing_in_doubt();
+        let keeps = may_keep && body.drain(&mut caller).await && !self.gate_is_ending();
+        let taken = self.refuse(&mut caller, exchange, denial, is_head, keeps).await;
+        if keeps && taken { Ok(caller) } else { Err(self.close(caller).await) }
     }
 
     /// Answers a question about the gate itself.
@@ -567,21 +609,13 @@ impl Connection<'_> {
         body: Body,
     ) -> Result<CallerStream, ConnectionOutcome> {
         caller.discard(body.head_len);
-        let drained = !last && body.drain(&mut caller).await;
+        let keeps = !last && body.drain(&mut caller).await && !self.gate_is_ending();
         let hsts = self.app.hsts(self.origin.transport);
-        let bytes = methods_answer(exchange.request_id(), &http_date(clock::now().wall), hsts, drained);
+        let bytes = methods_answer(exchange.request_id(), &http_date(clock::now().wall), hsts, keeps);
         let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
-        let write = async {
-            caller.write_all(&bytes).await?;
-            caller.flush().await
-        };
-        let written = timeout(DRAIN_TIMEOUT, write).await;
+        let taken = caller.send(&bytes, ANSWER_TIMEOUT).await;
         ticket.finish(Outcome::Answered { status: 204 });
-        if drained && matches!(written, Ok(Ok(()))) {
-            return Ok(caller);
-        }
-        linger(caller).await;
-        Err(ConnectionOutcome::Closed)
+        if keeps && taken { Ok(caller) } else { Err(self.close(caller).await) }
     }
 
     /// Hands one request to Pingora and takes the connection back.
@@ -595,12 +629,10 @@ impl Connection<'_> {
     ) -> Result<CallerStream, ConnectionOutcome> {
         let settings = self.shared().settings.load_full();
         let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
-        if body.expects_continue && has_body(body.framing) && caller.buffered().len() == body.head_len {
-            let write = caller.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
-            if !matches!(timeout(DRAIN_TIMEOUT, write).await, Ok(Ok(()))) || caller.flush().await.is_err() {
-                ticket.finish(Outcome::CallerLeft { status: None });
-                return Err(ConnectionOutcome::Closed);
-            }
+        let awaits_word = body.expects_continue && has_body(body.framing) && caller.buffered().len() == body.head_len;
+        if awaits_word && !caller.send(b"HTTP/1.1 100 Continue\r\n\r\n", ANSWER_TIMEOUT).await {
+            ticket.finish(Outcome::CallerLeft { status: None });
+            return Err(self.close(caller).await);
         }
         let state = caller.open_request(body.head_len, body.framing, plan.is_write);
         let (lent, loan) = lend(caller);
@@ -608,48 +640,23 @@ impl Connection<'_> {
         session.set_keepalive(Some(settings.connections.keepalive_timeout.as_secs().max(1)));
         let mut persistent = HttpPersistentSettings::for_session(&session);
         let hsts = self.app.hsts(self.origin.transport).cloned();
-        persistent.set_user_context(Box::new(Handoff { ticket, plan, caller: state, settings, hsts, last }));
+        persistent.set_user_context(Box::new(Handoff {
+            ticket,
+            plan,
+            caller: state,
+            settings,
+            hsts,
+            framing: body.framing,
+            last,
+            shutdown: self.shutdown.clone(),
+        }));
         persistent.apply_to_session(&mut session);
         let keeps = self.app.proxy.process_new_http(session, &self.shutdown).await.is_some();
         let Some(caller) = lent.returned() else { return Err(ConnectionOutcome::Closed) };
         if keeps && caller.is_reusable() {
             return Ok(caller);
         }
-        let outcome = ended(caller.state());
-        linger(caller).await;
-        Err(outcome)
-    }
-}
-
-/// The part of a request that follows its head.
-#[derive(Clone, Copy)]
-struct Body {
-    head_len: usize,
-    framing: Framing,
-    expects_continue: bool,
-}
-
-impl Body {
-    /// Reads an unwanted body away when it is small and of known length. False when the connection cannot be used further.
-    async fn drain(self, caller: &mut CallerStream) -> bool {
-        let mut left = match self.framing {
-            Framing::None | Framing::Length(0) => return true,
-            Framing::Length(length) if length <= DRAIN_MAX && !self.expects_continue => length,
-            Framing::Length(_) | Framing::Chunked => return false,
-        };
-        let deadline = Instant::now() + DRAIN_TIMEOUT;
-        loop {
-            let take = usize::try_from(left).unwrap_or(usize::MAX).min(caller.buffered().len());
-            caller.discard(take);
-            left -= take as u64;
-            if left == 0 {
-                return true;
-            }
-            match timeout_at(deadline, caller.fill()).await {
-                Ok(Ok(read)) if read > 0 => {}
-                _ => return false,
-            }
-        }
+        Err(self.close(caller).await)
     }
 }
 
@@ -665,24 +672,6 @@ fn ended(caller: &CallerState) -> ConnectionOutcome {
 /// True when what has come of a chunked body is not well-formed already.
 fn is_bad_from_the_start(framing: Framing, body: &[u8]) -> bool {
     framing == Framing::Chunked && ChunkScanner::default().follow(body).is_err()
-}
-
-/// Closes so that the caller can still read what was written: first our side, then a bounded wait for theirs. Closing with unread
-/// bytes would reset the connection and could take the refusal with it (RFC 9112 section 9.6).
-async fn linger(mut caller: CallerStream) {
-    let deadline = Instant::now() + DRAIN_TIMEOUT;
-    if !matches!(timeout_at(deadline, caller.shutdown()).await, Ok(Ok(()))) {
-        return;
-    }
-    let mut drained = 0u64;
-    while drained <= DRAIN_MAX {
-        let buffered = caller.buffered().len();
-        caller.discard(buffered);
-        match timeout_at(deadline, caller.fill()).await {
-            Ok(Ok(read)) if read > 0 => drained += read as u64,
-            _ => return,
-        }
-    }
 }
 
 /// A random request id. Without randomness ids would repeat, which costs traceability and nothing else.

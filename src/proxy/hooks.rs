@@ -6,6 +6,7 @@
 use super::caller_stream::CallerState;
 use super::reply::Problem;
 use super::ticket::Ticket;
+use super::unread_body::{self, has_small_rest};
 use super::upstream::{Connection, Dial, Upstream};
 use crate::answer::framing::{self, AnswerFraming, AnswerHead, Content};
 use crate::answer::own_name::Itself;
@@ -14,7 +15,7 @@ use crate::clock;
 use crate::config::{Settings, UpstreamSettings};
 use crate::denial::{Denial, Reason};
 use crate::exchange::{ChunkVerdict, ForwardPlan, Observe, Outcome, Resend, Target};
-use crate::request::Method;
+use crate::request::{Framing, Method};
 use crate::types::Mono;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -27,6 +28,7 @@ use std::any::Any;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Attempts at one request: the first, one more when the connect failed, one more when a reused connection turned out closed.
 pub const MAX_ATTEMPTS: usize = 3;
@@ -65,8 +67,21 @@ pub struct Handoff {
     pub settings: Arc<Settings>,
     /// `Strict-Transport-Security` for the answer.
     pub hsts: Option<HeaderValue>,
+    /// How the body of the request is framed.
+    pub framing: Framing,
     /// The connection is to be closed after this request.
     pub last: bool,
+    /// Turns true when the gate is ending.
+    pub shutdown: watch::Receiver<bool>,
+}
+
+impl Handoff {
+    /// True when the answer that is about to begin is the last on its connection: the gate is ending, or more of a body is still to come
+    /// than is worth reading (RFC 9112 section 9.6).
+    fn ends_with_this(&self, downstream: &mut Downstream) -> bool {
+        let read = downstream.body_bytes_read() as u64;
+        *self.shutdown.borrow() || !(downstream.is_body_done() || has_small_rest(self.framing, read))
+    }
 }
 
 /// Pingora's context of one request.
@@ -86,6 +101,8 @@ pub struct Carriage {
     status: Option<u16>,
     /// The answer may have no content: what comes of it is not passed on.
     drops_content: bool,
+    /// The end of the answer was handed on to a caller that had not left.
+    is_complete: bool,
     /// What the exchange keeps back of the answer; it bounds the amount.
     held: BytesMut,
 }
@@ -133,6 +150,7 @@ impl ProxyHttp for Hooks {
         if handoff.last {
             session.set_keepalive(None);
         }
+        session.set_total_drain_timeout(Some(unread_body::PATIENCE));
         // Both directions are watched by the caller's stream.
         session.set_read_timeout(None);
         session.set_ignore_info_resp(true);
@@ -261,7 +279,7 @@ impl ProxyHttp for Hooks {
 
     async fn response_filter(
         &self,
-        _: &mut Downstream,
+        session: &mut Downstream,
         response: &mut ResponseHeader,
         ctx: &mut Carriage,
     ) -> Result<()> {
@@ -269,6 +287,9 @@ impl ProxyHttp for Hooks {
             return Ok(());
         }
         let handoff = ctx.handoff()?;
+        if handoff.ends_with_this(session) {
+            session.set_keepalive(None);
+        }
         edit_response(response, &handoff.plan)?;
         settle_references(response, &handoff.settings.upstream, || self.upstream.addresses())?;
         if let Some(hsts) = &handoff.hsts {
@@ -291,6 +312,8 @@ impl ProxyHttp for Hooks {
             *body = None;
         }
         let chunk = body.as_deref().unwrap_or_default();
+        let is_complete = end_of_stream && !ctx.handoff()?.caller.has_left();
+        ctx.is_complete |= is_complete;
         let Some(exchange) = ctx.handoff()?.ticket.exchange() else { return Ok(None) };
         match exchange.response_chunk(chunk, end_of_stream, clock::now()) {
             ChunkVerdict::Release => {
@@ -350,8 +373,11 @@ impl ProxyHttp for Hooks {
     async fn logging(&self, _session: &mut Downstream, e: Option<&Error>, ctx: &mut Carriage) {
         let Some(handoff) = ctx.handoff.take() else { return };
         let left = handoff.caller.has_left();
+        // Who leaves with the whole answer has left nothing but the rest of its own request.
+        let has_answer = ctx.is_complete && !handoff.caller.lost_answer();
         let outcome = match (ctx.denial.take(), e, ctx.status) {
             (Some(denial), ..) => Outcome::Denied(denial),
+            (None, _, Some(status)) if has_answer => Outcome::Answered { status },
             (None, _, status) if left => Outcome::CallerLeft { status },
             (None, None, Some(status)) => Outcome::Answered { status },
             (None, Some(e), status) if *e.esource() == ErrorSource::Downstream => Outcome::CallerLeft { status },

@@ -1,8 +1,8 @@
-//! A downstream connection on loan to Pingora.
+//! A downstream connection on loan to a library.
 //!
-//! Pingora drops a connection that it does not want to reuse, and a drop with unread bytes resets it: the reset can overtake the answer
-//! and take it away (RFC 9112 section 9.6). A [`Loan`] is all that Pingora gets, so the connection always comes back to be closed in
-//! order.
+//! Pingora and the HTTP/2 library drop a connection that they are done with, and a drop with unread bytes resets it: the reset can
+//! overtake the answer and take it away (RFC 9112 section 9.6). A [`Loan`] is all that they get, so the connection always comes back to
+//! be closed in order.
 
 use super::caller_stream::CallerStream;
 use async_trait::async_trait;
@@ -21,34 +21,39 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What the lender keeps.
 #[derive(Debug)]
-pub struct Lent(Arc<Mutex<CallerStream>>);
+pub struct Lent<S>(Arc<Mutex<S>>);
 
 /// What the borrower gets: the stream in every respect. Only one side uses it at a time, so the lock is never waited for.
 #[derive(Debug)]
-pub struct Loan(Arc<Mutex<CallerStream>>);
+pub struct Loan<S>(Arc<Mutex<S>>);
 
 /// Lends a connection out.
 #[must_use]
-pub fn lend(caller: CallerStream) -> (Lent, Loan) {
-    let shared = Arc::new(Mutex::new(caller));
+pub fn lend<S>(stream: S) -> (Lent<S>, Loan<S>) {
+    let shared = Arc::new(Mutex::new(stream));
     (Lent(Arc::clone(&shared)), Loan(shared))
 }
 
-impl Lent {
+impl<S> Lent<S> {
     /// The connection, once the loan was dropped. `None` while somebody still holds it.
     #[must_use]
-    pub fn returned(self) -> Option<CallerStream> {
+    pub fn returned(self) -> Option<S> {
         Arc::into_inner(self.0).map(Mutex::into_inner)
+    }
+
+    /// Looks at the connection while it is lent.
+    pub fn look<T>(&self, at: impl FnOnce(&S) -> T) -> T {
+        at(&self.0.lock())
     }
 }
 
-impl AsyncRead for Loan {
+impl<S: AsyncRead + Unpin> AsyncRead for Loan<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.0.lock()).poll_read(cx, out)
     }
 }
 
-impl AsyncWrite for Loan {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Loan<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.0.lock()).poll_write(cx, bytes)
     }
@@ -63,14 +68,14 @@ impl AsyncWrite for Loan {
 }
 
 #[async_trait]
-impl Shutdown for Loan {
+impl Shutdown for Loan<CallerStream> {
     async fn shutdown(&mut self) {
         // Closing twice, or what is closed already, is no failure.
         let _ = poll_fn(|cx| Pin::new(&mut *self).poll_shutdown(cx)).await;
     }
 }
 
-impl UniqueID for Loan {
+impl UniqueID for Loan<CallerStream> {
     fn id(&self) -> UniqueIDType {
         // Only told apart, so the sign does not matter.
         self.0.lock().socket().id() as UniqueIDType
@@ -78,23 +83,23 @@ impl UniqueID for Loan {
 }
 
 // What the gate knows of the connection it knows itself; Pingora is told nothing that it does not need.
-impl Ssl for Loan {}
+impl Ssl for Loan<CallerStream> {}
 
-impl Peek for Loan {}
+impl Peek for Loan<CallerStream> {}
 
-impl GetTimingDigest for Loan {
+impl GetTimingDigest for Loan<CallerStream> {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
         Vec::new()
     }
 }
 
-impl GetProxyDigest for Loan {
+impl GetProxyDigest for Loan<CallerStream> {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         None
     }
 }
 
-impl GetSocketDigest for Loan {
+impl GetSocketDigest for Loan<CallerStream> {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         None
     }

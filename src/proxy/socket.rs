@@ -7,13 +7,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, BufWriter, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 /// Bytes of an answer that are gathered before they are sent.
 const WRITE_BUFFER: usize = 4096;
+
+/// Bytes of an answer that the system may hold unsent for one caller. Past them the gate itself waits, and sees how slowly they are
+/// taken: the system tells it when half of them are gone. Left alone, it holds megabytes and tells of a third of those.
+#[cfg(target_os = "linux")]
+const UNSENT_MAX: u32 = 64 * 1024;
 
 /// What the bytes travel on.
 #[derive(Debug)]
@@ -61,14 +68,24 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// Sets what every accepted connection gets: answers leave at once, and a peer that vanished is noticed within about two minutes.
-pub fn tune(stream: &TcpStream) {
+/// Sets what every accepted connection gets: answers leave at once, a peer that vanished is noticed within about two minutes, and what
+/// the system holds for a caller that takes nothing of it is dropped, also after the gate has closed. It is given twice the `patience`
+/// that the gate itself has while there is something left to write.
+pub fn tune(stream: &TcpStream, patience: Duration) {
     let probes = tcp_keepalive();
     let keepalive =
         TcpKeepalive::new().with_time(probes.idle).with_interval(probes.interval).with_retries(probes.count as u32);
-    // Both only make a good connection better; one that is gone already shows it at the first read.
-    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+    // All of it only makes a good connection better; one that is gone already shows it at the first read.
+    let socket = SockRef::from(stream);
+    let _ = socket.set_tcp_keepalive(&keepalive);
     let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    {
+        let _ = socket.set_tcp_user_timeout(Some(patience.saturating_mul(2)));
+        let _ = socket.set_tcp_notsent_lowat(UNSENT_MAX);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = patience;
 }
 
 /// A connection on which HTTP is about to begin.
@@ -77,6 +94,8 @@ pub struct Socket {
     stream: BufWriter<Wire>,
     peer: SocketAddr,
     id: u32,
+    /// Since when the other end has taken nothing of what is being sent.
+    stalled_since: Option<Instant>,
 }
 
 impl Socket {
@@ -101,7 +120,7 @@ impl Socket {
     fn on(wire: Wire, peer: SocketAddr) -> Self {
         static NEXT_ID: AtomicU32 = AtomicU32::new(0);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Self { stream: BufWriter::with_capacity(WRITE_BUFFER, wire), peer, id }
+        Self { stream: BufWriter::with_capacity(WRITE_BUFFER, wire), peer, id, stalled_since: None }
     }
 
     /// The address of the other end, as a PROXY header stated it where there was one.
@@ -119,6 +138,43 @@ impl Socket {
         }
     }
 
+    /// How long the other end has taken nothing of what is being sent.
+    #[must_use]
+    pub fn stalled_for(&self) -> Duration {
+        self.stalled_since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Reads bytes that nobody wants, in clear or not: encrypted ones are not worth the work of decrypting them. 0 is the end of the
+    /// stream. Nothing can be read in earnest afterwards.
+    pub fn poll_discard(&mut self, cx: &mut Context<'_>, scratch: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        scratch.clear();
+        ready!(match self.stream.get_mut() {
+            Wire::Plain(stream) => Pin::new(stream).poll_read(cx, scratch),
+            Wire::Tls(stream) => Pin::new(stream.get_mut().0).poll_read(cx, scratch),
+            Wire::Piped(stream) => Pin::new(stream).poll_read(cx, scratch),
+        })?;
+        Poll::Ready(Ok(scratch.filled().len()))
+    }
+
+    /// Closes without a farewell: what the system still holds for the other end is dropped with the connection, instead of being kept
+    /// for as long as it takes nothing.
+    pub fn reset(self) {
+        let stream = match self.stream.get_ref() {
+            Wire::Plain(stream) => stream,
+            Wire::Tls(stream) => stream.get_ref().0,
+            Wire::Piped(_) => return,
+        };
+        // Where it cannot be set, the close is an ordinary one.
+        let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+    }
+
+    fn note<T>(&mut self, outcome: Poll<T>) -> Poll<T> {
+        if outcome.is_pending() {
+            self.stalled_since.get_or_insert_with(Instant::now);
+        }
+        outcome
+    }
+
     /// A number that no other open connection has; it comes again after four billion.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -134,14 +190,21 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note(outcome)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        if outcome.is_ready() {
+            // A write that is ready may have filled a buffer of our own and nothing else.
+            self.stalled_since = None;
+        }
+        self.note(outcome)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.note(outcome)
     }
 }

@@ -86,6 +86,9 @@ families! {
     CONNECTIONS_MAX = Gauge "sensgate_connections_max" in "connections" by [] Watched
         "Connections of callers that may be open at the same time: as configured, or fewer when descriptors are short."
         "sensgate_connections_open / sensgate_connections_max > 0.8";
+    CONNECTIONS_LINGERING = Gauge "sensgate_connections_lingering" in "connections" by [] Digging
+        "Connections that were answered for the last time and wait for their callers to close; they count as open."
+        "sensgate_connections_lingering / sensgate_connections_open";
     ACCEPT_FAILURES = Counter "sensgate_accept_failures_total" in "attempts" by [] Digging
         "Times that no connection could be accepted because the system had no descriptor or memory for it."
         "increase(sensgate_accept_failures_total[1h])";

@@ -24,6 +24,17 @@ impl OpenConnection {
     }
 }
 
+/// A connection that waits for its caller to close; ends when dropped.
+#[must_use]
+#[derive(Debug)]
+pub struct LingeringConnection(#[expect(dead_code, reason = "held for its drop")] Raised);
+
+impl LingeringConnection {
+    pub(super) fn new(gauge: &IntGauge) -> Self {
+        Self(Raised::new(gauge))
+    }
+}
+
 /// A gauge that is one higher while this lives.
 #[derive(Debug)]
 struct Raised(IntGauge);

@@ -7,7 +7,7 @@ use crate::session::LoginOutcome;
 use crate::session::unfamiliar::Issued;
 use crate::telemetry::catalogue::{self, Family};
 use crate::telemetry::connection_outcome::ConnectionOutcome;
-use crate::telemetry::gauge_guard::{InFlight, OpenConnection};
+use crate::telemetry::gauge_guard::{InFlight, LingeringConnection, OpenConnection};
 use crate::telemetry::history::Totals;
 use crate::telemetry::readings::Readings;
 use crate::telemetry::{build_info, key_last_use::KeyLastUses, replaced_gauges::ReplacedGauges};
@@ -71,6 +71,7 @@ pub struct Metrics {
     overhead: Histogram,
     in_flight: IntGauge,
     connections_open: IntGauge,
+    connections_lingering: IntGauge,
     connections: IntCounterVec,
     connections_max: IntGauge,
     certificate_expiry: ReplacedGauges,
@@ -123,6 +124,7 @@ impl Metrics {
             overhead: Histogram::with_opts(histogram_opts(catalogue::OVERHEAD, OVERHEAD_BUCKETS))?,
             in_flight: IntGauge::with_opts(opts(catalogue::REQUESTS_IN_FLIGHT))?,
             connections_open: IntGauge::with_opts(opts(catalogue::CONNECTIONS_OPEN))?,
+            connections_lingering: IntGauge::with_opts(opts(catalogue::CONNECTIONS_LINGERING))?,
             connections: IntCounterVec::new(opts(catalogue::CONNECTIONS), catalogue::CONNECTIONS.labels)?,
             certificate_expiry: ReplacedGauges::new(catalogue::CERTIFICATE_EXPIRY)?,
             certificates: Mutex::default(),
@@ -175,13 +177,14 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let collectors: [Box<dyn Collector>; 33] = [
+        let collectors: [Box<dyn Collector>; 34] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.upstream_duration.clone()),
             Box::new(self.overhead.clone()),
             Box::new(self.in_flight.clone()),
             Box::new(self.connections_open.clone()),
+            Box::new(self.connections_lingering.clone()),
             Box::new(self.connections.clone()),
             Box::new(self.connections_max.clone()),
             Box::new(self.certificate_expiry.clone()),
@@ -286,6 +289,11 @@ impl Metrics {
     /// Counts a connection as open until the guard is dropped. Does not count its outcome.
     pub fn connection(&self) -> OpenConnection {
         OpenConnection::new(&self.connections_open)
+    }
+
+    /// Counts a connection as one that waits for its caller to close, until the guard is dropped.
+    pub fn lingering_connection(&self) -> LingeringConnection {
+        LingeringConnection::new(&self.connections_lingering)
     }
 
     /// Counts a connection, once, when it is known what becomes of it.

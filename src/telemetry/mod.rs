@@ -30,7 +30,7 @@ pub use access_log::AccessLog;
 pub use activity::{Activity, LATELY, Volume};
 pub use audit_log::AuditLog;
 pub use connection_outcome::ConnectionOutcome;
-pub use gauge_guard::{InFlight, OpenConnection};
+pub use gauge_guard::{InFlight, LingeringConnection, OpenConnection};
 pub use history::{History, Points};
 pub use metrics::{Metrics, ReloadResult};
 pub use readings::Readings;

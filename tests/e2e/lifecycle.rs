@@ -1,6 +1,6 @@
 //! Starting, reloading, ending, and logs that cannot be written.
 
-use crate::gate::{Config, DEADLINE, Gate, KEY, consumer, get, wait_until, write_secret};
+use crate::gate::{Config, DEADLINE, Gate, KEY, consumer, get, post, wait_until, write_secret};
 use crate::support::http::RawClient;
 use crate::support::port;
 use crate::support::witness::{Action, Behaviour, Witness};
@@ -25,16 +25,28 @@ async fn sigterm_lets_requests_in_flight_end() {
     let mut gate = Gate::start(&Config::new(witness.addr()));
     let mut idle = gate.connect().await;
     idle.exchange(get("/warm")).await.unwrap();
-    let mut busy = gate.connect().await;
+    let (mut busy, mut ordering) = (gate.connect().await, gate.connect().await);
     busy.send(get("/busy")).await.unwrap();
-    witness.wait_for(2, DEADLINE).await;
+    ordering.send(post("/order", "one")).await.unwrap();
+    // Whose head is complete only after the signal, and who is refused after it.
+    let (mut late, mut refused) = (gate.connect().await, gate.connect().await);
+    let head = get("/late");
+    late.send(&head[..head.len() - 2]).await.unwrap();
+    refused.send(&head.replace(KEY, "nobody")[..head.len() - KEY.len()]).await.unwrap();
+    witness.wait_for(3, DEADLINE).await;
     gate.signal("TERM");
     gate.wait_for_line("draining");
     assert_eq!(idle.read_to_end().await.unwrap(), b"", "an idle connection is closed at once");
-    assert_eq!(busy.read_response().await.unwrap().status, 200);
+    late.send("\r\n").await.unwrap();
+    refused.send("\r\n\r\n").await.unwrap();
+    for (client, status) in [(&mut busy, 200), (&mut ordering, 200), (&mut late, 200), (&mut refused, 401)] {
+        let answer = client.read_response().await.unwrap();
+        // Said, so that nobody sends the next order on it (RFC 9112 section 9.6).
+        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")));
+    }
     assert!(gate.wait_for_exit().success());
     assert!(RawClient::connect(gate.address()).await.is_err());
-    assert_eq!(gate.records().len(), 2, "the log is written to the end");
+    assert_eq!(gate.records().len(), 5, "the log is written to the end");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@ mod audit;
 mod browser;
 #[cfg(target_os = "linux")]
 mod clocks;
+mod closing;
 mod connections;
 #[cfg(target_os = "linux")]
 mod fail2ban;

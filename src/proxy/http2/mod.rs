@@ -11,6 +11,7 @@ mod trailers;
 
 use self::frames::{Flood, Metered};
 use super::connection::Connections;
+use super::lent::{Lent, Loan, lend};
 use super::slots::{NoSlot, Slot};
 use super::socket::Socket;
 use crate::config::Settings;
@@ -23,7 +24,7 @@ use h2::server::SendResponse;
 use http::Request;
 use std::sync::Arc;
 use std::time::Duration;
-use stream::StreamLane;
+use stream::{StreamEnd, StreamLane};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -53,15 +54,35 @@ const FIELD_OVERHEAD: usize = 32;
 /// How long a connection that is told to end may take to do so once it has no stream.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Serves one connection to its end. Its handshake is the preface and the settings; the caller's TLS is done.
+/// Serves one connection to its end, and closes it so that the last answers arrive. Who took nothing of them for too long is let go at
+/// once, with what the system still holds.
 pub async fn serve(
     app: &Arc<Connections>,
     socket: Socket,
     origin: Origin,
+    shutdown: watch::Receiver<bool>,
+) -> ConnectionOutcome {
+    let (lent, loan) = lend(socket);
+    let outcome = serve_streams(app, loan, &lent, origin, shutdown.clone()).await;
+    if let Some(socket) = lent.returned() {
+        match outcome {
+            ConnectionOutcome::SlowReader => socket.reset(),
+            _ => app.close(socket, shutdown).await,
+        }
+    }
+    outcome
+}
+
+/// The connection's handshake is the preface and the settings; the caller's TLS is done.
+async fn serve_streams(
+    app: &Arc<Connections>,
+    loan: Loan<Socket>,
+    lent: &Lent<Socket>,
+    origin: Origin,
     mut shutdown: watch::Receiver<bool>,
 ) -> ConnectionOutcome {
     let settings = app.settings();
-    let (io, flood) = Metered::new(socket);
+    let (io, flood) = Metered::new(loan);
     let opened = timeout(settings.connections.head_timeout, options(&settings).handshake::<_, Bytes>(io)).await;
     let mut connection = match opened {
         Ok(Ok(connection)) => connection,
@@ -69,6 +90,7 @@ pub async fn serve(
         Ok(Err(_)) => return cut_off(app, origin, Reason::Http2Preface, ConnectionOutcome::Broken),
         Err(_) => return cut_off(app, origin, Reason::Http2Silent, ConnectionOutcome::Silent),
     };
+    let stop = shutdown.clone();
     let mut life = Life { origin, served: 0, ending: None, quiet_since: Instant::now() };
     let mut streams = JoinSet::new();
     let outcome = loop {
@@ -81,7 +103,7 @@ pub async fn serve(
             }
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
-                    life.take(app, &mut streams, request, respond);
+                    life.take(app, &mut streams, request, respond, stop.clone());
                     if life.served >= limits.connections.max_requests && life.ending.is_none() {
                         connection.graceful_shutdown();
                         life.end(Ending::AfterStreams);
@@ -90,12 +112,24 @@ pub async fn serve(
                 Some(Err(error)) => break life.outcome_of(app, &error, &flood),
                 None => break life.outcome(app, &flood),
             },
-            Some(_) = streams.join_next(), if !streams.is_empty() => life.quiet_since = Instant::now(),
+            Some(ended) = streams.join_next(), if !streams.is_empty() => {
+                life.quiet_since = Instant::now();
+                if matches!(ended, Ok(StreamEnd::SlowReader)) && takes_nothing(lent, &limits) {
+                    // Not one stream alone: nothing of any of them gets through.
+                    break ConnectionOutcome::SlowReader;
+                }
+            }
             _ = shutdown.wait_for(|stop| *stop), if life.ending.is_none() => {
                 connection.graceful_shutdown();
                 life.end(Ending::AfterStreams);
             }
-            () = sleep_until(life.patience(&limits)), if life.may_time_out(streams.is_empty()) => {
+            () = sleep_until(life.next_look(lent, &limits)), if life.may_time_out(streams.is_empty()) => {
+                if takes_nothing(lent, &limits) {
+                    break ConnectionOutcome::SlowReader;
+                }
+                if Instant::now() < life.patience(&limits) {
+                    continue;
+                }
                 if life.ending.is_some() {
                     break life.outcome(app, &flood);
                 }
@@ -107,6 +141,11 @@ pub async fn serve(
     // Writes run on without their caller.
     streams.detach_all();
     outcome
+}
+
+/// True when the caller has taken nothing of what is being sent for as long as it may.
+fn takes_nothing(lent: &Lent<Socket>, settings: &Settings) -> bool {
+    lent.look(Socket::stalled_for) >= settings.connections.answer.grace
 }
 
 /// Pingora's own bounds, those that it leaves open, and the configured size of a head.
@@ -166,17 +205,26 @@ impl Life {
         self.quiet_since + patience
     }
 
+    /// When to look whether the connection has to end: it is idle by then, or takes nothing of what it asked for.
+    fn next_look(&self, lent: &Lent<Socket>, settings: &Settings) -> Instant {
+        let stalled_for = lent.look(Socket::stalled_for);
+        let until_slow = settings.connections.answer.grace.saturating_sub(stalled_for);
+        let patience = self.patience(settings);
+        if stalled_for.is_zero() { patience } else { patience.min(Instant::now() + until_slow) }
+    }
+
     /// Starts one stream, or refuses it when there is no place. Its siblings notice nothing.
     fn take(
         &mut self,
         app: &Arc<Connections>,
-        streams: &mut JoinSet<()>,
+        streams: &mut JoinSet<StreamEnd>,
         request: Request<RecvStream>,
         respond: SendResponse<Bytes>,
+        shutdown: watch::Receiver<bool>,
     ) {
         self.served += 1;
         let place: Result<Slot, NoSlot> = app.place_for(self.origin.peer);
-        let lane = StreamLane { app: Arc::clone(app), origin: self.origin };
+        let lane = StreamLane { app: Arc::clone(app), origin: self.origin, shutdown };
         streams.spawn(async move { lane.serve(request, respond, place).await });
     }
 

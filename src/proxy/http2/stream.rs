@@ -22,6 +22,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -39,6 +40,19 @@ const MAX_ANSWER_FIELDS: usize = 256 + 32;
 pub struct StreamLane {
     pub app: Arc<Connections>,
     pub origin: Origin,
+    /// Turns true when the gate is ending.
+    pub shutdown: watch::Receiver<bool>,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// The whole answer is on its way.
+    Answered,
+    /// Given up by either side.
+    GivenUp,
+    /// Its caller took the answer too slowly.
+    SlowReader,
 }
 
 /// Why no whole answer was sent.
@@ -65,39 +79,47 @@ impl From<hyper::Error> for Unsent {
 
 impl StreamLane {
     /// Serves one stream to its end. What it forwards goes on by itself when the caller is gone, where it has to.
-    pub async fn serve(self, request: Request<RecvStream>, respond: SendResponse<Bytes>, place: Result<Slot, NoSlot>) {
+    pub async fn serve(
+        self,
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        place: Result<Slot, NoSlot>,
+    ) -> StreamEnd {
         let (parts, body) = request.into_parts();
         let (method, target) = (parts.method.clone(), parts.uri.path().to_owned());
         let fragment = Fragment { method: method.as_str().as_bytes(), target: target.as_bytes(), key: None };
-        let head = match request::http1(parts, body.is_end_stream()) {
-            Ok(head) => head,
-            Err(denial) => return self.refuse(respond, &denial, fragment),
+        let body = RequestBody::new(body);
+        let end = match (request::http1(parts, body.is_end_stream()), place) {
+            (Err(denial), _) => self.refuse(respond, &denial, fragment),
+            (Ok(_), Err(none)) => self.refuse(respond, &none.denial(), fragment),
+            (Ok(head), Ok(place)) => {
+                let limits = self.app.settings().connections.clone();
+                let pipe = self.lane(place, &limits);
+                carry(pipe, head.map(|()| body.clone()), respond, &limits).await
+            }
         };
-        let place = match place {
-            Ok(place) => place,
-            Err(none) => return self.refuse(respond, &none.denial(), fragment),
-        };
-        let limits = self.app.settings().connections.clone();
-        let pipe = self.into_lane(place, &limits);
-        let request = head.map(|()| RequestBody(body));
-        carry(pipe, request, respond, &limits).await;
+        if end == StreamEnd::Answered && !body.is_end_stream() {
+            self.app.end_stream(|cx| body.poll_discard(cx), self.shutdown).await;
+        }
+        end
     }
 
     /// Starts the lane of HTTP/1.1 for one request and returns the caller's end of it.
-    fn into_lane(self, place: Slot, limits: &ConnectionSettings) -> DuplexStream {
+    fn lane(&self, place: Slot, limits: &ConnectionSettings) -> DuplexStream {
         let (near, far) = tokio::io::duplex(PIPE);
         let caller = CallerStream::new(Socket::piped(far), limits.clone());
         // A stream that was taken is served, also by a gate that is ending: the connection tells callers to send no more.
         let (never, stop) = watch::channel(false);
+        let (app, origin) = (Arc::clone(&self.app), self.origin);
         tokio::spawn(async move {
             let (_place, _never) = (place, never);
-            Connection::new(&self.app, self.origin, stop).serve(caller).await
+            Connection::new(&app, origin, stop).serve(caller).await
         });
         near
     }
 
     /// Answers a stream that never becomes a request. Its siblings go on.
-    fn refuse(&self, mut respond: SendResponse<Bytes>, denial: &Denial, fragment: Fragment<'_>) {
+    fn refuse(&self, mut respond: SendResponse<Bytes>, denial: &Denial, fragment: Fragment<'_>) -> StreamEnd {
         let exchange = self.app.unreadable(&self.app.settings(), self.origin.peer, fragment, denial);
         let problem = Problem::new(denial, exchange.request_id(), exchange.rate_limit())
             .with_hsts(self.app.hsts(self.origin.transport));
@@ -112,6 +134,7 @@ impl StreamLane {
             let _ = stream.send_data(problem.body.clone(), true);
         }
         ticket.finish(Outcome::Denied(denial.clone()));
+        StreamEnd::Answered
     }
 }
 
@@ -121,7 +144,7 @@ async fn carry(
     mut request: Request<RequestBody>,
     mut respond: SendResponse<Bytes>,
     limits: &ConnectionSettings,
-) {
+) -> StreamEnd {
     let go_on = Arc::new(Notify::new());
     hyper::ext::on_informational(&mut request, {
         let go_on = Arc::clone(&go_on);
@@ -134,7 +157,8 @@ async fn carry(
     let Ok((mut lane, driver)) =
         http1::Builder::new().max_headers(MAX_ANSWER_FIELDS).handshake(TokioIo::new(pipe)).await
     else {
-        return respond.send_reset(Reason::INTERNAL_ERROR);
+        respond.send_reset(Reason::INTERNAL_ERROR);
+        return StreamEnd::GivenUp;
     };
     let outcome = {
         let work = async {
@@ -153,10 +177,15 @@ async fn carry(
     };
     // A reset tells that the answer is not whole. Who has left needs no word.
     match outcome {
-        Ok(()) | Err(Unsent::Left) => {}
-        Err(Unsent::TooSlow) => respond.send_reset(Reason::CANCEL),
+        Ok(()) => return StreamEnd::Answered,
+        Err(Unsent::Left) => {}
+        Err(Unsent::TooSlow) => {
+            respond.send_reset(Reason::CANCEL);
+            return StreamEnd::SlowReader;
+        }
         Err(Unsent::Broken) => respond.send_reset(Reason::INTERNAL_ERROR),
     }
+    StreamEnd::GivenUp
 }
 
 /// Waits for the head of the answer, passing on that the body may come.
@@ -231,24 +260,44 @@ async fn send_data(
     Ok(())
 }
 
-/// The body of a stream, its empty frames left out: to the lane an empty chunk would be its end.
-struct RequestBody(RecvStream);
+/// The body of a stream, its empty frames left out: to the lane an empty chunk would be its end. Shared, so that what the lane leaves of
+/// it can be thrown away: some clients notice an answer only when they have sent everything, and others lose it when the stream is reset
+/// right behind it. Dropped before its end, it is reset with `NO_ERROR` (RFC 9113 section 8.1).
+#[derive(Clone)]
+struct RequestBody(Arc<Mutex<RecvStream>>);
+
+impl RequestBody {
+    fn new(stream: RecvStream) -> Self {
+        Self(Arc::new(Mutex::new(stream)))
+    }
+
+    /// The next bytes; their windows are opened again. `None` is the end.
+    fn poll_bytes(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
+        let mut stream = self.0.lock();
+        loop {
+            let Some(data) = ready!(stream.poll_data(cx)).transpose()? else { return Poll::Ready(None) };
+            stream.flow_control().release_capacity(data.len())?;
+            if !data.is_empty() {
+                return Poll::Ready(Some(Ok(data)));
+            }
+        }
+    }
+
+    /// Throws the next bytes away and tells how many there were; 0 is the end.
+    fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<usize> {
+        self.poll_bytes(cx).map(|data| data.map_or(0, |data| data.map_or(0, |data| data.len())))
+    }
+}
 
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = h2::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        loop {
-            let Some(data) = ready!(self.0.poll_data(cx)).transpose()? else { return Poll::Ready(None) };
-            self.0.flow_control().release_capacity(data.len())?;
-            if !data.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(data))));
-            }
-        }
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        self.poll_bytes(cx).map(|data| data.map(|data| data.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.0.lock().is_end_stream()
     }
 }

@@ -1,5 +1,7 @@
-//! HTTP/2 on a TLS listener: the same answers as over HTTP/1.1 ([`requests`]), and callers that break or abuse the protocol ([`frames`]).
+//! HTTP/2 on a TLS listener: the same answers as over HTTP/1.1 ([`requests`]), how streams and connections end ([`endings`]), and callers
+//! that break or abuse the protocol ([`frames`]).
 
+mod endings;
 mod frames;
 mod requests;
 
