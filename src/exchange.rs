@@ -1,12 +1,14 @@
 //! One request from its first decision to its record: the seam between the core and whatever moves the bytes.
 //!
-//! An edge calls [`Exchange::begin`] with a view of the head and obeys the [`Step`]. While it forwards it reports what it sees, and
-//! at the end [`Exchange::finish`] turns the exchange into the one [`Record`] that access log and metrics are written from. The
-//! exchange pins its [`Snapshot`], owns everything it needs and never waits, so any lane can carry it across its own awaits.
+//! An edge calls [`Exchange::begin`] with a view of the head and obeys the [`Step`]. While it forwards it reports what
+//! it sees, and at the end [`Exchange::finish`] turns the exchange into the one [`Record`] that access log and metrics
+//! are written from. The exchange pins its [`Snapshot`], owns everything it needs and never waits, so any lane can
+//! carry it across its own awaits.
 
 use crate::client_ip::ClientIp;
 use crate::denial::{Denial, DenyCode, Reason};
 use crate::limit::Reservation;
+use crate::path::NormalPath;
 use crate::policy::quota::Buckets;
 use crate::policy::session::SessionUse;
 use crate::policy::transport::Exposed;
@@ -35,8 +37,8 @@ pub enum Step {
     Need(Need),
 }
 
-/// Something only an edge can wait for. Empty until logins, queues and stored orders exist; an edge that matches on it is stopped by the
-/// compiler when the first variant appears.
+/// Something only an edge can wait for. Empty until logins, queues and stored orders exist; an edge that matches on it
+/// is stopped by the compiler when the first variant appears.
 #[derive(Debug)]
 pub enum Need {}
 
@@ -70,8 +72,9 @@ pub enum Observe {
 #[derive(Clone, PartialEq, Eq)]
 pub enum Target {
     AsReceived,
-    /// A known token place that 8sens is not told to read was taken out of the query.
-    Rewritten(Box<[u8]>),
+    /// The path was put into normal form, or a known token place that 8sens is not told to read was taken out of the
+    /// query.
+    Rewritten(Arc<[u8]>),
 }
 
 /// Without the query: nobody knows what secrets a caller puts there.
@@ -84,7 +87,8 @@ impl fmt::Debug for Target {
     }
 }
 
-/// What happens to the caller's header fields. The upstream key is not part of the plan: it never leaves the edge that sets it.
+/// What happens to the caller's header fields. The upstream key is not part of the plan: it never leaves the edge that
+/// sets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldEdits {
     /// Fields that the caller meant for its own connection: lower-case names, in order and each once.
@@ -275,7 +279,7 @@ pub struct Record {
     pub http: Option<HttpVersion>,
     /// As received, at most [`Record::MAX_METHOD`] bytes.
     pub method: Box<[u8]>,
-    /// As received, without the query, at most [`Record::MAX_PATH`] bytes.
+    /// Without the query, at most [`Record::MAX_PATH`] bytes: in normal form, or as received when it has none.
     pub path: Box<[u8]>,
     /// The allowing rule as written in the configuration.
     pub route: Option<Arc<str>>,
@@ -381,7 +385,7 @@ impl Exchange {
         let mut exchange = Self::blank(Arc::clone(&snapshot), tables, client, request.method, request.path(), id, now);
         exchange.http = Some(request.version);
         let tables = Arc::clone(&exchange.tables);
-        let step = if request.target == b"*" {
+        let step = if request.target() == b"*" {
             policy::decide_about_the_gate(&snapshot, &tables, request, client, now).map(|caller| {
                 exchange.identify(caller.into());
                 exchange.note_key_use(caller.into(), now);
@@ -432,7 +436,8 @@ impl Exchange {
         exchange
     }
 
-    /// The exchange of a request that is answered by the connection itself: nothing was decided on. `path` is what the record says of it.
+    /// The exchange of a request that is answered by the connection itself: nothing was decided on. `path` is what the
+    /// record says of it.
     #[must_use]
     pub fn answered_here(
         snapshot: Arc<Snapshot>,
@@ -648,7 +653,8 @@ impl Exchange {
         }
     }
 
-    /// An answered request keeps its session alive from the moment it was sent, unless the answer says that the session is over.
+    /// An answered request keeps its session alive from the moment it was sent, unless the answer says that the session
+    /// is over.
     fn session_head(&mut self, status: u16, now: Now) {
         let Some(session) = self.session else { return };
         match self.snapshot.session.expired_when.at_head(status) {
@@ -839,18 +845,27 @@ fn clipped(bytes: &[u8], max: usize) -> Box<[u8]> {
     bytes[..bytes.len().min(max)].into()
 }
 
-/// The target without `access_token` parameters when 8sens does not read the token there.
+/// The target with its path in normal form, and without `access_token` parameters when 8sens does not read the token
+/// there.
 fn forwarded_target(request: &RequestView<'_>, token_from: &[TokenPlace]) -> Target {
-    let Some(query) = request.query() else { return Target::AsReceived };
-    if token_from.contains(&TokenPlace::AccessTokenQuery) || !policy::token::is_in_query(query) {
+    let query = request.query();
+    let drops_tokens = !token_from.contains(&TokenPlace::AccessTokenQuery);
+    let drops_tokens = drops_tokens && query.is_some_and(policy::token::is_in_query);
+    if !drops_tokens && request.normal_path().map_or(true, NormalPath::is_as_received) {
         return Target::AsReceived;
     }
     let mut target = request.path().to_vec();
-    let mut separator = b'?';
-    for pair in query.split(|b| *b == b'&').filter(|pair| !policy::token::is_in_query(pair)) {
-        target.push(separator);
-        target.extend_from_slice(pair);
-        separator = b'&';
+    let Some(query) = query else { return Target::Rewritten(target.into()) };
+    if drops_tokens {
+        let mut separator = b'?';
+        for pair in query.split(|b| *b == b'&').filter(|pair| !policy::token::is_in_query(pair)) {
+            target.push(separator);
+            target.extend_from_slice(pair);
+            separator = b'&';
+        }
+    } else {
+        target.push(b'?');
+        target.extend_from_slice(query);
     }
     Target::Rewritten(target.into())
 }

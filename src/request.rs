@@ -1,9 +1,12 @@
 //! What the core may know of a request: plain borrowed data, filled in one pass over the fields.
 //!
-//! [`FieldTable`] is compiled from the configuration and says what role each field name plays. Whoever has read a request head,
-//! this gate's own HTTP/1 reader or Pingora's HTTP/2 one, pushes every field once and gets a [`RequestView`].
+//! [`FieldTable`] is compiled from the configuration and says what role each field name plays. Whoever has read a
+//! request head, this gate's own HTTP/1 reader or Pingora's HTTP/2 one, pushes every field once and gets a
+//! [`RequestView`].
 
+use crate::denial::Reason;
 use crate::grammar::elements;
+use crate::path::{NormalPath, normalise};
 use crate::types::HttpVersion;
 use std::fmt;
 use std::net::IpAddr;
@@ -139,8 +142,8 @@ pub struct FieldTable {
     by_len: Vec<Vec<(Box<[u8]>, FieldRole)>>,
 }
 
-/// Names that claim to know the request's origin, or override its method or target. Trusting any of them by accident has been
-/// an authentication bypass in several gateways, so a stranger's copy never reaches 8sens.
+/// Names that claim to know the request's origin, or override its method or target. Trusting any of them by accident
+/// has been an authentication bypass in several gateways, so a stranger's copy never reaches 8sens.
 const FORWARDING_FIELDS: &[&str] = &[
     "forwarded",
     "x-real-ip",
@@ -277,8 +280,8 @@ impl FieldTable {
         names
     }
 
-    /// The role of a field name, compared without regard to ASCII case. A name that differs only in `_` and `-` is a lookalike:
-    /// CGI and its heirs cannot tell the two apart (RFC 3875 section 4.1.18).
+    /// The role of a field name, compared without regard to ASCII case. A name that differs only in `_` and `-` is a
+    /// lookalike: CGI and its heirs cannot tell the two apart (RFC 3875 section 4.1.18).
     #[must_use]
     pub fn role(&self, name: &[u8]) -> Option<FieldRole> {
         let begins = |prefix: &[u8]| alike(prefix, name.get(..prefix.len()).unwrap_or_default());
@@ -397,12 +400,13 @@ pub enum Transport {
     BehindProxy,
 }
 
-/// The request as the core sees it. Header values are trimmed of surrounding blanks; nothing is decoded.
+/// The request as the core sees it. Header values are trimmed of surrounding blanks; nothing is decoded but unreserved
+/// characters of the path.
 #[derive(Clone)]
 pub struct RequestView<'a> {
     pub method: &'a [u8],
-    /// The target in origin-form: path and query. A `*` asks about the server as a whole.
-    pub target: &'a [u8],
+    target: &'a [u8],
+    path: Result<NormalPath<'a>, Reason>,
     pub version: HttpVersion,
     pub framing: Framing,
     pub peer: IpAddr,
@@ -452,6 +456,7 @@ impl<'a> RequestView<'a> {
         Self {
             method,
             target,
+            path: normalise(split_target(target).0),
             version,
             framing: Framing::None,
             peer,
@@ -512,10 +517,30 @@ impl<'a> RequestView<'a> {
         matches!(self.method, b"OPTIONS") && self.origin.count() > 0 && self.preflight_method.count() > 0
     }
 
-    /// The path of the target, without its query.
+    /// The target in origin-form, as received: path and query. A `*` asks about the server as a whole.
     #[must_use]
-    pub fn path(&self) -> &'a [u8] {
-        split_target(self.target).0
+    pub const fn target(&self) -> &'a [u8] {
+        self.target
+    }
+
+    /// Puts another target in place of the one that the view was made with.
+    pub fn set_target(&mut self, target: &'a [u8]) {
+        self.target = target;
+        self.path = normalise(split_target(target).0);
+    }
+
+    /// The path of the target, without its query: in normal form, or as received when it has none.
+    #[must_use]
+    pub fn path(&self) -> &[u8] {
+        self.path.as_ref().map_or(split_target(self.target).0, NormalPath::as_bytes)
+    }
+
+    /// The path in its normal form.
+    ///
+    /// # Errors
+    /// Why it has none.
+    pub fn normal_path(&self) -> Result<&NormalPath<'a>, Reason> {
+        self.path.as_ref().map_err(|reason| *reason)
     }
 
     /// The query of the target, without its `?`.

@@ -8,7 +8,7 @@ use crate::head::HeadLimits;
 use crate::limit::Quota;
 use crate::policy::PolicySet;
 use crate::request::{FieldTable, TokenPlace};
-use crate::route::RouteRule;
+use crate::route::{RouteRule, covering};
 use crate::session::{ExpiredWhen, SessionLimits};
 
 /// Everything that a decision depends on.
@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub fields: FieldTable,
     pub trusted_proxies: TrustedProxies,
     pub session: SessionRules,
+    /// Routes on which 8sens takes an encoded slash for a part of a name.
+    pub encoded_slash: Vec<RouteRule>,
     pub budgets: BudgetRules,
     pub limits: SizeLimits,
     /// The policies in force. Always [`PolicySet::ALL`] outside tests: no configuration key reaches it.
@@ -44,13 +46,20 @@ impl SessionRules {
     /// True when a route needs no token.
     #[must_use]
     pub fn is_public(&self, method: &[u8], path: &[u8]) -> bool {
-        self.public.iter().any(|rule| rule.matches(method, path))
+        covering(&self.public, method, path).is_some()
     }
 
     /// True when a request is a login.
     #[must_use]
     pub fn is_login(&self, method: &[u8], path: &[u8]) -> bool {
-        self.login_routes.iter().any(|rule| rule.matches(method, path))
+        covering(&self.login_routes, method, path).is_some()
+    }
+
+    /// The login route for which a server that minds spelling less than the gate might take a request that is none.
+    #[must_use]
+    pub fn mistakable_login(&self, method: &[u8], path: &[u8]) -> Option<&RouteRule> {
+        let mut routes = self.login_routes.iter();
+        routes.find(|rule| rule.covers_any_spelling(method, path)).filter(|_| !self.is_login(method, path))
     }
 }
 

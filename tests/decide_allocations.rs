@@ -61,6 +61,7 @@ fn an_admitted_request_allocates_nothing() {
     for case in [
         Case { fields: &fields, ..PLAIN },
         Case { fields: &fields, target: "/v1/articles?page=2&size=%2050", ..PLAIN },
+        Case { fields: &fields, target: "/v1/articles?filter={%22ref%22:\"A|1\"}&q=%zz&%C3%A9%u00e9=1", ..PLAIN },
         Case { fields: &fields, method: "POST", target: "/v1/devis/7", framing: Framing::Length(512), ..PLAIN },
         Case { fields: &fields[..2], method: "POST", target: "/v1/login/user", framing: Framing::Chunked, ..PLAIN },
     ] {
@@ -90,6 +91,10 @@ fn a_refused_request_allocates_nothing() {
         (DenyCode::KeyInUrl, Case { fields: &cookie, ..PLAIN }),
         (DenyCode::ForbiddenAddress, Case { fields: &with(&good), client: Ipv4Addr::new(192, 0, 2, 1), ..PLAIN }),
         (DenyCode::ForbiddenRoute, Case { fields: &with(&good), target: "/v1/secrets", ..PLAIN }),
+        (DenyCode::ForbiddenRoute, Case { fields: &with(&good), target: "/V1/%C5%BFECRET.", ..PLAIN }),
+        (DenyCode::ForbiddenRoute, Case { fields: &with(&good), method: "POST", target: "/V1/Login/User", ..PLAIN }),
+        (DenyCode::KeyInUrl, Case { target: "/v1/articles?%2561p%u0069_key=x", ..PLAIN }),
+        (DenyCode::MalformedRequest, Case { fields: &with(&good), target: "/v1/articles/REF%2F12", ..PLAIN }),
         (DenyCode::AmbiguousToken, Case { fields: &two_tokens, ..PLAIN }),
         (DenyCode::SessionMissing, Case { fields: &with(&good), ..PLAIN }),
         (DenyCode::SessionUnknown, Case { fields: &unknown_token, ..PLAIN }),

@@ -43,6 +43,7 @@ fn meaning(settings: &Settings) -> String {
     let Settings { snapshot, upstream, listeners, connections, log, admin, server, state_directory, .. } = settings;
     let consumers: Vec<&Consumer> = snapshot.consumers.iter().collect();
     let rules = (&snapshot.fields, &snapshot.trusted_proxies, &snapshot.session, &snapshot.budgets, &snapshot.limits);
+    let rules = (rules, &snapshot.encoded_slash);
     format!(
         "{consumers:#?}{rules:#?}{upstream:#?}{listeners:#?}{connections:#?}{log:#?}{admin:#?}{server:#?}{state_directory:?}"
     )
@@ -90,6 +91,9 @@ fn assert_no_more_than_written(settings: &Settings, written: &Table) {
     let consumers = tables(written, "consumer");
     assert!(settings.snapshot.consumers.len() <= consumers.len());
     assert!(settings.listeners.len() <= tables(written, "listener").len());
+    let permitted = written.get("upstream").and_then(Value::as_table).and_then(|table| strings(table, "encoded_slash"));
+    let rules = settings.snapshot.encoded_slash.iter().map(|rule| rule.as_str().to_owned());
+    assert_eq!(rules.collect::<Vec<_>>(), permitted.unwrap_or_default());
     for consumer in settings.snapshot.consumers.iter() {
         let named = |table: &&&Table| table["name"].as_str() == Some(&*consumer.name);
         let table = consumers.iter().find(named).expect("a consumer that is written");

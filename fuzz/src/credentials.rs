@@ -5,6 +5,7 @@ use secrecy::ExposeSecret;
 use sensgate::api_key;
 use sensgate::exchange::{ForwardPlan, Observe, Record, Step, Target};
 use sensgate::head::{self, Origin, Scan};
+use sensgate::query::{Carried, secrets};
 use sensgate::request::{FieldRole, RequestView, TokenPlace, Transport, split_target};
 use sensgate::snapshot::SessionMode;
 use sensgate::telemetry::log_line;
@@ -62,7 +63,7 @@ impl Request<'_> {
     fn forwarded(&self, gate: &Gate, plan: &ForwardPlan, record: &Record) {
         self.one_key(gate, record);
         let target = match &plan.target {
-            Target::AsReceived => self.view.target,
+            Target::AsReceived => self.view.target(),
             Target::Rewritten(target) => target,
         };
         let sent: Vec<_> = self
@@ -130,7 +131,9 @@ impl Request<'_> {
             .iter()
             .filter(|(name, _)| !name.contains(&b'-'))
             .filter_map(|(name, value)| token_in(name, value));
-        in_fields.chain(query_tokens(self.view.query().unwrap_or_default())).collect()
+        // Under names that only some programs read as well: the property of queries looks after those.
+        let in_query = secrets(self.view.query().unwrap_or_default()).filter(|secret| secret.carried == Carried::Token);
+        in_fields.chain(in_query.map(|secret| parameter(&[b"x=", secret.value].concat()).1)).collect()
     }
 }
 

@@ -56,6 +56,7 @@ impl Gate {
             fields: FieldTable::new(aliases.iter().copied(), "x-forwarded-for"),
             trusted_proxies: TrustedProxies::new(vec![]),
             session,
+            encoded_slash: vec![rule("GET /v1/articles/*")],
             budgets: budgets(),
             limits: SizeLimits { head: HeadLimits { bytes: 32 << 10, uri: 8 << 10, fields: 100 }, body: 10 << 20 },
             policies: PolicySet::ALL,

@@ -89,7 +89,14 @@ fn seen<'a>(len: usize, view: &RequestView<'a>) -> Seen<'a> {
         (FieldRole::ForwardedProto, view.forwarded_proto.count(), view.forwarded_proto.iter().collect()),
         (FieldRole::RequestId, view.request_id.count(), view.request_id.iter().collect()),
     ];
-    Seen { len, method: view.method, target: view.target, framing: view.framing, field_count: view.field_count, roles }
+    Seen {
+        len,
+        method: view.method,
+        target: view.target(),
+        framing: view.framing,
+        field_count: view.field_count,
+        roles,
+    }
 }
 
 fn accepted(head: &[u8], seen: &Seen<'_>, limits: HeadLimits) {

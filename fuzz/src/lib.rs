@@ -12,13 +12,14 @@ pub mod head;
 pub mod log_line;
 pub mod login_answer;
 pub mod path;
+pub mod query;
 pub mod session_log;
 
 /// Panics when what must hold of these bytes does not.
 pub type Property = fn(&[u8]);
 
 /// Every property, under the name of its seeds, its dictionary and its target.
-pub const PROPERTIES: [(&str, Property); 9] = [
+pub const PROPERTIES: [(&str, Property); 10] = [
     ("chunked", chunked::check),
     ("client_ip", client_ip::check),
     ("config", config::check),
@@ -27,5 +28,6 @@ pub const PROPERTIES: [(&str, Property); 9] = [
     ("log_line", log_line::check),
     ("login_answer", login_answer::check),
     ("path", path::check),
+    ("query", query::check),
     ("session_log", session_log::check),
 ];

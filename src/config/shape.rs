@@ -1,8 +1,8 @@
-//! The one registry of keys: which table has which, what may stand there, what stands there when a key is left out, what it is for,
-//! what it used to be called, and what is still to come.
+//! The one registry of keys: which table has which, what may stand there, what stands there when a key is left out,
+//! what it is for, what it used to be called, and what is still to come.
 //!
-//! The reader takes kinds, bounds and defaults from here and refuses everything that is not here; suggestions, `sensgate schema` and
-//! `docs/configuration.md` come from here, and tests hold the example file to it.
+//! The reader takes kinds, bounds and defaults from here and refuses everything that is not here; suggestions,
+//! `sensgate schema` and `docs/configuration.md` come from here, and tests hold the example file to it.
 
 use super::kind::{
     BOOL, CREDENTIAL_NAME, DATE, DIGEST, EMAIL, ENVIRONMENT_NAME, FIELD_NAME, HOST, HOST_PORT, HTTPS_URL, Kind,
@@ -178,6 +178,9 @@ pub static UPSTREAM: TableSpec = TableSpec {
             "combien de temps une connexion inactive vers 8sens est gardée pour la requête suivante"),
         default("pool_size", "64", integer(1, 4096),
             "idle connections to 8sens, in all", "connexions inactives vers 8sens, en tout"),
+        default("encoded_slash", "[]", ROUTES,
+            "routes on which 8sens takes `%2F` for a part of a name, such as an article's reference; elsewhere it is refused",
+            "routes où 8sens voit dans `%2F` une partie d'un nom, comme la référence d'un article ; ailleurs il est refusé"),
         table("tls", Presence::Optional, Kind::Table(&UPSTREAM_TLS)),
     ],
     any_of: &[],
@@ -488,8 +491,8 @@ pub static CONSUMER: TableSpec = TableSpec {
         optional("rate_limit", QUOTA,
             "how many requests it may make; without it, no limit", "combien de requêtes il peut faire ; sans cela, pas de limite"),
         optional("route_limits", Kind::Tables(&ROUTE_LIMIT),
-            "quotas for routes, besides `rate_limit`; the first one that covers a request counts",
-            "quotas par route, en plus de `rate_limit` ; le premier qui couvre une requête compte"),
+            "quotas for routes, in any spelling, besides `rate_limit`; the first one that covers a request counts",
+            "quotas par route, quelle que soit l'écriture, en plus de `rate_limit` ; le premier qui couvre une requête compte"),
         optional("enforce", choice(&["on", "shadow", "off"]),
             "as in `[limits]`, for this consumer alone", "comme dans `[limits]`, pour ce seul consommateur"),
         optional("allow_from", NETWORKS,
@@ -498,7 +501,8 @@ pub static CONSUMER: TableSpec = TableSpec {
             "what it may call; without it, everything. A trailing `*` is any rest, an inner one a segment, the method `*` any method",
             "ce qu'il peut appeler ; sans cela, tout. Un `*` final vaut tout reste, un `*` intérieur un segment, la méthode `*` toute méthode"),
         default("deny", "[]", ROUTES,
-            "what it may not call; wins over `allow`", "ce qu'il ne peut pas appeler ; l'emporte sur `allow`"),
+            "what it may not call, in any spelling: case, dots or a slash at an end make no difference; wins over `allow`",
+            "ce qu'il ne peut pas appeler, quelle que soit l'écriture : casse, points ou barre oblique à la fin n'y changent rien ; l'emporte sur `allow`"),
     ],
     any_of: &[],
     renamed: &[
@@ -680,7 +684,8 @@ pub static ROUTE_LIMIT: TableSpec = TableSpec {
     later: &[],
 };
 
-/// Tables whose rules hold always: credentials, header fields, framing and sizes can be neither shadowed nor switched off.
+/// Tables whose rules hold always: credentials, header fields, framing and sizes can be neither shadowed nor switched
+/// off.
 pub(super) static NEVER_SHADOWED: [&str; 5] = ["session", "listener", "client_ip", "credentials", "consumer.keys"];
 
 /// Every table of the file shape.

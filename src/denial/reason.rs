@@ -1,13 +1,13 @@
 //! What really happened, for the log, the caller and `explain`: one closed list.
 //!
-//! A [`DenyCode`] is what the caller's program reads; a reason is what a person needs beside it. Each is declared once, with its
-//! code, the word that stands in the access log, the sentence that the caller may read, and what an operator reads in either
-//! language.
+//! A [`DenyCode`] is what the caller's program reads; a reason is what a person needs beside it. Each is declared once,
+//! with its code, the word that stands in the access log, the sentence that the caller may read, and what an operator
+//! reads in either language.
 
 use super::DenyCode;
 
-/// Declares every reason once: variant, code, word of the log, what the caller is told when it is more than the code says, and the
-/// operator's sentence in both languages.
+/// Declares every reason once: variant, code, word of the log, what the caller is told when it is more than the code
+/// says, and the operator's sentence in both languages.
 macro_rules! reasons {
     ($($variant:ident: $code:ident = $word:literal {
         $(detail: $detail:literal,)?
@@ -36,8 +36,8 @@ macro_rules! reasons {
                 match self { $(Self::$variant => $word,)+ }
             }
 
-            /// What the caller's developer has to know, in one sentence that holds nothing of the request. `None` where the
-            /// sentence of the code is all that a caller may learn.
+            /// What the caller's developer has to know, in one sentence that holds nothing of the request. `None` where
+            /// the sentence of the code is all that a caller may learn.
             #[must_use]
             pub const fn detail(self) -> Option<&'static str> {
                 match self { $(Self::$variant => optional!($($detail)?),)+ }
@@ -196,6 +196,17 @@ reasons! {
         en: "the access token holds a character that is not visible ASCII",
         fr: "le jeton d'accès contient un caractère qui n'est pas de l'ASCII visible",
     }
+    TokenNotEncoded: MalformedRequest = "token in the query is not strictly encoded" {
+        detail: "The value of access_token in the query contains a character that has to be percent-encoded, or a % that \
+             encodes nothing (RFC 3986 section 3.4).",
+        en: "the access token in the query contains a character that has to be %-encoded, or a stray %",
+        fr: "le jeton d'accès de l'URL contient un caractère à encoder avec %, ou un % isolé",
+    }
+    TokenNameDivided: MalformedRequest = "encoded separator in the name of a token" {
+        detail: "The name of a query parameter contains an encoded = & or ; beside the name of the access token.",
+        en: "the name of a query parameter reads as several, one of them access_token",
+        fr: "le nom d'un paramètre d'URL se lit comme plusieurs, dont access_token",
+    }
     NoToken: SessionMissing = "no token" {
         en: "the request shows no access token",
         fr: "la requête ne présente pas de jeton d'accès",
@@ -220,6 +231,14 @@ reasons! {
     DeniedByRule: ForbiddenRoute = "matches a deny rule" {
         en: "method and path match a deny rule",
         fr: "la méthode et le chemin correspondent à une règle deny",
+    }
+    LoginSpelling: ForbiddenRoute = "login in another spelling" {
+        detail: "The path differs from that of the login in nothing but its spelling: case, an encoded slash, or a dot or \
+             slash at an end. Use the path of the login.",
+        en: "the path differs from that of a login route in spelling alone: 8sens might take it for the login, and the \
+             gate would not see the token",
+        fr: "le chemin ne diffère de celui d'une route de connexion que par l'écriture : 8sens pourrait y voir la \
+             connexion, et la passerelle ne verrait pas le jeton",
     }
     NoAllowRule: ForbiddenRoute = "matches no allow rule" {
         en: "method and path match no allow rule",
@@ -301,16 +320,87 @@ reasons! {
         en: "the target names another host than the Host field",
         fr: "la cible nomme un autre hôte que le champ Host",
     }
-    PathNotCanonical: MalformedRequest = "path is not in canonical form" {
-        detail: "The path has a second spelling: no //, dot segment, backslash, ; or needless \
-             percent-encoding, and only UTF-8.",
-        en: "the path has a second spelling, such as //, a dot segment or a needless %-escape",
-        fr: "le chemin a une seconde écriture : //, segment « . » ou échappement % inutile",
+    PathNotAbsolute: MalformedRequest = "path does not begin with a slash" {
+        detail: "The target is not a path that begins with a slash (RFC 9112 section 3.2).",
+        en: "the target is not a path that begins with a slash",
+        fr: "la cible n'est pas un chemin qui commence par une barre oblique",
+    }
+    PathEmptySegment: MalformedRequest = "empty segment in the path" {
+        detail: "The path contains two slashes in a row.",
+        en: "the path contains two slashes in a row",
+        fr: "le chemin contient deux barres obliques de suite",
+    }
+    PathDotSegment: MalformedRequest = "dot segment in the path" {
+        detail: "A segment of the path is . or .. (RFC 3986 section 3.3).",
+        en: "a segment of the path is . or .., or nothing that can be seen",
+        fr: "un segment du chemin est . ou .., ou rien de visible",
+    }
+    PathByte: MalformedRequest = "byte in the path that has to be encoded" {
+        detail: "A character of the path has to be percent-encoded (RFC 3986 section 3.3).",
+        en: "the path contains a byte that has to be %-encoded",
+        fr: "le chemin contient un octet à encoder avec %",
+    }
+    PathBadEscape: MalformedRequest = "% in the path that encodes nothing" {
+        detail: "A % in the path is not followed by two hexadecimal digits (RFC 3986 section 2.1).",
+        en: "a % in the path is not followed by two hexadecimal digits",
+        fr: "un % du chemin n'est pas suivi de deux chiffres hexadécimaux",
+    }
+    PathBackslash: MalformedRequest = "backslash in the path" {
+        detail: "The path contains a backslash, as itself or as %5C; some servers read it as a slash.",
+        en: "the path contains a backslash, as itself or as %5C",
+        fr: "le chemin contient une barre oblique inverse, telle quelle ou sous la forme %5C",
+    }
+    PathParameter: MalformedRequest = "semicolon in the path" {
+        detail: "The path contains a semicolon, as itself or as %3B; some servers cut the segment there.",
+        en: "the path contains a semicolon, as itself or as %3B",
+        fr: "le chemin contient un point-virgule, tel quel ou sous la forme %3B",
+    }
+    PathEncodedSlash: MalformedRequest = "encoded slash in the path" {
+        detail: "The path contains %2F, which is accepted only on routes that the configuration of the gate names.",
+        en: "the path contains %2F, and no rule says that 8sens takes it for a part of a name there",
+        fr: "le chemin contient %2F, et aucune règle ne dit que 8sens y voit une partie d'un nom",
+    }
+    PathEncodedDot: MalformedRequest = "encoded dot in the path" {
+        detail: "The path contains %2E; write the dot as itself.",
+        en: "the path contains %2E",
+        fr: "le chemin contient %2E",
+    }
+    PathEncodedPercent: MalformedRequest = "encoded percent sign in the path" {
+        detail: "The path contains %25; programs that decode a path twice would read something else.",
+        en: "the path contains %25, which some programs decode twice",
+        fr: "le chemin contient %25, que certains programmes décodent deux fois",
+    }
+    PathEncodedEnd: MalformedRequest = "encoded ? or # in the path" {
+        detail: "The path contains %3F or %23; some servers end the path there.",
+        en: "the path contains %3F or %23, where some servers end it",
+        fr: "le chemin contient %3F ou %23, où certains serveurs le terminent",
+    }
+    PathControl: MalformedRequest = "encoded control byte in the path" {
+        detail: "The path contains an encoded control character.",
+        en: "the path contains an encoded control character",
+        fr: "le chemin contient un caractère de contrôle encodé",
+    }
+    PathNotUtf8: MalformedRequest = "path is not UTF-8" {
+        detail: "The percent-encoded bytes of the path are not UTF-8 (RFC 3986 section 2.5).",
+        en: "the percent-encoded bytes of the path are not UTF-8",
+        fr: "les octets encodés du chemin ne sont pas de l'UTF-8",
+    }
+    PathLookalike: MalformedRequest = "character in the path that reads as structure" {
+        detail: "The path contains a character that some systems turn into a slash, a dot, a space or the like.",
+        en: "the path contains a character that some systems turn into a slash, a dot or a space, such as a \
+             full-width form, an ellipsis or a no-break space",
+        fr: "le chemin contient un caractère que certains systèmes changent en barre oblique, en point ou en \
+             espace, comme une forme pleine chasse, des points de suspension ou une espace insécable",
+    }
+    PathBlank: MalformedRequest = "blank at the edge of a path segment" {
+        detail: "A segment of the path begins or ends with a space, which some systems drop.",
+        en: "a segment of the path begins or ends with a space",
+        fr: "un segment du chemin commence ou finit par une espace",
     }
     QueryByte: MalformedRequest = "byte in the query that has to be encoded" {
-        detail: "A character of the query has to be percent-encoded (RFC 3986 section 3.4).",
-        en: "the query holds a byte that has to be %-encoded",
-        fr: "la partie après « ? » contient un octet à encoder avec %",
+        detail: "The query contains a control character, a space or #, which have to be percent-encoded, or %00.",
+        en: "the query contains a control character, a space, # or %00",
+        fr: "la partie après « ? » contient un caractère de contrôle, une espace, # ou %00",
     }
     NotHttp1: HttpVersion = "not a version of HTTP/1" {
         en: "the request line names a version that is none of HTTP/1",
@@ -611,8 +701,8 @@ mod tests {
         }
     }
 
-    /// A caller with a malformed request has to be told what to change; one with a wrong key must learn nothing more than that, but
-    /// for what can be seen in the request alone.
+    /// A caller with a malformed request has to be told what to change; one with a wrong key must learn nothing more
+    /// than that, but for what can be seen in the request alone.
     #[test]
     fn every_400_says_what_is_wrong_and_no_401_does() {
         for reason in Reason::ALL {

@@ -56,6 +56,9 @@ fn malformed(case: &Case<'_>) -> Explanation {
             }],
         );
     }
+    if case.reason() == Some(Reason::PathEncodedSlash) {
+        return encoded_slash(case);
+    }
     let mend = text! {
         en: "mend the caller, or whatever stands between it and the gate",
         fr: "corrigez l'appelant, ou ce qui se trouve entre lui et la passerelle"
@@ -259,16 +262,55 @@ fn rules(rules: &[RouteRule]) -> String {
     format!("[{}]", rules.iter().map(|rule| format!("\"{rule}\"")).collect::<Vec<_>>().join(", "))
 }
 
+/// The first rule that covers the refused request, whatever its spelling.
 fn covering(rules: &[RouteRule], case: &Case<'_>) -> Option<usize> {
-    rules.iter().position(|rule| rule.matches(case.refusal.method.as_bytes(), case.refusal.path.as_bytes()))
+    let (method, path) = (case.refusal.method.as_bytes(), case.refusal.path.as_bytes());
+    rules.iter().position(|rule| rule.covers_any_spelling(method, path))
+}
+
+fn login_spelling(case: &Case<'_>) -> Explanation {
+    let rule = text! {
+        en: "route: what 8sens might take for a login, and the gate does not, is refused; can be neither shadowed nor switched off",
+        fr: "route : ce que 8sens pourrait prendre pour une connexion, et pas la passerelle, est refusé ; ni observable ni désactivable"
+    };
+    let routes = &case.settings.snapshot.session.login_routes;
+    let place = covering(routes, case);
+    let which = place.and_then(|place| {
+        case.setting(format!("session.login_routes.{place}"), Some(format!("\"{}\"", routes[place])))
+    });
+    let written = place.map_or_else(String::new, |place| routes[place].to_string());
+    let remedy = text! { en: "let the caller ask for {written}, in that spelling", fr: "faites demander {written} à l'appelant, dans cette écriture" };
+    case.explanation(rule, which.or_else(|| case.setting("session.login_routes", None)), vec![remedy])
+}
+
+fn encoded_slash(case: &Case<'_>) -> Explanation {
+    let rule = text! {
+        en: "framing: a path with %2F has two readings; it is accepted where a rule says which of them 8sens has",
+        fr: "cadrage : un chemin avec %2F se lit de deux façons ; il est accepté là où une règle dit laquelle est celle de 8sens"
+    };
+    let value = rules(&case.settings.snapshot.encoded_slash);
+    let remedies = vec![
+        text! {
+            en: "if 8sens takes it for a part of a name: add the route to `encoded_slash` in [upstream], such as \"GET /v1/articles/*\"",
+            fr: "si 8sens y voit une partie d'un nom : ajoutez la route à `encoded_slash` dans [upstream], par exemple \"GET /v1/articles/*\""
+        },
+        text! {
+            en: "or let the caller ask for the reference in the query",
+            fr: "ou faites demander la référence après « ? » par l'appelant"
+        },
+    ];
+    case.explanation(rule, case.setting("upstream.encoded_slash", Some(value)), remedies)
 }
 
 fn forbidden_route(case: &Case<'_>) -> Explanation {
     let (method, path) = (&case.refusal.method, &case.refusal.path);
+    if case.reason() == Some(Reason::LoginSpelling) {
+        return login_spelling(case);
+    }
     if case.reason() == Some(Reason::DeniedByRule) {
         let rule = text! {
-            en: "route: what a deny rule covers is refused, whatever allow says",
-            fr: "route : ce que couvre une règle deny est refusé, quoi que dise allow"
+            en: "route: what a deny rule covers is refused in every spelling, whatever allow says",
+            fr: "route : ce que couvre une règle deny est refusé dans toutes les écritures, quoi que dise allow"
         };
         let which = case.consumer().and_then(|consumer| {
             let place = covering(&consumer.deny, case)?;
@@ -464,7 +506,7 @@ fn rate_limited(case: &Case<'_>) -> Explanation {
             let of_route = || {
                 let limits = &case.consumer()?.route_limits;
                 let (method, path) = (case.refusal.method.as_bytes(), case.refusal.path.as_bytes());
-                let place = limits.iter().position(|(rule, _)| rule.matches(method, path))?;
+                let place = limits.iter().position(|(rule, _)| rule.covers_any_spelling(method, path))?;
                 let (rule, quota) = &limits[place];
                 case.consumer_setting(&format!("route_limits.{place}"), Some(format!("\"{quota}\" for \"{rule}\"")))
             };

@@ -6,7 +6,7 @@ use crate::consumer::Consumer;
 use crate::denial::{Denial, DenyCode};
 use crate::policy::{Policy, Ruling, rehearse};
 use crate::request::{RequestView, Transport};
-use crate::route::RouteRule;
+use crate::route::{RouteRule, covering};
 use crate::snapshot::Enforce;
 use crate::tables::{NoJournal, Tables};
 use crate::text;
@@ -205,7 +205,7 @@ impl Told<'_> {
     }
 
     fn covering(&self, rules: &[RouteRule]) -> Option<usize> {
-        rules.iter().position(|rule| rule.matches(self.view.method, self.view.path()))
+        covering(rules, self.view.method, self.view.path())
     }
 
     fn address_unknown(&self) -> Step {
@@ -295,7 +295,7 @@ impl Told<'_> {
 
     fn quota_passed(&self) -> (Text, Option<Setting>) {
         let limits = &self.consumer.route_limits;
-        let limited = limits.iter().position(|(rule, _)| rule.matches(self.view.method, self.view.path()));
+        let limited = limits.iter().position(|(rule, _)| rule.covers_any_spelling(self.view.method, self.view.path()));
         match (limited, self.consumer.rate_limit) {
             (Some(place), _) => {
                 let (rule, quota) = &limits[place];

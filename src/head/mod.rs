@@ -80,8 +80,8 @@ impl fmt::Debug for Fragment<'_> {
     }
 }
 
-/// Scans `bytes`, the beginning of a connection's next request. How many bytes were read at once makes no difference: those past the
-/// limit of a head are never looked at.
+/// Scans `bytes`, the beginning of a connection's next request. How many bytes were read at once makes no difference:
+/// those past the limit of a head are never looked at.
 #[must_use]
 pub fn scan<'a>(bytes: &'a [u8], limits: HeadLimits, table: &FieldTable, origin: Origin) -> Scan<'a> {
     let bytes = &bytes[..bytes.len().min(limits.bytes)];
@@ -117,7 +117,8 @@ fn unfinished(bytes: &[u8], limits: HeadLimits) -> Option<Denial> {
     Some(Denial::because(if in_first_line { Reason::RequestLineTooLong } else { Reason::HeadTooLarge }))
 }
 
-/// The method and target of the first line as they stand in `bytes`, which start with it, as far as they can be told apart.
+/// The method and target of the first line as they stand in `bytes`, which start with it, as far as they can be told
+/// apart.
 #[must_use]
 pub fn fragment(bytes: &[u8]) -> Fragment<'_> {
     let line = bytes.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
@@ -125,14 +126,14 @@ pub fn fragment(bytes: &[u8]) -> Fragment<'_> {
     Fragment { method: words.next().unwrap_or_default(), target: words.next().unwrap_or_default(), key: None }
 }
 
-/// The request line as it is handed on, and which of the `bytes` it replaces. `None` when it is what was received: the
-/// target in origin-form, and the version that is spoken.
+/// The request line as it is handed on, and which of the `bytes` it replaces. `None` when it is what was received: this
+/// target, and the version that is spoken.
 #[must_use]
-pub fn rewritten_line(bytes: &[u8], view: &RequestView<'_>) -> Option<(Range<usize>, Vec<u8>)> {
+pub fn rewritten_line(bytes: &[u8], method: &[u8], target: &[u8]) -> Option<(Range<usize>, Vec<u8>)> {
     let end = memchr::memchr(b'\r', bytes)?;
     let line = &bytes[..end];
-    let is_same = fragment(line).target == view.target && line.ends_with(HTTP_1_1);
-    (!is_same).then(|| (0..end, [view.method, view.target, HTTP_1_1].join(&b' ')))
+    let is_same = fragment(line).target == target && line.ends_with(HTTP_1_1);
+    (!is_same).then(|| (0..end, [method, target, HTTP_1_1].join(&b' ')))
 }
 
 fn complete<'a>(
@@ -202,9 +203,12 @@ fn finish<'a>(
         return Err(Denial::because(Reason::TooManyFields));
     }
     view.framing = fill(view, fields, table)?;
-    if let Some((is_https, authority, rest)) = absolute_form(view.target) {
+    if let Some((is_https, authority, rest)) = absolute_form(view.target()) {
         view.asks_for_https = is_https;
-        view.target = origin_form(view.method, authority, rest, host(fields, table))?;
+        if !is_same_host(authority, host(fields, table), if is_https { 443 } else { 80 }) {
+            return Err(malformed(Reason::AuthorityNotHost));
+        }
+        view.set_target(origin_form(view.method, rest));
     }
     Ok(())
 }
@@ -223,17 +227,24 @@ fn absolute_form(target: &[u8]) -> Option<(bool, &[u8], &[u8])> {
     Some((is_https, &after[..end], &after[end..]))
 }
 
-/// The same target in origin-form. Only for the host that the Host field names: there is no other to go to.
-fn origin_form<'a>(method: &[u8], authority: &[u8], rest: &'a [u8], host: &[u8]) -> Result<&'a [u8], Denial> {
-    if !authority.eq_ignore_ascii_case(host) {
-        return Err(malformed(Reason::AuthorityNotHost));
-    }
+/// What follows the authority, in origin-form.
+fn origin_form<'a>(method: &[u8], rest: &'a [u8]) -> &'a [u8] {
     match rest {
         // RFC 9112 section 3.2.4: OPTIONS without a path asks about the server as a whole.
-        b"" if method == b"OPTIONS" => Ok(b"*"),
-        b"" => Ok(b"/"),
-        rest => Ok(rest),
+        b"" if method == b"OPTIONS" => b"*",
+        b"" => b"/",
+        rest => rest,
     }
+}
+
+/// True when an authority is the host that a Host field names. An empty port is the default one (RFC 3986 section
+/// 6.2.3).
+#[must_use]
+pub fn is_same_host(authority: &[u8], host: &[u8], default_port: u32) -> bool {
+    let (Some((name, port)), Some((other, other_port))) = (name_and_port(authority), name_and_port(host)) else {
+        return false;
+    };
+    name.eq_ignore_ascii_case(other) && port.unwrap_or(default_port) == other_port.unwrap_or(default_port)
 }
 
 /// The value of the one Host field.
@@ -304,8 +315,8 @@ const fn malformed(reason: Reason) -> Denial {
     Denial::because(reason)
 }
 
-/// Lines end in CR LF, and neither byte stands alone (RFC 9112 section 2.2); no other control byte, no NUL. In an unfinished head
-/// a CR may be the last byte.
+/// Lines end in CR LF, and neither byte stands alone (RFC 9112 section 2.2); no other control byte, no NUL. In an
+/// unfinished head a CR may be the last byte.
 fn line_ends(head: &[u8], unfinished: bool) -> Result<(), Denial> {
     for at in memchr::memchr3_iter(b'\r', b'\n', 0, head) {
         match head[at] {
@@ -319,8 +330,8 @@ fn line_ends(head: &[u8], unfinished: bool) -> Result<(), Denial> {
     Ok(())
 }
 
-/// Digits only: no sign, no list, no blank (RFC 9110 section 8.6), and no zero before the number, which some read as octal. At most 19
-/// digits always fit.
+/// Digits only: no sign, no list, no blank (RFC 9110 section 8.6), and no zero before the number, which some read as
+/// octal. At most 19 digits always fit.
 fn content_length(value: &[u8]) -> Option<u64> {
     if value.is_empty()
         || (value[0] == b'0' && value.len() > 1)
@@ -334,23 +345,32 @@ fn content_length(value: &[u8]) -> Option<u64> {
 
 /// `uri-host [":" port]` without userinfo; the shape is checked, the name is not used: 8sens gets a Host of our own.
 fn is_host(value: &[u8]) -> bool {
-    let (is_name, port) = match value.strip_prefix(b"[") {
+    name_and_port(value).is_some()
+}
+
+/// The parts of a host as it is written in Host or in an authority. An empty port is none (RFC 3986 section 3.2.3).
+fn name_and_port(value: &[u8]) -> Option<(&[u8], Option<u32>)> {
+    let is_address = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
+    let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    let (fits, end) = match value.strip_prefix(b"[") {
         Some(rest) => {
-            let end = rest.iter().position(|b| *b == b']').unwrap_or(0);
-            (rest[..end].iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')) && end > 1, &rest[end..])
+            let end = rest.iter().position(|b| *b == b']')?;
+            (end > 1 && rest[..end].iter().all(is_address), end + 2)
         }
         None => {
             let end = value.iter().position(|b| *b == b':').unwrap_or(value.len());
-            let ok = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-            (value[..end].iter().all(ok) && end > 0, &value[end..])
+            (end > 0 && value[..end].iter().all(is_name), end)
         }
     };
-    let port = port.strip_prefix(b"]").unwrap_or(port);
-    let is_port = match port.strip_prefix(b":") {
-        Some(digits) => matches!(digits.len(), 1..=5) && digits.iter().all(u8::is_ascii_digit),
-        None => port.is_empty(),
+    let (name, port) = value.split_at(end);
+    let port = match port {
+        b"" | b":" => None,
+        [b':', digits @ ..] if digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit) => {
+            Some(std::str::from_utf8(digits).ok()?.parse().ok()?)
+        }
+        _ => return None,
     };
-    is_name && is_port && value.len() <= 255
+    (fits && value.len() <= 255).then_some((name, port))
 }
 
 #[cfg(test)]
@@ -381,7 +401,17 @@ mod tests {
 
     #[test]
     fn hosts() {
-        for host in ["a", "A.b-c_d", "a:80", "192.0.2.1:65535", "[::1]", "[2001:db8::1]:443", "[::ffff:192.0.2.1]"] {
+        for host in [
+            "a",
+            "A.b-c_d",
+            "a:80",
+            "a:",
+            "[::1]:",
+            "192.0.2.1:65535",
+            "[::1]",
+            "[2001:db8::1]:443",
+            "[::ffff:192.0.2.1]",
+        ] {
             assert!(is_host(host.as_bytes()), "{host}");
         }
     }
@@ -409,7 +439,9 @@ mod tests {
             ("Host: a[b\r\n", "malformed_request: Host is not a host"),
             ("Host: [::1\r\n", "malformed_request: Host is not a host"),
             ("Host: [::1]a\r\n", "malformed_request: Host is not a host"),
-            ("Host: a:\r\n", "malformed_request: Host is not a host"),
+            ("Host: a:80:\r\n", "malformed_request: Host is not a host"),
+            ("Host: :\r\n", "malformed_request: Host is not a host"),
+            ("Host: []\r\n", "malformed_request: Host is not a host"),
             ("Host: :80\r\n", "malformed_request: Host is not a host"),
             ("Host: a:1:2\r\n", "malformed_request: Host is not a host"),
             (
@@ -539,7 +571,7 @@ mod tests {
             };
             match scan(head.as_bytes(), LIMITS, &table, origin) {
                 Scan::Complete(_, view) => {
-                    let target = String::from_utf8_lossy(view.target).into_owned();
+                    let target = String::from_utf8_lossy(view.target()).into_owned();
                     target + if view.asks_for_https { " by https" } else { "" }
                 }
                 Scan::Refused(denial, _) => denial.reason_word().to_owned(),
@@ -551,7 +583,27 @@ mod tests {
         assert_eq!(target("GET", "http://a", "a"), "/");
         assert_eq!(target("OPTIONS", "http://a", "a"), "*");
         assert_eq!(target("GET", "http://a?x", "a"), "?x");
-        for other in ["http://b/", "http://a:80/", "http://u@a/", "http:///", "http://a.b/"] {
+        for (whole, host) in [
+            ("http://a:80/v1", "a"),
+            ("http://a/v1", "A:80"),
+            ("http://a:/v1", "a"),
+            ("http://a/v1", "a:"),
+            ("https://a:443/v1", "a:"),
+            ("http://a:0080/v1", "a:80"),
+            ("http://[::1]:80/v1", "[::1]"),
+        ] {
+            assert!(target("GET", whole, host).starts_with("/v1"), "{whole} {host}");
+        }
+        for other in [
+            "http://b/",
+            "http://a:81/",
+            "http://a:443/",
+            "https://a:80/",
+            "http://u@a/",
+            "http:///",
+            "http://a.b/",
+            "http://a:80:/",
+        ] {
             assert_eq!(target("GET", other, "a"), "authority of the target is not the Host", "{other}");
         }
         for other in ["ftp://a/", "http:/a", "//a/", "/http://a/", "a:80"] {
@@ -573,12 +625,13 @@ mod tests {
             let head = format!("{line}\r\nHost: a\r\n\r\n");
             let Scan::Complete(_, view) = scan(head.as_bytes(), LIMITS, &table, origin) else { panic!("{line}") };
             let expected = rewritten.map(|to| (0..line.len(), to.as_bytes().to_vec()));
-            assert_eq!(rewritten_line(head.as_bytes(), &view), expected, "{line}");
+            assert_eq!(rewritten_line(head.as_bytes(), view.method, view.target()), expected, "{line}");
         }
     }
 
     proptest! {
-        /// However a head is cut into reads, the verdict on the whole is the same, and no part of a good head is refused.
+        /// However a head is cut into reads, the verdict on the whole is the same, and no part of a good head is
+        /// refused.
         #[test]
         fn no_prefix_of_a_good_head_is_refused(cut in 0usize..60) {
             let head = b"POST /v1/devis HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n";

@@ -1,12 +1,14 @@
 //! Credential: exactly one API key, in its one place, that belongs to a consumer and is still valid.
 //!
-//! Can be neither shadowed nor switched off. An unknown, expired or disabled key all answer `unknown_key`, after the same work.
+//! Can be neither shadowed nor switched off. An unknown, expired or disabled key all answer `unknown_key`, after the
+//! same work.
 
 use super::{Caller, KeyOwner, Refusal, token};
 use crate::api_key;
 use crate::consumer::{ConsumerTable, KeyLookup};
 use crate::denial::{Denial, DenyCode, Reason};
 use crate::pasted::{self, Fault};
+use crate::query::{self, Carried};
 use crate::request::RequestView;
 use crate::types::Wall;
 use std::borrow::Cow;
@@ -17,9 +19,6 @@ pub const MAX_KEY_LEN: usize = 256;
 
 /// Values that may be keys of which the owner is looked for, in a request that came in clear.
 const MAX_SHOWN: usize = 8;
-
-/// Names under which a key is looked for outside its header field, compared without case.
-const KEY_NAMES: [&[u8]; 4] = [b"api_key", b"api-key", b"apikey", b"x-api-key"];
 
 /// Proves who calls.
 pub(super) fn check<'s>(
@@ -33,7 +32,8 @@ pub(super) fn check<'s>(
     if let KeyLookup::Valid(consumer, credential) = found {
         return Ok(Caller { consumer, credential });
     }
-    // Worked out for every key that is refused, also where it is not needed: the time must not tell a known key from an unknown one.
+    // Worked out for every key that is refused, also where it is not needed: the time must not tell a known key from an
+    // unknown one.
     let unknown = black_box(why_unknown(key));
     match found {
         KeyLookup::Refused(consumer, credential, why) => {
@@ -104,7 +104,8 @@ pub(super) fn shows_a_key(request: &RequestView<'_>) -> bool {
     fields > 0 || request.query().is_some_and(names_a_key) || request.cookies.iter().any(cookie_names_a_key)
 }
 
-/// Whose key came along, wherever it stands, Bearer tokens and query included. It proves nothing: for telling which key is to be replaced.
+/// Whose key came along, wherever it stands, Bearer tokens and query included. It proves nothing: for telling which key
+/// is to be replaced.
 pub(super) fn shown<'s>(consumers: &'s ConsumerTable, request: &RequestView<'_>, now: Wall) -> Option<KeyOwner<'s>> {
     let in_fields = request.keys.iter().chain(request.key_aliases.iter()).chain(request.key_lookalikes.iter());
     let in_fields = in_fields.chain(request.authorization.iter().filter_map(token::bearer)).map(Cow::Borrowed);
@@ -119,8 +120,8 @@ pub(super) fn shown<'s>(consumers: &'s ConsumerTable, request: &RequestView<'_>,
     })
 }
 
-/// Whose key stands alone in a request that was refused before its key was checked, for the log: so that an admin finds the shop. The
-/// same work whoever it is.
+/// Whose key stands alone in a request that was refused before its key was checked, for the log: so that an admin finds
+/// the shop. The same work whoever it is.
 pub(crate) fn owner<'s>(consumers: &'s ConsumerTable, key: &[u8], now: Wall) -> Option<KeyOwner<'s>> {
     if pasted::fault(key, MAX_KEY_LEN).is_some() {
         return None;
@@ -137,17 +138,13 @@ pub(crate) fn sole_key<'a>(request: &RequestView<'a>) -> Option<&'a [u8]> {
     request.keys.first().or(request.key_aliases.first()).filter(|_| is_alone)
 }
 
-/// True when a query has a parameter named like a key, percent-decoding its name.
 fn names_a_key(query: &[u8]) -> bool {
     query_keys(query).next().is_some()
 }
 
 /// The raw values of every query parameter that is named like a key.
 fn query_keys(query: &[u8]) -> impl Iterator<Item = &[u8]> {
-    query.split(|b| matches!(b, b'&' | b';')).filter_map(|pair| {
-        let (name, value) = name_and_value(pair);
-        KEY_NAMES.iter().any(|key| token::decoded_name_is(name, key)).then_some(value)
-    })
+    query::secrets(query).filter_map(|secret| (secret.carried == Carried::Key).then_some(secret.value))
 }
 
 fn cookie_names_a_key(cookie: &[u8]) -> bool {
@@ -156,14 +153,9 @@ fn cookie_names_a_key(cookie: &[u8]) -> bool {
 
 fn cookie_keys(cookie: &[u8]) -> impl Iterator<Item = &[u8]> {
     cookie.split(|b| *b == b';').filter_map(|pair| {
-        let (name, value) = name_and_value(pair);
-        KEY_NAMES.iter().any(|key| name.trim_ascii().eq_ignore_ascii_case(key)).then(|| value.trim_ascii())
+        let (name, value) = query::name_and_value(pair);
+        (query::carried_by(name.trim_ascii()) == Some(Carried::Key)).then(|| value.trim_ascii())
     })
-}
-
-fn name_and_value(pair: &[u8]) -> (&[u8], &[u8]) {
-    let mut parts = pair.splitn(2, |b| *b == b'=');
-    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -257,10 +249,22 @@ mod tests {
     #[test]
     fn never_outside_its_field() {
         let good = ("api_key", "good-key");
-        for target in ["/?api_key=x", "/?a=1&API_KEY=x", "/?x-api-key", "/?api%5Fkey=x", "/?a;apikey=x"] {
+        for target in [
+            "/?api_key=x",
+            "/?a=1&API_KEY=x",
+            "/?x-api-key",
+            "/?api%5Fkey=x",
+            "/?a;apikey=x",
+            "/?%u0061pi_key=x",
+            "/?api%255fkey=x",
+            "/?ap%_key&api%_key=x",
+            "/?q={\u{e9}|}&api_\u{212a}ey=x",
+        ] {
             assert_eq!(outcome(target, &[good]), "key_in_url: key in the query", "{target}");
         }
-        assert_eq!(outcome("/", &[good, ("cookie", "a=1; api_key=x")]), "key_in_url: key in a cookie");
+        for cookie in ["a=1; api_key=x", "API%5FKEY=x"] {
+            assert_eq!(outcome("/", &[good, ("cookie", cookie)]), "key_in_url: key in a cookie");
+        }
         assert_eq!(outcome("/?my_api_key=x", &[good]), "shop/k1");
     }
 }

@@ -4,7 +4,9 @@
 
 use crate::denial::{Denial, DenyCode, Reason};
 use crate::grammar::is_token;
+use crate::query;
 use crate::request::{FieldTable, Framing, Method, RequestView};
+use crate::route::RouteRule;
 use crate::snapshot::SizeLimits;
 
 /// The method, when it is one that is ever forwarded. One that is known and never forwarded is told from one that is
@@ -13,19 +15,22 @@ pub(super) fn method(request: &RequestView<'_>) -> Result<Method, Denial> {
     match (Method::from_bytes(request.method), request.method) {
         (Some(Method::Options), _) => Ok(Method::Options),
         // Only OPTIONS asks about the server as a whole (RFC 9112 section 3.2.4).
-        (Some(_), _) if request.target == b"*" => Err(Denial::because(Reason::TargetStar)),
+        (Some(_), _) if request.target() == b"*" => Err(Denial::because(Reason::TargetStar)),
         (Some(method), _) => Ok(method),
         (None, b"CONNECT" | b"TRACE") => Err(Denial::new(DenyCode::MethodNotAllowed)),
         (None, _) => Err(Denial::new(DenyCode::UnknownMethod)),
     }
 }
 
-/// A target that has one reading. A `*` is none: what asks about the server as a whole is never forwarded.
-pub(super) fn target(request: &RequestView<'_>) -> Result<(), Denial> {
-    if !crate::path::is_canonical(request.path()) {
-        return Err(Denial::because(Reason::PathNotCanonical));
+/// Path and query. The path has one reading; with an encoded slash it has two, and a rule has to say that 8sens takes
+/// the slash for a part of a name. A `*` is no path: what asks about the server as a whole is never forwarded.
+pub(super) fn target(encoded_slash: &[RouteRule], request: &RequestView<'_>) -> Result<(), Denial> {
+    let path = request.normal_path().map_err(Denial::because)?;
+    let permits = |rule: &RouteRule| rule.matches(request.method, path.as_bytes());
+    if path.has_encoded_slash() && !encoded_slash.iter().any(permits) {
+        return Err(Denial::because(Reason::PathEncodedSlash));
     }
-    if !request.query().is_none_or(is_plain_query) {
+    if !request.query().is_none_or(query::may_go_on) {
         return Err(Denial::because(Reason::QueryByte));
     }
     Ok(())
@@ -60,40 +65,6 @@ fn options(fields: &FieldTable, request: &RequestView<'_>) -> Result<(), Denial>
     Ok(())
 }
 
-/// `query` of RFC 3986 section 3.4, and the square brackets that PHP writes. Each `%` starts an encoded byte, and none of them is NUL:
-/// programs disagree about what a broken one, or a text cut at NUL, is the name of.
-fn is_plain_query(query: &[u8]) -> bool {
-    let plain = |b: &u8| {
-        b.is_ascii_alphanumeric()
-            || matches!(
-                b,
-                b'-' | b'.'
-                    | b'_'
-                    | b'~'
-                    | b'!'
-                    | b'$'
-                    | b'&'
-                    | b'\''
-                    | b'('
-                    | b')'
-                    | b'*'
-                    | b'+'
-                    | b','
-                    | b';'
-                    | b'='
-                    | b':'
-                    | b'@'
-                    | b'/'
-                    | b'?'
-                    | b'%'
-                    | b'['
-                    | b']'
-            )
-    };
-    let is_encoded = |at: usize| matches!(query.get(at + 1..at + 3), Some([high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() && [*high, *low] != *b"00");
-    query.iter().enumerate().all(|(at, byte)| plain(byte) && (*byte != b'%' || is_encoded(at)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,11 +75,11 @@ mod tests {
 
     const LIMITS: SizeLimits = SizeLimits { head: HeadLimits { bytes: 1024, uri: 512, fields: 32 }, body: 100 };
 
-    fn outcome(target: &str, fields: &[(&str, &str)], framing: Framing) -> String {
+    fn outcome(wanted: &str, fields: &[(&str, &str)], framing: Framing) -> String {
         let table = FieldTable::new([], "x-forwarded-for");
         let mut view = RequestView::new(
             b"POST",
-            target.as_bytes(),
+            wanted.as_bytes(),
             HttpVersion::Http11,
             Ipv4Addr::LOCALHOST.into(),
             Transport::Trusted,
@@ -117,7 +88,8 @@ mod tests {
         for (name, value) in fields {
             view.push_field(&table, name.as_bytes(), value.as_bytes());
         }
-        match super::target(&view).and_then(|()| check(&LIMITS, &table, &view)) {
+        let rules = [RouteRule::parse("POST /v1/articles/*").unwrap()];
+        match super::target(&rules, &view).and_then(|()| check(&LIMITS, &table, &view)) {
             Ok(()) => "ok".into(),
             Err(denial) => denial.code.as_str().into(),
         }
@@ -126,25 +98,26 @@ mod tests {
     #[test]
     fn ordinary_requests_pass() {
         assert_eq!(outcome("/v1/devis?a=1&b[]=%20", &[("connection", "Keep-Alive")], Framing::Length(100)), "ok");
+        for target in ["/v1?\"", "/v1?\u{e9}", "/v1?%zz", "/v1?%", "/v1?a%2", "/v1?%u0061", "/v1?{|}^`\\<>[]", "/%61?a"]
+        {
+            assert_eq!(outcome(target, &[], Framing::None), "ok", "{target}");
+        }
         assert_eq!(outcome("/", &[("connection", "close"), ("expect", "100-Continue")], Framing::None), "ok");
     }
 
     #[test]
+    fn an_encoded_slash_needs_a_rule() {
+        assert_eq!(outcome("/v1/articles/REF%2F12", &[], Framing::None), "ok");
+        for target in ["/v1/articles%2Fx", "/v1/articles/..%2Fx", "/v1/articles/x%2F%2Fy", "/v1/articles/x%5Cy"] {
+            assert_eq!(outcome(target, &[], Framing::None), "malformed_request", "{target}");
+        }
+    }
+
+    #[test]
     fn the_rest_is_refused() {
-        for target in [
-            "*",
-            "http://a/b",
-            "v1",
-            "/v1/../x",
-            "/v1?a b",
-            "/v1?\"",
-            "/v1?\u{e9}",
-            "/v1?%zz",
-            "/v1?%",
-            "/v1?a%2",
-            "/v1?%u0061",
-            "/v1?a%00b",
-        ] {
+        for target in
+            ["*", "http://a/b", "v1", "/v1/../x", "/v1?a b", "/v1?a#b", "/v1?a\u{7f}", "/v1?a%00b", "/v1/REF%2F12"]
+        {
             assert_eq!(outcome(target, &[], Framing::None), "malformed_request", "{target}");
         }
         for value in ["the-unexpected", "", "100-continue, x"] {
@@ -235,7 +208,11 @@ mod tests {
         for name in ["get", "PROPFIND", "GETX", "connect", ""] {
             assert_eq!(method(&with(name)).unwrap_err().code, DenyCode::UnknownMethod, "{name}");
         }
-        let whole = |name| method(&RequestView { target: b"*", ..with(name) });
+        let whole = |name| {
+            let mut view = with(name);
+            view.set_target(b"*");
+            method(&view)
+        };
         assert_eq!(whole("OPTIONS").unwrap(), Method::Options);
         assert_eq!(whole("GET").unwrap_err().code, DenyCode::MethodNotAllowed);
     }

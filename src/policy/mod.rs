@@ -146,7 +146,7 @@ pub fn decide<'s>(
     let mut shadow = Shadow::default();
     let method = framing::method(request)?;
     if on(Policy::Framing) {
-        framing::target(request)?;
+        framing::target(&snapshot.encoded_slash, request)?;
     }
     let caller = known_caller(snapshot, tables, request, client, now, &mut shadow)?;
     let refused = |denial| Refusal { denial, owner: Some(caller.into()) };
@@ -154,6 +154,7 @@ pub fn decide<'s>(
     let is_login = snapshot.session.is_login(request.method, request.path());
     let mut route = None;
     if on(Policy::Route) {
+        route::check_login_spelling(request, &snapshot.session).map_err(refused)?;
         let check = || route::check(caller, request, &snapshot.session).map(|rule| route = rule);
         shadow.rule(enforce, check).map_err(refused)?;
     }

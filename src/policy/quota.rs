@@ -5,6 +5,7 @@ use crate::denial::{Denial, Reason};
 use crate::limit::headers::Service;
 use crate::limit::{Bucket, Claim, Quota, Reservation};
 use crate::request::RequestView;
+use crate::route::RouteRule;
 use crate::tables::Tables;
 use crate::types::Mono;
 use std::sync::Arc;
@@ -19,7 +20,9 @@ pub struct Buckets {
 impl Buckets {
     /// The buckets for a request: that of the first route limit which covers it, and the consumer's own.
     pub(crate) fn of(consumer: &Consumer, tables: &Tables, request: &RequestView<'_>) -> Self {
-        let limited = consumer.route_limits.iter().find(|(rule, _)| rule.matches(request.method, request.path()));
+        // A quota that another spelling goes round would be none.
+        let covers = |rule: &RouteRule| rule.covers_any_spelling(request.method, request.path());
+        let limited = consumer.route_limits.iter().find(|(rule, _)| covers(rule));
         Self {
             route: limited.map(|(rule, quota)| (tables.limiter.rule_bucket(&consumer.name, rule.as_str()), *quota)),
             consumer: consumer.rate_limit.map(|quota| (tables.limiter.consumer_bucket(&consumer.name), quota)),

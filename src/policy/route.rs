@@ -1,10 +1,20 @@
-//! Route: what a consumer may call. `deny` wins; a login is implied; no `allow` is everything.
+//! Route: what a consumer may call. `deny` wins, whatever the spelling of the path; a login is implied; no `allow` is
+//! everything.
 
 use super::Caller;
 use crate::denial::{Denial, Reason};
 use crate::request::RequestView;
-use crate::route::RouteRule;
+use crate::route::{RouteRule, covering};
 use crate::snapshot::SessionRules;
+
+/// Refuses what is no login and might be one to 8sens: its answer would hand out a token that the gate never sees. Can
+/// be neither shadowed nor switched off.
+pub(super) fn check_login_spelling(request: &RequestView<'_>, session: &SessionRules) -> Result<(), Denial> {
+    match session.mistakable_login(request.method, request.path()) {
+        Some(_) => Err(Denial::because(Reason::LoginSpelling)),
+        None => Ok(()),
+    }
+}
 
 /// The rule that allows the request, as written. `None` when the consumer has no `allow` at all.
 pub(super) fn check<'s>(
@@ -12,17 +22,18 @@ pub(super) fn check<'s>(
     request: &RequestView<'_>,
     session: &'s SessionRules,
 ) -> Result<Option<&'s str>, Denial> {
-    let matching = |rules: &'s [RouteRule]| rules.iter().find(|rule| rule.matches(request.method, request.path()));
-    if matching(&caller.consumer.deny).is_some() {
+    let (method, path) = (request.method, request.path());
+    if caller.consumer.deny.iter().any(|rule| rule.covers_any_spelling(method, path)) {
         return Err(Denial::because(Reason::DeniedByRule));
     }
-    if let Some(login) = matching(&session.login_routes) {
-        return Ok(Some(login.as_str()));
+    let named = |rules: &'s [RouteRule]| covering(rules, method, path).map(|place| rules[place].as_str());
+    if let Some(login) = named(&session.login_routes) {
+        return Ok(Some(login));
     }
     match &caller.consumer.allow {
         None => Ok(None),
-        Some(rules) => match matching(rules) {
-            Some(rule) => Ok(Some(rule.as_str())),
+        Some(rules) => match named(rules) {
+            Some(rule) => Ok(Some(rule)),
             None => Err(Denial::because(Reason::NoAllowRule)),
         },
     }
@@ -65,7 +76,7 @@ mod tests {
             Transport::Trusted,
         );
         let caller = Caller { consumer: &consumer, credential: &consumer.credentials[0] };
-        match check(caller, &view, &session) {
+        match check_login_spelling(&view, &session).and_then(|()| check(caller, &view, &session)) {
             Ok(rule) => rule.unwrap_or("everything").to_owned(),
             Err(denial) => denial.reason_word().to_owned(),
         }

@@ -133,8 +133,8 @@ mod tests {
         let outcome = |transport, peer: &str, proto: &[&str], asks_for_https| {
             let table = FieldTable::new([], "x-forwarded-for");
             let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
-            let view = RequestView::new(b"GET", b"/", HttpVersion::Http11, peer.parse().unwrap(), transport);
-            let mut view = RequestView { asks_for_https, ..view };
+            let mut view = RequestView::new(b"GET", b"/", HttpVersion::Http11, peer.parse().unwrap(), transport);
+            view.asks_for_https = asks_for_https;
             for value in proto {
                 view.push_field(&table, b"X-Forwarded-Proto", value.as_bytes());
             }

@@ -47,7 +47,7 @@ pub fn rehearse(
         rulings.push(Ruling { policy, enforce, refusal });
     };
     let framed = framing::method(request)
-        .and_then(|_| framing::target(request))
+        .and_then(|_| framing::target(&snapshot.encoded_slash, request))
         .and_then(|()| framing::check(&snapshot.limits, &snapshot.fields, request));
     rule(Policy::Framing, Enforce::On, framed);
     let safe = transport::right_scheme(&snapshot.trusted_proxies, request)
@@ -63,7 +63,10 @@ pub fn rehearse(
     if let Some(client) = client {
         rule(Policy::Address, consumer.enforce, address::check(caller, client));
     }
-    rule(Policy::Route, consumer.enforce, route::check(caller, request, &snapshot.session).map(drop));
+    match route::check_login_spelling(request, &snapshot.session) {
+        Err(denial) => rule(Policy::Route, Enforce::On, Err(denial)),
+        Ok(()) => rule(Policy::Route, consumer.enforce, route::check(caller, request, &snapshot.session).map(drop)),
+    }
     let is_login = snapshot.session.is_login(request.method, request.path());
     rule(Policy::Token, Enforce::On, token::check(request, is_login));
     let reserved = Buckets::of(consumer, tables, request).reserve(now.mono);
@@ -131,6 +134,7 @@ mod tests {
                 expired_when: ExpiredWhen::default(),
                 pass_cookies: false,
             },
+            encoded_slash: vec![],
             budgets: BudgetRules {
                 address: quota(100),
                 failed_credentials: quota(100),

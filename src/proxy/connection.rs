@@ -13,6 +13,7 @@ use super::opening::Opening;
 use super::reply::{Problem, challenge_answer, http_date, methods_answer, redirect_to_https};
 use super::slots::{NoSlot, Slot, SlotLimits, Slots};
 use super::socket::{self, Socket};
+use super::target;
 use super::ticket::Ticket;
 use super::unread_body::Body;
 use crate::acme::{self, Challenges};
@@ -448,6 +449,11 @@ impl Connection<'_> {
                     fresh_id(),
                     clock::now(),
                 );
+                let target = match &mut step {
+                    Step::Forward(plan) => target::for_pingora(view.target(), plan),
+                    _ => view.target(),
+                };
+                let line = head::rewritten_line(buffered, view.method, target);
                 if matches!(step, Step::Forward(_)) && is_bad_from_the_start(view.framing, &buffered[head_len..]) {
                     // 8sens need not hear of a request that cannot end well.
                     step = Step::Deny(Denial::because(Reason::BadChunk));
@@ -458,7 +464,7 @@ impl Connection<'_> {
                     is_head: view.method == b"HEAD",
                     expects_continue: view.expect.count() > 0,
                     closes,
-                    line: head::rewritten_line(buffered, &view),
+                    line,
                     exchange: Box::new(exchange),
                     step,
                 })
@@ -502,7 +508,7 @@ impl Connection<'_> {
     /// that whoever sent it notices.
     fn redirect(&self, view: &RequestView<'_>) -> Option<String> {
         let port = self.app.redirect.filter(|_| !exposes_a_secret(view) && !view.asks_for_https)?;
-        if !crate::path::is_canonical(view.path()) {
+        if !view.normal_path().is_ok_and(|path| !path.has_encoded_slash()) {
             return None;
         }
         let host = std::str::from_utf8(view.host.first()?).ok()?;

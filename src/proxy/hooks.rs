@@ -5,9 +5,10 @@
 
 use super::caller_stream::CallerState;
 use super::reply::Problem;
+use super::target;
 use super::ticket::Ticket;
 use super::unread_body::{self, has_small_rest};
-use super::upstream::{Connection, Dial, Upstream};
+use super::upstream::{Connection, Dial, RawLine, Upstream};
 use crate::answer::framing::{self, AnswerFraming, AnswerHead, Content};
 use crate::answer::own_name::Itself;
 use crate::answer::reference;
@@ -127,9 +128,13 @@ impl Carriage {
     }
 
     fn connection(&self) -> Connection {
-        match &self.handoff {
-            Some(handoff) if !handoff.plan.is_write && !self.resent => Connection::Pooled,
-            _ => Connection::Fresh,
+        let Some(Handoff { plan, .. }) = &self.handoff else { return Connection::Fresh };
+        match &plan.target {
+            Target::Rewritten(target) if !target::is_written(target) => {
+                Connection::RawLine(RawLine { target: Arc::clone(target), hides_close: !plan.is_write })
+            }
+            _ if plan.is_write || self.resent => Connection::Fresh,
+            _ => Connection::Pooled,
         }
     }
 }
@@ -178,7 +183,7 @@ impl ProxyHttp for Hooks {
         let settings = Arc::clone(&handoff.settings);
         let has_failed = ctx.connecting_since.is_some();
         let since = *ctx.connecting_since.get_or_insert_with(|| clock::now().mono);
-        let found = self.upstream.find_peer(&settings.upstream, connection, since, has_failed).await;
+        let found = self.upstream.find_peer(&settings.upstream, &connection, since, has_failed).await;
         let Some((peer, dial)) = found else {
             ctx.denial = Some(Denial::because(Reason::NotResolved));
             return Err(Error::explain(ErrorType::ConnectNoRoute, "name of 8sens not resolved yet").into_up());
@@ -223,7 +228,7 @@ impl ProxyHttp for Hooks {
         ctx: &mut Carriage,
     ) -> Result<()> {
         let may_be_pooled = ctx.dial.as_ref().is_some_and(|dial| dial.may_be_pooled());
-        let fresh = ctx.connection() == Connection::Fresh || !may_be_pooled;
+        let fresh = ctx.connection() != Connection::Pooled || !may_be_pooled;
         let handoff = ctx.handoff()?;
         edit_request(request, &handoff.plan, &handoff.settings)?;
         if fresh {
@@ -422,7 +427,9 @@ fn edit_request(request: &mut RequestHeader, plan: &ForwardPlan, settings: &Sett
     for name in &unwanted {
         request.remove_header(name);
     }
-    if let Target::Rewritten(target) = &plan.target {
+    if let Target::Rewritten(target) = &plan.target
+        && target::is_written(target)
+    {
         request.set_raw_path(target)?;
     }
     if plan.observe == Observe::Login {

@@ -16,6 +16,7 @@ mod proxy_header;
 pub mod reply;
 pub mod slots;
 pub mod socket;
+pub mod target;
 pub mod ticket;
 mod unread_body;
 pub mod upstream;

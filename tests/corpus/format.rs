@@ -87,6 +87,10 @@ pub enum GateKind {
     Cookies,
     /// The loopback network is a trusted proxy.
     TrustedProxy,
+    /// `encoded_slash` names the reading of articles.
+    EncodedSlash,
+    /// `encoded_slash` names every route.
+    EncodedSlashAnywhere,
 }
 
 const fn yes() -> bool {

@@ -148,6 +148,8 @@ fn config(upstream: std::net::SocketAddr, kind: GateKind) -> Config {
         GateKind::Aliases => config.and("[credentials]\naliases = [\"api-key\", \"x-api-key\"]\n"),
         GateKind::OneTokenPlace => config.with("session", "token_from = [\"header:access_token\"]"),
         GateKind::Cookies => config.with("session", "cookies = \"pass\""),
+        GateKind::EncodedSlash => config.with("upstream", "encoded_slash = [\"GET /v1/articles/*\"]"),
+        GateKind::EncodedSlashAnywhere => config.with("upstream", "encoded_slash = [\"* /*\"]"),
         GateKind::TrustedProxy => config.with("client_ip", "trusted_proxies = [\"127.0.0.0/8\"]"),
     }
 }

@@ -38,6 +38,7 @@ mod secrets;
 #[cfg(unix)]
 mod service_manager;
 mod sessions;
+mod targets;
 mod tls;
 #[cfg(target_os = "linux")]
 mod upstream_name;

@@ -211,7 +211,7 @@ async fn a_malformed_request_with_a_good_key_names_its_consumer_in_the_log_alone
             "field without a colon",
             "Line 5, byte 1",
         ),
-        ("GET /v1//a HTTP/1.1\r\nHost: g\r\napi_key: KEY\r\n\r\n", "path is not in canonical form", "second spelling"),
+        ("GET /v1//a HTTP/1.1\r\nHost: g\r\napi_key: KEY\r\n\r\n", "empty segment in the path", "two slashes"),
     ] {
         let (id, stranger_id) = (format!("ours-{}", reason.len()), format!("them-{}", reason.len()));
         let with =

@@ -25,15 +25,17 @@ async fn a_certified_8sens_is_spoken_to_by_its_name_and_in_http_1() {
     let terminator = Terminator::start(&made, witness.addr()).await;
     let gate = start(terminator.address, &authority.pem, "name = \"8sens.lan\"");
     let mut client = gate.connect().await;
-    for request in [get("/v1/a"), get("/v1/b"), post("/v1/c", "hi"), post("/v1/d", "hi")] {
+    let odd = "/v1/e?q=\"<x>\"";
+    for request in [get("/v1/a"), get("/v1/b"), post("/v1/c", "hi"), post("/v1/d", "hi"), get(odd), post(odd, "hi")] {
         assert_eq!(client.exchange(request).await.unwrap().status, 200);
     }
     let seen = terminator.seen.lock().unwrap().clone();
-    assert_eq!(seen.len(), 3, "reads share a connection, each write has its own");
+    assert_eq!(seen.len(), 5, "reads share a connection, each write and each odd target has its own");
     assert!(seen.iter().all(|shown| *shown == (Some("8sens.lan".to_owned()), Some(b"http/1.1".to_vec()))), "{seen:?}");
+    assert_eq!(witness.requests().iter().filter(|request| request.target() == odd).count(), 2);
     // What the caller's side was is told, not what this side is.
     let requests = witness.requests();
-    assert!(requests.len() == 4 && requests.iter().all(|request| request.values("x-forwarded-proto") == ["http"]));
+    assert!(requests.len() == 6 && requests.iter().all(|request| request.values("x-forwarded-proto") == ["http"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,7 +77,7 @@ async fn whoever_is_not_certified_gets_no_request_and_the_log_says_why() {
 }
 
 async fn refused(gate: &Gate, reason: &str) {
-    for request in [get("/v1/a"), post("/v1/a", "hi")] {
+    for request in [get("/v1/a?\"<>"), get("/v1/a"), post("/v1/a", "hi")] {
         let refused = gate.exchange(request).await;
         assert_eq!((refused.status, refused.json()["code"].as_str()), (502, Some("upstream_unreachable")), "{reason}");
         assert!(!refused.text().contains("certificate"), "callers are not told: {}", refused.text());

@@ -61,6 +61,7 @@ pub fn thousand_consumers() -> Snapshot {
             expired_when: ExpiredWhen::new(vec![ExpiredPattern { status: 401, body_contains: None }]),
             pass_cookies: false,
         },
+        encoded_slash: vec![],
         budgets: BudgetRules {
             address: quota("1000000/s"),
             failed_credentials: quota("1000000/s"),

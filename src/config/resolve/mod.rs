@@ -56,6 +56,7 @@ pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> 
             fields: FieldTable::new(aliases, &client_ip.header),
             trusted_proxies: client_ip.trusted_proxies,
             session,
+            encoded_slash: upstream.encoded_slash,
             budgets,
             limits,
             policies: PolicySet::ALL,

@@ -1,13 +1,14 @@
 //! `[upstream]`
 
 use super::authorities;
-use super::client::distinct;
+use super::client::{distinct, routes};
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
 use crate::config::settings::{UpstreamSettings, UpstreamTls};
 use crate::config::value::{Parsed, quoted};
 use crate::config::{address, secret, shape};
+use crate::route::RouteRule;
 use crate::text;
 use bytes::Bytes;
 use http::HeaderValue;
@@ -28,6 +29,8 @@ pub(super) struct Upstream {
     pub api_key: Option<SecretString>,
     /// After how long without use 8sens forgets a token.
     pub idle_timeout: Duration,
+    /// Routes on which it takes an encoded slash for a part of a name.
+    pub encoded_slash: Vec<RouteRule>,
     /// Where the file says so, if it does.
     pub idle_timeout_span: Option<Range<usize>>,
 }
@@ -66,8 +69,9 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
             tls: tls.clone(),
         })
     });
+    let encoded_slash = section.value("encoded_slash", routes);
     let idle_timeout_span = section.get("idle_timeout").map(|field| field.span);
-    Upstream { settings, address, api_key, idle_timeout, idle_timeout_span }
+    Upstream { settings, address, api_key, idle_timeout, encoded_slash, idle_timeout_span }
 }
 
 /// `None` when something was reported.

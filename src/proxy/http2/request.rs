@@ -4,6 +4,7 @@
 //! refused what could not be written down in another form: control bytes, upper-case names, fields of a connection.
 
 use crate::denial::{Denial, Reason};
+use crate::head::is_same_host;
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
@@ -34,7 +35,8 @@ pub fn http1(parts: Parts, ended: bool) -> Result<Request<()>, Denial> {
 /// The authority is the host. A Host field beside it has to name the same one; without an authority it stands alone.
 fn settle_host(uri: &Uri, headers: &mut HeaderMap) -> Result<(), Denial> {
     let Some(authority) = uri.authority() else { return Ok(()) };
-    let same = |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes());
+    let default_port = if uri.scheme_str() == Some("http") { 80 } else { 443 };
+    let same = |host: &HeaderValue| is_same_host(authority.as_str().as_bytes(), host.as_bytes(), default_port);
     if !headers.get_all(HOST).iter().all(same) {
         return Err(malformed(Reason::AuthorityNotHost));
     }
@@ -95,7 +97,12 @@ mod tests {
     #[test]
     fn two_hosts_are_one() {
         assert_eq!(written("https://a.example/", &[("host", "A.example")], true).unwrap(), "POST /\nhost: A.example");
+        assert_eq!(
+            written("https://a.example:443/", &[("host", "a.example:")], true).unwrap(),
+            "POST /\nhost: a.example:"
+        );
         assert!(written("https://a.example/", &[("host", "b.example")], true).is_err());
+        assert!(written("https://a.example/", &[("host", "a.example:80")], true).is_err());
         assert!(written("https://a.example/", &[("host", "a.example"), ("host", "b.example")], true).is_err());
     }
 }

@@ -1,16 +1,25 @@
-//! How Pingora connects to an 8sens whose name has several addresses.
+//! How Pingora connects to an 8sens whose name has several addresses, or for a request whose target it cannot write.
 
 use super::addresses::Addresses;
 use super::race::{self, Failure};
+use super::raw_line::{RawLine, RawLineStream};
+use crate::config::UpstreamTls;
 use async_trait::async_trait;
 use pingora_core::connectors::l4::Connect;
 use pingora_core::protocols::l4::socket;
 use pingora_core::protocols::l4::stream::Stream;
+use pingora_core::protocols::l4::virt::VirtualSocketStream;
 use pingora_error::{Error, ErrorType, Result};
-use std::io::ErrorKind;
+use rustls_pki_types::ServerName;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// One attempt at a connection.
 #[derive(Debug)]
@@ -18,11 +27,17 @@ pub struct Dial {
     addresses: Arc<Addresses>,
     within: Duration,
     reached: OnceLock<SocketAddr>,
+    raw_line: Option<(RawLine, Option<UpstreamTls>)>,
 }
 
 impl Dial {
     pub(super) fn new(addresses: Arc<Addresses>, within: Duration) -> Self {
-        Self { addresses, within, reached: OnceLock::new() }
+        Self { addresses, within, reached: OnceLock::new(), raw_line: None }
+    }
+
+    /// The same for a request whose first line is written past Pingora, and past its TLS.
+    pub(super) fn with_raw_line(self, line: RawLine, tls: Option<UpstreamTls>) -> Self {
+        Self { raw_line: Some((line, tls)), ..self }
     }
 
     /// Where the connection leads to that was made, the one from the pool if that was used, or the one that is going
@@ -43,14 +58,40 @@ impl Dial {
 impl Connect for Dial {
     /// Connects to any of the addresses, whichever one Pingora keeps the pool by.
     async fn connect(&self, _: &socket::SocketAddr) -> Result<Stream> {
-        match race::connect(self.addresses.in_order(), self.within).await {
-            Ok(reached) => {
-                let _ = self.reached.set(reached.address);
-                Ok(reached.stream.into())
-            }
-            Err(failures) => Err(error(failures)),
+        let deadline = Instant::now() + self.within;
+        let reached = race::connect(self.addresses.in_order(), self.within).await.map_err(error)?;
+        let _ = self.reached.set(reached.address);
+        let Some((line, tls)) = &self.raw_line else { return Ok(reached.stream.into()) };
+        let _ = reached.stream.set_nodelay(true);
+        match tls {
+            None => Ok(virtual_stream(reached.stream, line)),
+            Some(tls) => match timeout_at(deadline, handshake(tls, reached.stream)).await {
+                Ok(Ok(stream)) => Ok(virtual_stream(stream, line)),
+                Ok(Err(why)) => Err(Error::explain(ErrorType::TLSHandshakeFailure, why.to_string())),
+                Err(_) => Err(Error::new(ErrorType::TLSHandshakeTimedout)),
+            },
         }
     }
+}
+
+fn virtual_stream<S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static>(stream: S, line: &RawLine) -> Stream {
+    VirtualSocketStream::new(Box::new(RawLineStream::new(stream, line.clone()))).into()
+}
+
+/// TLS as Pingora does it: the certificate is from the authorities of the configuration, and for the name that stands
+/// there.
+async fn handshake(tls: &UpstreamTls, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(tls.authorities.iter().cloned());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let name = ServerName::try_from(tls.name.clone()).map_err(io::Error::other)?;
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
 /// What Pingora would call it.

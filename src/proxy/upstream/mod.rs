@@ -3,10 +3,12 @@
 mod addresses;
 mod dial;
 pub mod race;
+mod raw_line;
 mod watch;
 
 pub use addresses::{Addresses, MAX_ADDRESSES};
 pub use dial::Dial;
+pub use raw_line::RawLine;
 
 use crate::clock;
 use crate::config::{UpstreamSettings, UpstreamTls};
@@ -71,12 +73,14 @@ const UP: u8 = 1;
 const DOWN: u8 = 2;
 
 /// Whether a connection may come from the pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Connection {
     Pooled,
     /// A connection of its own, closed afterwards: for writes and resends, which must not meet a connection that
     /// 8sens is just closing.
     Fresh,
+    /// One of its own as well, on which the first line is written as it stands here.
+    RawLine(RawLine),
 }
 
 impl Upstream {
@@ -104,7 +108,7 @@ impl Upstream {
     pub async fn find_peer(
         &self,
         settings: &UpstreamSettings,
-        connection: Connection,
+        connection: &Connection,
         since: Mono,
         has_failed: bool,
     ) -> Option<(Box<HttpPeer>, Arc<Dial>)> {
@@ -121,29 +125,36 @@ impl Upstream {
     fn peer(
         &self,
         settings: &UpstreamSettings,
-        connection: Connection,
+        connection: &Connection,
         within: Duration,
     ) -> Option<(Box<HttpPeer>, Arc<Dial>)> {
         let addresses = self.addresses.load_full()?;
+        // A line of its own is written above TLS, so the TLS is not Pingora's then.
+        let tls = settings.tls.as_ref().filter(|_| !matches!(connection, Connection::RawLine(_)));
         // Pingora verifies nothing when the name is empty: it never is.
-        let name = settings.tls.as_ref().map_or_else(String::new, |tls| tls.name.clone());
+        let name = tls.map_or_else(String::new, |tls| tls.name.clone());
         // The pool is kept by address: what was opened to one that the name no longer has is not used again.
-        let mut peer = HttpPeer::new(addresses.first(), settings.tls.is_some(), name);
+        let mut peer = HttpPeer::new(addresses.first(), tls.is_some(), name);
         peer.options = options(settings, within);
-        if let Some(tls) = &settings.tls {
+        if let Some(tls) = tls {
             let trust = self.trust(tls);
             peer.options.ca = Some(Arc::clone(&trust.authorities));
             peer.group_key = u64::from(trust.group);
         }
         // Trust is counted in the upper half.
         peer.group_key = peer.group_key << 32 | u64::from(self.generation.load(Ordering::Relaxed));
-        if connection == Connection::Fresh {
+        if *connection != Connection::Pooled {
             // A group of its own is never found in the pool, and never filled: fresh connections are closed after use.
             peer.group_key = FRESH;
         }
         let has_several = addresses.in_order().len() > 1;
-        let dial = Arc::new(Dial::new(addresses, within));
-        if has_several {
+        let dial = Dial::new(addresses, within);
+        let (dial, is_raw) = match connection {
+            Connection::RawLine(line) => (dial.with_raw_line(line.clone(), settings.tls.clone()), true),
+            Connection::Pooled | Connection::Fresh => (dial, false),
+        };
+        let dial = Arc::new(dial);
+        if has_several || is_raw {
             peer.options.custom_l4 = Some(Arc::clone(&dial) as _);
         }
         Some((Box::new(peer), dial))

@@ -31,6 +31,8 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
         ("CR LF in the path", pseudo(&[M, S, A, (b":path", b"/v1/never HTTP/1.1\r\nx: y")])),
         ("LF in the path", pseudo(&[M, S, A, (b":path", b"/v1/never\n")])),
         ("blank in the path", pseudo(&[M, S, A, (b":path", b"/v1/ never")])),
+        ("a quotation mark in the query, which passes in HTTP/1.1", pseudo(&[M, S, A, (b":path", b"/v1/never?a=\"")])),
+        ("an angle bracket in the query", pseudo(&[M, S, A, (b":path", b"/v1/never?a=<b>")])),
         ("no path", pseudo(&[M, S, A])),
         ("empty path", pseudo(&[M, S, A, (b":path", b"")])),
         ("two paths", pseudo(&[M, S, A, P, P])),
@@ -71,6 +73,15 @@ fn unspeakable() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("blank in the method", method(b"GET /x HTTP/1.1")),
         ("CR LF in the method", method(b"GET\r\n")),
+        (
+            "not UTF-8 in the query, which passes in HTTP/1.1",
+            pseudo(&[
+                (b":method", b"GET"),
+                (b":scheme", b"https"),
+                (b":authority", b"gate.example"),
+                (b":path", b"/v1/never?a=\xe9"),
+            ]),
+        ),
         ("upper case", with(&[(b"X-Upper", b"y")])),
         ("CR LF in a value", with(&[(b"x", b"y\r\nz: 1")])),
         ("NUL in a value", with(&[(b"x", b"y\0z")])),
