@@ -157,6 +157,25 @@ pub struct ConnectionSettings {
     pub max_requests: u32,
 }
 
+#[cfg(test)]
+impl ConnectionSettings {
+    /// Settings under which nothing of a test is cut short.
+    pub(crate) fn for_tests() -> Self {
+        let long = Duration::from_secs(60);
+        let rate = MinimumRate { grace: long, rate: 1 };
+        Self {
+            max: 100,
+            max_per_address: 100,
+            handshake_timeout: long,
+            head_timeout: long,
+            body: rate,
+            answer: rate,
+            keepalive_timeout: long,
+            max_requests: 100,
+        }
+    }
+}
+
 /// The least that a caller has to move while the gate waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MinimumRate {

@@ -227,6 +227,27 @@ reasons! {
         en: "the access token never came out of a login through this gate",
         fr: "le jeton d'accès n'est jamais sorti d'une connexion passée par cette passerelle",
     }
+    // What may have changed while a request waited.
+    KeyRevokedWhileWaiting: UnknownKey = "key revoked while the request waited" {
+        en: "the key was revoked, or its consumer removed, while the request waited",
+        fr: "la clé a été révoquée, ou son consommateur retiré, pendant que la requête attendait",
+    }
+    SessionEndedWhileWaiting: SessionUnknown = "session ended while the request waited" {
+        en: "the session was ended while the request waited",
+        fr: "la session a pris fin pendant que la requête attendait",
+    }
+    WaitedTooLong: RequestTimeout = "waited too long to be forwarded" {
+        en: "the request waited for longer than requests may before they go to 8sens",
+        fr: "la requête a attendu plus longtemps que permis avant d'être transmise à 8sens",
+    }
+    GateStops: UpstreamUnreachable = "gate stopped while the request waited" {
+        en: "the gate was stopped while the request waited; nothing went to 8sens",
+        fr: "la passerelle a été arrêtée pendant que la requête attendait ; rien n'est parti vers 8sens",
+    }
+    NothingAwaited: RequestTimeout = "resumed although it waited for nothing" {
+        en: "the gate lost track of a request, which was not forwarded: a fault of the gate",
+        fr: "la passerelle a perdu la trace d'une requête, qui n'a pas été transmise : un défaut de la passerelle",
+    }
     // Routes, addresses, transport.
     DeniedByRule: ForbiddenRoute = "matches a deny rule" {
         en: "method and path match a deny rule",

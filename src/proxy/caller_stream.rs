@@ -161,6 +161,16 @@ impl CallerStream {
         Ok(read)
     }
 
+    /// Waits until the caller has closed or lost the connection. What it sends meanwhile is kept, up to a bound.
+    pub async fn gone(&mut self) {
+        while self.buffer.len() < READ_SIZE {
+            if !matches!(self.fill().await, Ok(read) if read > 0) {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+
     /// Takes `len` buffered bytes away: part of a request that nobody will read.
     pub fn discard(&mut self, len: usize) {
         self.buffer.advance(len.min(self.buffer.len()));

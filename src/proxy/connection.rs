@@ -16,6 +16,7 @@ use super::socket::{self, Socket};
 use super::target;
 use super::ticket::Ticket;
 use super::unread_body::Body;
+use super::waiting::{Decided, until_decided};
 use crate::acme::{self, Challenges};
 use crate::chunked::ChunkScanner;
 use crate::clock;
@@ -360,11 +361,17 @@ impl Connection<'_> {
                     }
                     let last = closes || self.is_last();
                     let body = Body { head_len, framing, expects_continue };
-                    let next = match step {
-                        Step::Deny(denial) => self.deny(caller, *exchange, denial, is_head, last, body).await,
-                        Step::TellMethods => self.tell_methods(caller, *exchange, last, body).await,
-                        Step::Forward(plan) => self.forward(caller, *exchange, plan, last, body).await,
-                        Step::Need(need) => match need {},
+                    let mut exchange = exchange;
+                    let mut stop = self.shutdown.clone();
+                    let Ok(decided) = until_decided(step, &mut exchange, &mut caller, &mut stop).await else {
+                        let ticket = Ticket::new(*exchange, Arc::clone(&self.shared().telemetry));
+                        ticket.finish(Outcome::CallerLeft { status: None });
+                        return ConnectionOutcome::Closed;
+                    };
+                    let next = match decided {
+                        Decided::Deny(denial) => self.deny(caller, *exchange, denial, is_head, last, body).await,
+                        Decided::TellMethods => self.tell_methods(caller, *exchange, last, body).await,
+                        Decided::Forward(plan) => self.forward(caller, *exchange, plan, last, body).await,
                     };
                     match next {
                         Ok(reusable) => caller = reusable,

@@ -20,3 +20,4 @@ pub mod target;
 pub mod ticket;
 mod unread_body;
 pub mod upstream;
+mod waiting;

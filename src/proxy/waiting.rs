@@ -1,0 +1,106 @@
+//! Where a request waits on its way to 8sens: the one place that races what it waits for against its caller, the end of the gate and its
+//! own deadline. Whatever is added to [`Need`] is waited for here and nowhere else.
+
+use super::caller_stream::CallerStream;
+use crate::clock;
+use crate::denial::{Denial, Reason};
+use crate::exchange::{Event, Exchange, ForwardPlan, Need, Step};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// The caller closed its connection before its request could go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Left;
+
+/// What becomes of a request that waits for nothing any more.
+#[derive(Debug)]
+pub(super) enum Decided {
+    Deny(Denial),
+    TellMethods,
+    Forward(ForwardPlan),
+}
+
+/// Meets the needs of an exchange one after the other, until it is forwarded or refused.
+///
+/// # Errors
+/// When the caller is gone. Dropping the exchange gives back what it had reserved.
+pub(super) async fn until_decided(
+    mut step: Step,
+    exchange: &mut Exchange,
+    caller: &mut CallerStream,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<Decided, Left> {
+    loop {
+        let need = match step {
+            Step::Deny(denial) => return Ok(Decided::Deny(denial)),
+            Step::TellMethods => return Ok(Decided::TellMethods),
+            Step::Forward(plan) => return Ok(Decided::Forward(plan)),
+            Step::Need(need) => need,
+        };
+        let patience = exchange.waits_until().map_or_else(Default::default, |until| until.since(clock::now().mono));
+        let event = tokio::select! {
+            biased;
+            () = caller.gone() => return Err(Left),
+            event = meet(need) => event,
+            // A gate whose sender is gone is ending as well.
+            _ = stop.wait_for(|stop| *stop) => Event::Refused(Denial::because(Reason::GateStops)),
+            () = sleep(patience) => Event::Refused(Denial::because(Reason::WaitedTooLong)),
+        };
+        step = exchange.resume(event, clock::now());
+    }
+}
+
+/// Waits for one need, for as long as it takes.
+async fn meet(need: Need) -> Event {
+    match need {
+        #[cfg(test)]
+        Need::Word(0) => Event::Met,
+        #[cfg(test)]
+        Need::Word(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ConnectionSettings;
+    use crate::exchange::simulation::waiting_for;
+    use crate::proxy::socket::Socket;
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+
+    fn pair() -> (DuplexStream, CallerStream) {
+        let (near, far) = duplex(64);
+        (near, CallerStream::new(Socket::piped(far), ConnectionSettings::for_tests()))
+    }
+
+    #[tokio::test]
+    async fn a_need_that_is_met_lets_the_request_go_on() {
+        let (_near, mut caller) = pair();
+        let (_keep, mut stop) = watch::channel(false);
+        let (mut exchange, step) = waiting_for(&[Need::Word(0), Need::Word(0)]);
+        let step = until_decided(step, &mut exchange, &mut caller, &mut stop).await;
+        assert!(matches!(step, Ok(Decided::Forward(_))), "{step:?}");
+    }
+
+    #[tokio::test]
+    async fn whoever_leaves_waits_no_longer_and_bytes_of_a_body_are_kept() {
+        let (mut near, mut caller) = pair();
+        let (_keep, mut stop) = watch::channel(false);
+        near.write_all(b"body").await.unwrap();
+        drop(near);
+        let (mut exchange, step) = waiting_for(&[Need::Word(1)]);
+        assert_eq!(until_decided(step, &mut exchange, &mut caller, &mut stop).await.unwrap_err(), Left);
+        assert_eq!(caller.buffered(), b"body");
+    }
+
+    #[tokio::test]
+    async fn a_gate_that_ends_refuses_what_waits() {
+        let (_near, mut caller) = pair();
+        let (end, mut stop) = watch::channel(false);
+        end.send(true).unwrap();
+        let (mut exchange, step) = waiting_for(&[Need::Word(1)]);
+        let step = until_decided(step, &mut exchange, &mut caller, &mut stop).await.unwrap();
+        let Decided::Deny(denial) = step else { panic!("{step:?}") };
+        assert_eq!(denial.reason, Some(Reason::GateStops));
+    }
+}
