@@ -6,7 +6,6 @@ use crate::client_ip::TrustedProxies;
 use crate::consumer::ConsumerTable;
 use crate::head::HeadLimits;
 use crate::limit::Quota;
-use crate::policy::PolicySet;
 use crate::request::{FieldTable, TokenPlace};
 use crate::route::{RouteRule, covering};
 use crate::session::{ExpiredWhen, SessionLimits};
@@ -22,8 +21,6 @@ pub struct Snapshot {
     pub encoded_slash: Vec<RouteRule>,
     pub budgets: BudgetRules,
     pub limits: SizeLimits,
-    /// The policies in force. Always [`PolicySet::ALL`] outside tests: no configuration key reaches it.
-    pub policies: PolicySet,
 }
 
 /// How tokens travel, where logins happen, and what a session is held to.

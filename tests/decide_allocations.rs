@@ -40,7 +40,7 @@ fn decided(snapshot: &Snapshot, tables: &Tables, case: &Case<'_>) -> (Result<Str
     let mut decision = None;
     let counted = allocation_counter::measure(|| decision = Some(policy::decide(snapshot, tables, &view, client, NOW)));
     let decision = decision.unwrap();
-    let outcome = decision.map(|admission| admission.caller.consumer.name.as_ref().to_owned());
+    let outcome = decision.map(|admission| admission.caller.consumer().name.as_ref().to_owned());
     (outcome.map_err(|refusal| refusal.denial.code), counted.count_total)
 }
 

@@ -5,7 +5,6 @@ use sensgate::consumer::{Consumer, ConsumerTable, Credential, digest};
 use sensgate::exchange::{Exchange, Outcome, Record, Step};
 use sensgate::head::HeadLimits;
 use sensgate::limit::Quota;
-use sensgate::policy::PolicySet;
 use sensgate::request::{FieldTable, RequestView, TokenPlace};
 use sensgate::route::RouteRule;
 use sensgate::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
@@ -59,7 +58,6 @@ impl Gate {
             encoded_slash: vec![rule("GET /v1/articles/*")],
             budgets: budgets(),
             limits: SizeLimits { head: HeadLimits { bytes: 32 << 10, uri: 8 << 10, fields: 100 }, body: 10 << 20 },
-            policies: PolicySet::ALL,
         });
         let tables = Tables::new(&Zeroizing::new([7; 32]), &snapshot, Box::new(NoJournal), NOW);
         for (consumer, token) in [("shop", TOKEN), ("partner", OTHER_TOKEN)] {

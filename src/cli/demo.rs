@@ -5,7 +5,6 @@ mod world;
 
 use super::Exit;
 use crate::platform;
-use crate::policy::PolicySet;
 use crate::text;
 use crate::text::Lang;
 use world::{Staging, World};
@@ -19,14 +18,14 @@ pub struct DemoArgs {
 /// Runs the demonstration until Ctrl-C, or plays it once.
 #[must_use]
 pub fn run(args: &DemoArgs, lang: Lang) -> Exit {
-    if args.once { once(PolicySet::ALL, lang) } else { serve(lang) }
+    if args.once { once(lang) } else { serve(lang) }
 }
 
 /// Plays a whole visit; [`Exit::Failure`] when one step is not answered as expected. `policies` is a seam for tests: the command always asks
 /// for all of them.
 #[must_use]
-pub fn once(policies: PolicySet, lang: Lang) -> Exit {
-    let world = match World::start(policies, Staging::VISIT) {
+pub fn once(lang: Lang) -> Exit {
+    let world = match World::start(Staging::VISIT) {
         Ok(world) => world,
         Err(error) => return no_world(&error, lang),
     };
@@ -38,7 +37,7 @@ pub fn once(policies: PolicySet, lang: Lang) -> Exit {
 }
 
 fn serve(lang: Lang) -> Exit {
-    let world = match World::start(PolicySet::ALL, Staging::LIVE) {
+    let world = match World::start(Staging::LIVE) {
         Ok(world) => world,
         Err(error) => return no_world(&error, lang),
     };

@@ -166,7 +166,7 @@ fn note(changes: &mut Vec<TableChange>, table: &str, key: &str) {
 
 fn compare_snapshots(running: &Snapshot, written: &Snapshot, found: &mut Found) {
     // No key of the file reaches the policies.
-    let Snapshot { consumers, fields, trusted_proxies, session, encoded_slash, budgets, limits, policies: _ } = written;
+    let Snapshot { consumers, fields, trusted_proxies, session, encoded_slash, budgets, limits } = written;
     found.0.consumers = compare_consumers(running, consumers.iter());
     found.live("client_ip", "trusted_proxies", running.trusted_proxies == *trusted_proxies);
     let named = |role| running.fields.names_of(role) == fields.names_of(role);

@@ -71,7 +71,7 @@ impl Answer {
             reading: Reading::Nothing,
         };
         match question.purpose {
-            Purpose::Login => answer.login_head(question, now),
+            Purpose::Login(_) => answer.login_head(question, now),
             Purpose::Session(session) => answer.session_head(question, session, now),
             Purpose::Other => {}
         }
@@ -163,7 +163,11 @@ impl Answer {
         tables.expiries().login_accepted();
         let hash = tables.sessions.hash(token.expose_secret().as_bytes());
         let Owner { consumer, key_id, .. } = question.owner;
-        let Some(caller) = tables.sessions.caller(consumer, key_id) else { return };
+        let Purpose::Login(Some(caller)) = question.purpose else { return };
+        // Revoked meanwhile; who has the name and the key again is somebody new.
+        if tables.sessions.caller(consumer, key_id) != Some(caller) {
+            return;
+        }
         match tables.sessions.learn(hash, caller, question.sent, &question.snapshot.session.limits) {
             Learned::Full => self.alarm = Some(Alarm::SessionsFull),
             Learned::Gone => {}

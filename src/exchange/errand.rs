@@ -27,13 +27,18 @@ impl Owner {
             expires: owner.credential.expires,
         }
     }
+
+    /// What the session table knows them by; `None` once either was revoked.
+    pub fn caller_id(&self, tables: &Tables) -> Option<CallerId> {
+        tables.sessions.caller(&self.consumer, &self.key_id)
+    }
 }
 
 /// What the request does with sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Its answer may bring a token.
-    Login,
+    /// Its answer may bring a token, for whom the session table knew when it was admitted.
+    Login(Option<CallerId>),
     /// It uses a live session of its consumer.
     Session(SessionUse),
     /// Neither: a public route, or a token that is only observed.
@@ -51,11 +56,6 @@ pub(super) struct Errand {
 }
 
 impl Errand {
-    /// What the session table knows its consumer and key by; `None` once either was revoked.
-    pub fn caller_id(&self, tables: &Tables) -> Option<CallerId> {
-        tables.sessions.caller(&self.owner.consumer, &self.owner.key_id)
-    }
-
     /// Asks again what may have changed while the request waited: its key may have expired or been revoked, its session may have ended.
     /// What it took of its quotas is still reserved.
     pub fn recheck(
@@ -69,7 +69,7 @@ impl Errand {
             return Err(Denial::because(Reason::KeyExpired));
         }
         // Another id is another consumer of the same name: this one was revoked in between.
-        if admitted_as.is_none() || self.caller_id(tables) != admitted_as {
+        if admitted_as.is_none() || self.owner.caller_id(tables) != admitted_as {
             return Err(Denial::because(Reason::KeyRevokedWhileWaiting));
         }
         let Purpose::Session(session) = self.purpose else { return Ok(()) };

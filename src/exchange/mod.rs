@@ -437,18 +437,19 @@ impl Exchange {
         if self.snapshot.budgets.rate_limit_on_answers {
             self.rate_limit = rate_limit_fields(&admission.buckets, now);
         }
+        let owner = Owner::new(admission.caller.into());
         let errand = Errand {
-            owner: Owner::new(admission.caller.into()),
             route: admission.route.map(Arc::from),
             token_place: admission.session.and_then(|_| policy::token::place(request)),
             purpose: match admission.session {
-                _ if admission.is_login => Purpose::Login,
+                _ if admission.is_login => Purpose::Login(owner.caller_id(&self.tables)),
                 Some(session) => Purpose::Session(session),
                 None => Purpose::Other,
             },
+            owner,
         };
         let plan = Box::new(self.plan(request, admission.method, admission.is_login));
-        let admitted_as = needs.first().and_then(|_| errand.caller_id(&self.tables));
+        let admitted_as = needs.first().and_then(|_| errand.owner.caller_id(&self.tables));
         let wait = Wait { until: now.mono.after(WAIT), admitted_as };
         self.go_on(errand, admission.reservation, plan, needs, wait)
     }
@@ -518,10 +519,8 @@ impl Exchange {
 
     /// Charges the budgets for a refusal; a stolen token raises an alarm.
     fn refuse(&mut self, denial: &Denial, now: Now) {
-        if self.snapshot.policies.has(policy::Policy::Budget) {
-            let consumer = self.owner().map(|owner| Arc::clone(&owner.consumer));
-            policy::budget::charge(denial, &self.tables, self.head.client.address, consumer.as_deref(), now.mono);
-        }
+        let consumer = self.owner().map(|owner| Arc::clone(&owner.consumer));
+        policy::budget::charge(denial, &self.tables, self.head.client.address, consumer.as_deref(), now.mono);
         if denial.code == DenyCode::SessionNotYours {
             self.alarm = Some(Alarm::TokenOfAnother);
         }
@@ -533,17 +532,17 @@ impl Exchange {
         self.alarm = Some(Alarm::KeyInClear);
         match exposed {
             Exposed::Key(owner) => self.identify(owner),
-            Exposed::UnknownKey if snapshot.policies.has(policy::Policy::Budget) => {
+            Exposed::UnknownKey => {
                 policy::budget::charge_failed_credential(&self.tables, self.head.client.address, now.mono);
             }
-            Exposed::UnknownKey | Exposed::Token => {}
+            Exposed::Token => {}
         }
     }
 
     /// What came of a login that was taken to 8sens.
     fn login(&self) -> Option<LoginOutcome> {
         let answered = self.stage.answer().and_then(|answer| answer.login);
-        let is_login = self.stage.errand().is_some_and(|errand| errand.purpose == Purpose::Login);
+        let is_login = self.stage.errand().is_some_and(|errand| matches!(errand.purpose, Purpose::Login(_)));
         answered.or((is_login && self.stage.attempt().is_some()).then_some(LoginOutcome::Failed))
     }
 

@@ -3,7 +3,7 @@
 //! Refusals charge them; a good request never does. A valid key passes however many wrong ones came from its address, so that an attacker
 //! behind the same address cannot lock a shop out, short of the far larger address budget.
 
-use super::Caller;
+use super::caller::Caller;
 use crate::denial::{Denial, DenyCode, Reason};
 use crate::limit::Wait;
 use crate::snapshot::BudgetRules;
@@ -42,7 +42,7 @@ pub(super) fn of_failed_token(
     caller: Caller<'_>,
     now: Mono,
 ) -> Denial {
-    match tables.limiter.failed_tokens.is_exhausted(&caller.consumer.name, now) {
+    match tables.limiter.failed_tokens.is_exhausted(&caller.consumer().name, now) {
         Some(wait) if is_failed_token(denial.code) && rules.enforce == Enforce::On => {
             limited(Reason::TokensExhausted, wait)
         }

@@ -3,9 +3,10 @@
 //! Can be neither shadowed nor switched off. An unknown, expired or disabled key all answer `unknown_key`, after the
 //! same work.
 
-use super::{Caller, KeyOwner, Refusal, token};
+use super::caller::{Caller, KeyOwner, Refusal};
+use super::token;
 use crate::api_key;
-use crate::consumer::{ConsumerTable, KeyLookup};
+use crate::consumer::{Consumer, ConsumerTable, Credential, KeyLookup};
 use crate::denial::{Denial, DenyCode, Reason};
 use crate::pasted::{self, Fault};
 use crate::query::{self, Carried};
@@ -20,6 +21,10 @@ pub const MAX_KEY_LEN: usize = 256;
 /// Values that may be keys of which the owner is looked for, in a request that came in clear.
 const MAX_SHOWN: usize = 8;
 
+/// That a valid key was seen, or that a dry run goes on as if one had been. Nothing outside this file can make one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proof(());
+
 /// Proves who calls.
 pub(super) fn check<'s>(
     consumers: &'s ConsumerTable,
@@ -30,7 +35,7 @@ pub(super) fn check<'s>(
     let key = single_key(request)?;
     let found = consumers.lookup(key, now);
     if let KeyLookup::Valid(consumer, credential) = found {
-        return Ok(Caller { consumer, credential });
+        return Ok(Caller::proven(Proof(()), consumer, credential));
     }
     // Worked out for every key that is refused, also where it is not needed: the time must not tell a known key from an
     // unknown one.
@@ -42,6 +47,24 @@ pub(super) fn check<'s>(
         // A known key may hold quotation marks; around one that is not known they were pasted along.
         KeyLookup::Unknown if pasted::is_quoted(key) => Err(Denial::because(Reason::QuotedKeyNotKnown).into()),
         KeyLookup::Unknown | KeyLookup::Valid(..) => Err(Denial::because(unknown).into()),
+    }
+}
+
+/// What a dry run goes on with: a key of the consumer that is good now, or any of its keys with the reason why it is not. `None` when it
+/// has no key at all.
+pub(super) fn assume<'s>(
+    consumer: &'s Consumer,
+    request: &RequestView<'_>,
+    now: Wall,
+) -> (Option<Caller<'s>>, Result<(), Denial>) {
+    let judge = |credential: &Credential| credential.refusal_at(now).map_or(Ok(()), |why| Err(Denial::because(why)));
+    let good = consumer.credentials.iter().find(|credential| judge(credential).is_ok());
+    let shown = only_in_its_field(request);
+    match good.or(consumer.credentials.first()) {
+        Some(credential) => {
+            (Some(Caller::proven(Proof(()), consumer, credential)), shown.and_then(|()| judge(credential)))
+        }
+        None => (None, shown.and(Err(Denial::because(Reason::KeyNotKnown)))),
     }
 }
 
@@ -66,13 +89,6 @@ pub(super) fn only_in_its_field(request: &RequestView<'_>) -> Result<(), Denial>
         return Err(Denial::because(Reason::KeyInCookie));
     }
     Ok(())
-}
-
-/// The first consumer, whoever asks: what is left when a test switches this policy off.
-pub(super) fn anyone(consumers: &ConsumerTable) -> Result<Caller<'_>, Denial> {
-    let first =
-        consumers.iter().find_map(|consumer| Some(Caller { consumer, credential: consumer.credentials.first()? }));
-    first.ok_or(Denial::new(DenyCode::UnknownKey))
 }
 
 /// The one key field, well-formed.
@@ -161,7 +177,7 @@ fn cookie_keys(cookie: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consumer::{Consumer, Credential, digest};
+    use crate::consumer::digest;
     use crate::request::{FieldTable, Transport};
     use crate::types::HttpVersion;
     use std::net::Ipv4Addr;
@@ -194,7 +210,7 @@ mod tests {
             view.push_field(&table, name.as_bytes(), value.as_bytes());
         }
         match check(&consumers, &view, Wall(10)) {
-            Ok(caller) => format!("{}/{}", caller.consumer.name, caller.credential.id),
+            Ok(caller) => format!("{}/{}", caller.consumer().name, caller.credential().id),
             Err(refusal) => {
                 let who = refusal.owner.map_or(String::new(), |owner| format!(" {}", owner.credential.id));
                 format!("{}{who}: {}", refusal.denial.code.as_str(), refusal.denial.reason_word())

@@ -1,7 +1,7 @@
 //! Route: what a consumer may call. `deny` wins, whatever the spelling of the path; a login is implied; no `allow` is
 //! everything.
 
-use super::Caller;
+use super::caller::Caller;
 use crate::denial::{Denial, Reason};
 use crate::request::RequestView;
 use crate::route::{RouteRule, covering};
@@ -23,14 +23,14 @@ pub(super) fn check<'s>(
     session: &'s SessionRules,
 ) -> Result<Option<&'s str>, Denial> {
     let (method, path) = (request.method, request.path());
-    if caller.consumer.deny.iter().any(|rule| rule.covers_any_spelling(method, path)) {
+    if caller.consumer().deny.iter().any(|rule| rule.covers_any_spelling(method, path)) {
         return Err(Denial::because(Reason::DeniedByRule));
     }
     let named = |rules: &'s [RouteRule]| covering(rules, method, path).map(|place| rules[place].as_str());
     if let Some(login) = named(&session.login_routes) {
         return Ok(Some(login));
     }
-    match &caller.consumer.allow {
+    match &caller.consumer().allow {
         None => Ok(None),
         Some(rules) => match named(rules) {
             Some(rule) => Ok(Some(rule)),
@@ -75,7 +75,10 @@ mod tests {
             Ipv4Addr::LOCALHOST.into(),
             Transport::Trusted,
         );
-        let caller = Caller { consumer: &consumer, credential: &consumer.credentials[0] };
+        let nothing =
+            RequestView::new(b"GET", b"/", HttpVersion::Http11, Ipv4Addr::LOCALHOST.into(), Transport::Trusted);
+        let (caller, _) = super::super::credential::assume(&consumer, &nothing, crate::types::Wall(0));
+        let caller = caller.expect("it has a key");
         match check_login_spelling(&view, &session).and_then(|()| check(caller, &view, &session)) {
             Ok(rule) => rule.unwrap_or("everything").to_owned(),
             Err(denial) => denial.reason_word().to_owned(),

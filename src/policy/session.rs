@@ -3,11 +3,11 @@
 //! A login needs none, and brings none along: whatever token its caller still sends is removed. A public route needs none, but one that is
 //! shown has to be good.
 
-use super::Caller;
+use super::caller::Caller;
+use super::order::Objection;
 use super::token;
 use crate::denial::{Denial, Reason};
 use crate::request::RequestView;
-use crate::session::unfamiliar::Issued;
 use crate::session::{CallerId, SessionHash, Standing};
 use crate::snapshot::SessionRules;
 use crate::tables::Tables;
@@ -20,13 +20,6 @@ pub struct SessionUse {
     pub caller: CallerId,
 }
 
-/// A token that is not good enough, and where it seems to come from when it was never handed out here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unfit {
-    pub(super) denial: Denial,
-    pub(super) issued: Option<Issued>,
-}
-
 /// The session of a request; `None` when it needs none and shows none.
 pub(super) fn check(
     rules: &SessionRules,
@@ -34,13 +27,13 @@ pub(super) fn check(
     caller: Caller<'_>,
     request: &RequestView<'_>,
     now: Mono,
-) -> Result<Option<SessionUse>, Unfit> {
-    let unfit = |reason| Err(Unfit { denial: Denial::because(reason), issued: None });
+) -> Result<Option<SessionUse>, Objection> {
+    let unfit = |reason| Err(Objection { denial: Denial::because(reason), issued: None });
     let Some(token) = token::presented(request) else {
         return if rules.is_public(request.method, request.path()) { Ok(None) } else { unfit(Reason::NoToken) };
     };
     let hash = tables.sessions.hash(&token);
-    let Some(id) = tables.sessions.caller(&caller.consumer.name, &caller.credential.id) else {
+    let Some(id) = tables.sessions.caller(&caller.consumer().name, &caller.credential().id) else {
         // Only while a reload takes this very consumer away.
         return unfit(Reason::ConsumerLeaving);
     };
@@ -50,7 +43,7 @@ pub(super) fn check(
         Standing::NotYours => unfit(Reason::TokenOfAnother),
         Standing::Unknown => {
             let denial = Denial::because(Reason::TokenForeign);
-            Err(Unfit { denial, issued: Some(tables.unfamiliar.seen(hash, now)) })
+            Err(Objection { denial, issued: Some(tables.unfamiliar.seen(hash, now)) })
         }
     }
 }

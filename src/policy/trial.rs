@@ -1,16 +1,16 @@
 //! A dry run: every rule on a request that was never made, for one consumer, without its key.
 //!
-//! No [`Caller`] leaves this module, so nothing that is forwarded can come of a trial. The order and the rules are those of
-//! [`decide`](super::decide), which a test holds; unlike there, the rules after the first refusal are asked as well.
+//! Nothing that is forwarded can come of it. The order and the rules are those of [`decide`](super::decide), out of the one list; unlike
+//! there, the rules after the first refusal are asked as well.
 
-use super::quota::Buckets;
-use super::{Caller, Policy, address, budget, credential, framing, route, session, token, transport};
-use crate::consumer::{Consumer, Credential};
-use crate::denial::{Denial, Reason};
+use super::order::{self, Case, Judge, Objection};
+use super::{Policy, credential};
+use crate::consumer::Consumer;
+use crate::denial::Denial;
 use crate::request::RequestView;
-use crate::snapshot::{Enforce, SessionMode, Snapshot};
+use crate::snapshot::{Enforce, Snapshot};
 use crate::tables::Tables;
-use crate::types::{Now, Wall};
+use crate::types::Now;
 use std::net::IpAddr;
 
 /// What one rule says.
@@ -41,54 +41,33 @@ pub fn rehearse(
     client: Option<IpAddr>,
     now: Now,
 ) -> Vec<Ruling> {
-    let mut rulings = Vec::new();
-    let mut rule = |policy, enforce, outcome: Result<(), Denial>| {
-        let refusal = if enforce == Enforce::Off { None } else { outcome.err() };
-        rulings.push(Ruling { policy, enforce, refusal });
-    };
-    let framed = framing::method(request)
-        .and_then(|_| framing::target(&snapshot.encoded_slash, request))
-        .and_then(|()| framing::check(&snapshot.limits, &snapshot.fields, request));
-    rule(Policy::Framing, Enforce::On, framed);
-    let safe = transport::right_scheme(&snapshot.trusted_proxies, request)
-        .and_then(|()| transport::check(&snapshot.trusted_proxies, request));
-    rule(Policy::Transport, Enforce::On, safe);
-    if let Some(client) = client {
-        rule(Policy::Budget, snapshot.budgets.enforce, budget::check_address(tables, client, now.mono));
+    let case = Case { snapshot, tables, request, client, now };
+    let mut all = AllRulings::default();
+    // Nothing ends a dry run: what each of them returns was heard already.
+    let _ = order::of_anybody(&mut all, case);
+    let (caller, usable) = credential::assume(consumer, request, now.wall);
+    let _ = all.hear(Policy::Credential, Enforce::On, || Ok(usable?));
+    if let Some(caller) = caller {
+        let _ = order::of_caller(&mut all, case, caller);
+        let _ = order::of_request(&mut all, case, caller);
     }
-    let (credential, usable) = best(consumer, now.wall);
-    rule(Policy::Credential, Enforce::On, credential::only_in_its_field(request).and(usable));
-    let Some(credential) = credential else { return rulings };
-    let caller = Caller { consumer, credential };
-    if let Some(client) = client {
-        rule(Policy::Address, consumer.enforce, address::check(caller, client));
-    }
-    match route::check_login_spelling(request, &snapshot.session) {
-        Err(denial) => rule(Policy::Route, Enforce::On, Err(denial)),
-        Ok(()) => rule(Policy::Route, consumer.enforce, route::check(caller, request, &snapshot.session).map(drop)),
-    }
-    let is_login = snapshot.session.is_login(request.method, request.path());
-    rule(Policy::Token, Enforce::On, token::check(request, is_login));
-    let reserved = Buckets::of(consumer, tables, request).reserve(now.mono);
-    rule(Policy::Quota, consumer.enforce, reserved.map(drop));
-    if !is_login {
-        let found = session::check(&snapshot.session, tables, caller, request, now.mono);
-        let enforce = match snapshot.session.mode {
-            SessionMode::Guard => Enforce::On,
-            SessionMode::Observe => Enforce::Shadow,
-        };
-        rule(Policy::Session, enforce, found.map(drop).map_err(|unfit| unfit.denial));
-    }
-    rulings
+    all.0
 }
 
-/// A key of the consumer that is good now, or any with the reason why it is not.
-fn best(consumer: &Consumer, now: Wall) -> (Option<&Credential>, Result<(), Denial>) {
-    let judge = |credential: &Credential| credential.refusal_at(now).map_or(Ok(()), |why| Err(Denial::because(why)));
-    let good = consumer.credentials.iter().find(|credential| judge(credential).is_ok());
-    match good.or(consumer.credentials.first()) {
-        Some(credential) => (Some(credential), judge(credential)),
-        None => (None, Err(Denial::because(Reason::KeyNotKnown))),
+/// Hears every rule to its end, and ends with none.
+#[derive(Default)]
+struct AllRulings(Vec<Ruling>);
+
+impl Judge for AllRulings {
+    fn hear(
+        &mut self,
+        policy: Policy,
+        enforce: Enforce,
+        rule: impl FnOnce() -> Result<(), Objection>,
+    ) -> Result<(), Denial> {
+        let refusal = if enforce == Enforce::Off { None } else { rule().err().map(|objection| objection.denial) };
+        self.0.push(Ruling { policy, enforce, refusal });
+        Ok(())
     }
 }
 
@@ -96,16 +75,19 @@ fn best(consumer: &Consumer, now: Wall) -> (Option<&Credential>, Result<(), Deni
 mod tests {
     use super::*;
     use crate::client_ip::{ClientIp, TrustedProxies};
+    use crate::consumer::Credential;
     use crate::consumer::{ConsumerTable, digest};
     use crate::head::HeadLimits;
     use crate::limit::Quota;
     use crate::limit::quota::Period;
-    use crate::policy::{PolicySet, decide};
+    use crate::policy::decide;
     use crate::request::{FieldTable, Framing, TokenPlace, Transport};
     use crate::route::RouteRule;
     use crate::session::{ExpiredWhen, SessionLimits};
+    use crate::snapshot::SessionMode;
     use crate::snapshot::{BudgetRules, SessionRules, SizeLimits};
     use crate::tables::NoJournal;
+    use crate::types::Wall;
     use crate::types::{HttpVersion, Mono};
     use proptest::prelude::*;
     use zeroize::Zeroizing;
@@ -143,7 +125,6 @@ mod tests {
                 rate_limit_on_answers: true,
             },
             limits: SizeLimits { head: HeadLimits { bytes: 4096, uri: 1024, fields: 32 }, body: 100 },
-            policies: PolicySet::ALL,
         }
     }
 

@@ -5,7 +5,6 @@ use sensgate::client_ip::TrustedProxies;
 use sensgate::consumer::{Consumer, ConsumerTable, Credential, digest};
 use sensgate::head::HeadLimits;
 use sensgate::limit::Quota;
-use sensgate::policy::PolicySet;
 use sensgate::request::{FieldTable, TokenPlace};
 use sensgate::route::RouteRule;
 use sensgate::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
@@ -70,7 +69,6 @@ pub fn thousand_consumers() -> Snapshot {
             rate_limit_on_answers: true,
         },
         limits: SizeLimits { head: HeadLimits { bytes: 32 << 10, uri: 8 << 10, fields: 100 }, body: 10 << 20 },
-        policies: PolicySet::ALL,
     }
 }
 

@@ -4,17 +4,14 @@ use crate::api_key;
 use crate::config;
 use crate::consumer::digest;
 use crate::control::Command;
-use crate::policy::PolicySet;
 use crate::sandbox::{Sandbox, SandboxSettings};
 use crate::server::BoundGate;
-use crate::snapshot::Snapshot;
 use crate::text::Lang;
 use secrecy::{ExposeSecret, SecretString};
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -50,7 +47,6 @@ pub(super) struct World {
     pub(super) admin: SocketAddr,
     pub(super) sandbox: Sandbox,
     keys: [SecretString; 4],
-    policies: PolicySet,
     running: RunningGate,
     sandbox_stop: oneshot::Sender<()>,
     sandbox_thread: JoinHandle<()>,
@@ -74,7 +70,7 @@ impl RunningGate {
 
 impl World {
     /// Starts everything on loopback. The error is for people.
-    pub(super) fn start(policies: PolicySet, staging: Staging) -> Result<Self, String> {
+    pub(super) fn start(staging: Staging) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let settings = SandboxSettings { idle_timeout: staging.idle_timeout, ..SandboxSettings::example() };
         let upstream_key = settings.api_key.clone();
@@ -85,15 +81,15 @@ impl World {
             |name: &str, text: &str| write_private(&folder.path().join(name), text).map_err(|error| error.to_string());
         write("8sens-api-key", upstream_key.expose_secret())?;
         write(CONFIG, &configuration(upstream, &keys, staging))?;
-        let (running, [gate, behind_proxy, admin]) = start_gate(folder.path(), policies)?;
-        Ok(Self { gate, behind_proxy, admin, sandbox, keys, policies, running, sandbox_stop, sandbox_thread, folder })
+        let (running, [gate, behind_proxy, admin]) = start_gate(folder.path())?;
+        Ok(Self { gate, behind_proxy, admin, sandbox, keys, running, sandbox_stop, sandbox_thread, folder })
     }
 
     /// Ends the gate and starts it again on the same state; its addresses may change.
     pub(super) fn restart_gate(self) -> Result<Self, String> {
-        let Self { running, policies, folder, .. } = self;
+        let Self { running, folder, .. } = self;
         running.stop();
-        let (running, [gate, behind_proxy, admin]) = start_gate(folder.path(), policies)?;
+        let (running, [gate, behind_proxy, admin]) = start_gate(folder.path())?;
         Ok(Self { gate, behind_proxy, admin, running, folder, ..self })
     }
 
@@ -130,12 +126,10 @@ impl World {
 const CONFIG: &str = "sensgate.toml";
 
 /// Starts the gate of a folder. Returns its two traffic addresses and the admin one.
-fn start_gate(folder: &Path, policies: PolicySet) -> Result<(RunningGate, [SocketAddr; 3]), String> {
+fn start_gate(folder: &Path) -> Result<(RunningGate, [SocketAddr; 3]), String> {
     let path = folder.join(CONFIG);
     let loaded = config::load(&path).map_err(|report| report.render(Lang::En, false))?;
-    let mut settings = loaded.settings;
-    settings.snapshot = Arc::new(Snapshot { policies, ..Snapshot::clone(&settings.snapshot) });
-    let gate = BoundGate::bind(settings, Some(path)).map_err(|error| format!("{error:?}"))?;
+    let gate = BoundGate::bind(loaded.settings, Some(path)).map_err(|error| format!("{error:?}"))?;
     let (addresses, admin) = (gate.addresses(), gate.admin_address());
     let (&[address, behind_proxy], Some(admin)) = (&addresses[..], admin) else {
         return Err("a listener is missing".to_owned());

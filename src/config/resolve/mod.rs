@@ -18,7 +18,6 @@ use super::reader::Section;
 use super::settings::{AccessLogTarget, LogLevel, LogSettings, ServerSettings, Settings};
 use super::shape;
 use crate::consumer::ConsumerTable;
-use crate::policy::PolicySet;
 use crate::request::FieldTable;
 use crate::snapshot::Snapshot;
 use crate::text;
@@ -59,7 +58,6 @@ pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> 
             encoded_slash: upstream.encoded_slash,
             budgets,
             limits,
-            policies: PolicySet::ALL,
         }),
         upstream: upstream.settings?,
         listeners,
