@@ -10,6 +10,7 @@ mod client;
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod gate;
 mod page;
+mod refused;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;

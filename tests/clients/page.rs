@@ -19,7 +19,7 @@ struct Example {
     code: String,
 }
 
-fn page(path: &str) -> String {
+pub fn text(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
@@ -44,7 +44,7 @@ async fn every_example_calls() {
     std::fs::write(site.folder().join("vendor/autoload.php"), "<?php require 'GuzzleHttp/autoload.php';\n").unwrap();
     let mut faults = Vec::new();
     let mut ran = 0;
-    for example in examples(&page(PAGES[0])).iter().filter(|example| !NOT_RUN.contains(&&*example.language)) {
+    for example in examples(&text(PAGES[0])).iter().filter(|example| !NOT_RUN.contains(&&*example.language)) {
         ran += 1;
         let witness = trial::eight_sens().await;
         let gate = site.gate(&witness, true);
@@ -85,10 +85,10 @@ fn the_french_page_shows_the_same() {
             let end = line.find("   // ").or_else(|| line.find("  // ").or_else(|| line.find(" // ")));
             line[..end.unwrap_or(line.len())].trim_end().to_owned()
         };
-        examples(&page(path)).iter().flat_map(|example| example.code.lines().map(comment).collect::<Vec<_>>()).collect()
+        examples(&text(path)).iter().flat_map(|example| example.code.lines().map(comment).collect::<Vec<_>>()).collect()
     };
     assert_eq!(shown(PAGES[1]), shown(PAGES[0]));
-    let indented = |path| page(path).lines().filter(|line| line.starts_with("    ")).map(str::to_owned).collect();
+    let indented = |path| text(path).lines().filter(|line| line.starts_with("    ")).map(str::to_owned).collect();
     let (english, french): (Vec<String>, Vec<String>) = (indented(PAGES[0]), indented(PAGES[1]));
     assert_eq!(french.len(), english.len());
 }
@@ -97,14 +97,14 @@ fn the_french_page_shows_the_same() {
 #[test]
 fn its_codes_are_codes() {
     for path in PAGES {
-        let text = page(path);
+        let page = text(path);
         let mut found = 0;
-        for (at, _) in text.match_indices(" `") {
-            let Some(code) = text[at + 2..].split('`').next().and_then(sensgate::denial::DenyCode::from_word) else {
+        for (at, _) in page.match_indices(" `") {
+            let Some(code) = page[at + 2..].split('`').next().and_then(sensgate::denial::DenyCode::from_word) else {
                 continue;
             };
             let status = code.status().to_string();
-            assert!(text[..at].ends_with(&status), "{path}: {} is {status}", code.as_str());
+            assert!(page[..at].ends_with(&status), "{path}: {} is {status}", code.as_str());
             found += 1;
         }
         assert!(found >= 12, "{path}: {found} codes");
