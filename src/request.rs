@@ -494,6 +494,8 @@ impl<'a> RequestView<'a> {
             Some(FieldRole::Authorization) => self.authorization.push(value),
             Some(FieldRole::Cookie) => self.cookies.push(value),
             Some(FieldRole::Connection) => self.connection.push(value),
+            // An empty list expects nothing (RFC 9110 section 5.6.1.2).
+            Some(FieldRole::Expect) if value.trim_ascii().is_empty() => {}
             Some(FieldRole::Expect) => self.expect.push(value),
             Some(FieldRole::ClientAddress) => self.client_address.push_latest(value),
             Some(FieldRole::ForwardedProto) => self.forwarded_proto.push(value),

@@ -103,6 +103,7 @@ mod tests {
             assert_eq!(outcome(target, &[], Framing::None), "ok", "{target}");
         }
         assert_eq!(outcome("/", &[("connection", "close"), ("expect", "100-Continue")], Framing::None), "ok");
+        assert_eq!(outcome("/", &[("expect", "")], Framing::None), "ok");
     }
 
     #[test]
@@ -120,7 +121,7 @@ mod tests {
         {
             assert_eq!(outcome(target, &[], Framing::None), "malformed_request", "{target}");
         }
-        for value in ["the-unexpected", "", "100-continue, x"] {
+        for value in ["the-unexpected", "100-continue, x"] {
             assert_eq!(outcome("/", &[("expect", value)], Framing::None), "expectation_failed", "{value}");
         }
         assert_eq!(outcome("/", &[], Framing::Length(101)), "body_too_large");

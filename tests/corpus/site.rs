@@ -74,6 +74,13 @@ impl Site {
         (gate.address(), connector(std::slice::from_ref(&certificate.der)))
     }
 
+    /// The reason of every refusal so far, by the id of its request; `None` where its code says it all.
+    pub fn reasons(&self) -> BTreeMap<String, Option<String>> {
+        let text = |record: &serde_json::Value, name: &str| record.get(name)?.as_str().map(str::to_owned);
+        let records = self.gates.values().flat_map(Gate::records);
+        records.filter_map(|record| Some((text(&record, "request_id")?, text(&record, "reason")))).collect()
+    }
+
     /// From now on, a request for `target` is met by `action`.
     pub fn act(&self, target: &str, action: Action) {
         self.script.lock().unwrap().insert(target.to_owned(), action);

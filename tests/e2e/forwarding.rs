@@ -395,3 +395,28 @@ async fn a_login_through_the_gate_is_the_vendors_own_curl() {
     assert_eq!(seen[0].values("api_key").collect::<Vec<_>>(), [&b"ZghY887665YhGH"[..]]);
     assert!(seen[0].headers.iter().all(|(_, value)| !value.windows(KEY.len()).any(|part| part == KEY.as_bytes())));
 }
+
+/// 8sens redirects to the address that it was asked under, as servers do. curl sends fields of one's own on to wherever it is led.
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_follows_a_redirect_of_8sens_to_the_gate() {
+    let redirecting = |request: &crate::support::witness::SeenRequest| match request.target() {
+        "/v1/old?page=2" => {
+            let host = request.values("host").concat();
+            let location = ("Location".to_owned(), format!("http://{host}/v1/new?page=2"));
+            Action::AnswerWith { status: 302, headers: vec![location], body: Vec::new() }
+        }
+        target => Action::AnswerWith { status: 200, headers: vec![], body: target.as_bytes().to_vec() },
+    };
+    let (gate, witness) = gate_before(Behaviour::by(redirecting)).await;
+    let output = std::process::Command::new("curl")
+        .args(["-s", "-L", "--max-redirs", "3", "--header", &format!("api_key: {KEY}"), "-w", " %{url_effective}"])
+        .arg(format!("http://{}/v1/old?page=2", gate.address()))
+        .output()
+        .unwrap();
+    let expected = format!("/v1/new?page=2 http://{}/v1/new?page=2", gate.address());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    assert_eq!(witness.requests().len(), 2);
+    for seen in witness.requests() {
+        assert_eq!(seen.values("api_key"), [UPSTREAM_KEY]);
+    }
+}

@@ -1,5 +1,6 @@
 //! What became of a request at one server.
 
+use super::reading::Reading;
 use crate::format::RequestCase;
 use crate::support::witness::Witness;
 use std::net::SocketAddr;
@@ -11,10 +12,10 @@ use tokio::time::timeout;
 /// How long an answer is waited for. All servers are on this machine and none has much to do.
 const PATIENCE: Duration = Duration::from_millis(700);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// A whole request reached the witness behind it.
-    Forwarded,
+    /// Whole requests reached the witness behind it.
+    Forwarded(Vec<Reading>),
     /// Answered by the server itself.
     Answered(u16),
     /// Closed without an answer.
@@ -24,25 +25,55 @@ pub enum Fate {
 }
 
 impl Fate {
-    pub fn is_refusal(self) -> bool {
+    pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Answered(400..) | Self::Closed)
+    }
+
+    pub fn is_forwarded(&self) -> bool {
+        matches!(self, Self::Forwarded(_))
     }
 }
 
-/// Sends a case and says what became of it, with the word that the server had for it.
-pub async fn of(case: &RequestCase, server: SocketAddr, witness: &Witness) -> (Fate, String) {
+/// What became of a case at the gate.
+pub struct Own {
+    pub fate: Fate,
+    /// The code of the refusal, or a word for what happened otherwise.
+    pub word: String,
+    /// The id of the refused request, by which its record is found.
+    pub request_id: Option<String>,
+}
+
+/// Sends a case to one of the others and says what became of it.
+pub async fn of(case: &RequestCase, server: SocketAddr, witness: &Witness) -> Fate {
     let before = witness.requests().len();
     let answer = converse(case, server).await;
-    if witness.requests().len() > before {
-        return (Fate::Forwarded, "forwarded".to_owned());
+    let seen = witness.requests().split_off(before);
+    if !seen.is_empty() {
+        return Fate::Forwarded(seen.iter().map(Reading::of).collect());
     }
     match answer {
-        None => (Fate::Waiting, "waits".to_owned()),
-        Some(bytes) => match status(&bytes) {
-            Some(status) => (Fate::Answered(status), code(&bytes).unwrap_or_else(|| status.to_string())),
-            None => (Fate::Closed, "closed".to_owned()),
-        },
+        None => Fate::Waiting,
+        Some(bytes) => status(&bytes).map_or(Fate::Closed, Fate::Answered),
     }
+}
+
+/// Sends a case to the gate.
+pub async fn own(case: &RequestCase, gate: SocketAddr, witness: &Witness) -> Own {
+    let before = witness.requests().len();
+    let answer = converse(case, gate).await;
+    let seen = witness.requests().split_off(before);
+    if !seen.is_empty() {
+        let fate = Fate::Forwarded(seen.iter().map(Reading::of).collect());
+        return Own { fate, word: "forwarded".to_owned(), request_id: None };
+    }
+    let Some(bytes) = answer else { return Own { fate: Fate::Waiting, word: "waits".to_owned(), request_id: None } };
+    let Some(status) = status(&bytes) else {
+        return Own { fate: Fate::Closed, word: "closed".to_owned(), request_id: None };
+    };
+    let word = member(&bytes, "code").unwrap_or_else(|| status.to_string());
+    // An answer to HEAD has no document, and the same id in its head.
+    let request_id = member(&bytes, "request_id").or_else(|| field(&bytes, "X-Request-ID"));
+    Own { fate: Fate::Answered(status), word, request_id }
 }
 
 /// What came before the end of the connection or of the patience; `None` when nothing did.
@@ -76,7 +107,7 @@ async fn read_answer(stream: &mut TcpStream, received: &mut Vec<u8>) -> bool {
         }
         if status(received).is_some() {
             // The head and a short body usually come together; a little later is soon enough for the rest.
-            patience = Duration::from_millis(10);
+            patience = Duration::from_millis(25);
         }
     }
 }
@@ -90,9 +121,15 @@ fn status(bytes: &[u8]) -> Option<u16> {
     statuses.into_iter().find(|status| *status >= 200)
 }
 
-/// The gate's code of a refusal.
-fn code(bytes: &[u8]) -> Option<String> {
+/// A member of the gate's problem document.
+fn member(bytes: &[u8], name: &str) -> Option<String> {
     let text = String::from_utf8_lossy(bytes);
-    let (_, rest) = text.split_once("\"code\":\"")?;
-    rest.split_once('"').map(|(code, _)| code.to_owned())
+    let (_, rest) = text.split_once(&format!("\"{name}\":\""))?;
+    rest.split_once('"').map(|(value, _)| value.to_owned())
+}
+
+fn field(bytes: &[u8], name: &str) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let (_, rest) = text.split_once(&format!("\r\n{name}: "))?;
+    rest.split_once("\r\n").map(|(value, _)| value.to_owned())
 }
