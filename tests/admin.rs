@@ -5,8 +5,8 @@
 use secrecy::SecretString;
 use sensgate::admin::{self, AdminContext, Readiness};
 use sensgate::config::{AccessLogTarget, LogSettings};
+use sensgate::domain::tables::{NoJournal, Tables};
 use sensgate::proxy::connection::Shared;
-use sensgate::tables::{NoJournal, Tables};
 use sensgate::telemetry::{Telemetry, catalogue};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -38,7 +38,7 @@ async fn serve(token: Option<&str>) -> Served {
     let source = source + "\n[admin]\nhosts = [\"gate.lan\", \"monitor.lan:9180\"]\n";
     let gate = sensgate::config::parse(&source, "minimal.toml", Path::new(".")).unwrap().settings;
     let secret = Zeroizing::new([0; 32]);
-    let tables = Tables::new(&secret, &gate.snapshot, Box::new(NoJournal), sensgate::clock::now());
+    let tables = Tables::new(&secret, &gate.snapshot, Box::new(NoJournal), sensgate::platform::clock::now());
     let admin = AdminContext {
         shared: Arc::new(Shared::new(gate, Arc::new(tables), telemetry)),
         readiness: Arc::clone(&readiness),

@@ -8,12 +8,13 @@ use sensgate::cli::Format;
 use sensgate::cli::check::{self, CheckArgs};
 use sensgate::config::shape::{ACME, EXPIRED_WHEN, Form, Presence, ROUTE_LIMIT, TABLES, TLS, TableSpec};
 use sensgate::config::{AccessLogTarget, Loaded, Report, Rule, Settings, Severity, load, parse};
-use sensgate::limit::Quota;
-use sensgate::request::Transport;
-use sensgate::session::SessionLimits;
-use sensgate::snapshot::{BudgetRules, Enforce, SessionMode};
+use sensgate::domain::limit::Quota;
+use sensgate::domain::request::Transport;
+use sensgate::domain::rules::enforce::Enforce;
+use sensgate::domain::rules::snapshot::{BudgetRules, SessionMode};
+use sensgate::domain::session::SessionLimits;
+use sensgate::domain::types::Wall;
 use sensgate::text::Lang;
-use sensgate::types::Wall;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -404,7 +405,10 @@ fn values_arrive_where_they_belong() {
     // Valid through 2099-06-30: the first instant of July is too late.
     assert_eq!(consumers[0].credentials[0].expires, Some(Wall(4_086_547_200_000)));
     assert!(!consumers[0].credentials[1].enabled);
-    assert_eq!(consumers[1].credentials[0].digest, sensgate::consumer::digest(env!("CARGO_PKG_NAME").as_bytes()));
+    assert_eq!(
+        consumers[1].credentials[0].digest,
+        sensgate::domain::rules::consumer::digest(env!("CARGO_PKG_NAME").as_bytes())
+    );
     assert!(!dump(&settings).contains("0123456789abcdef0123456789abcdef"), "secrets are redacted");
 }
 

@@ -6,13 +6,13 @@
 mod decision;
 
 use decision::{MIDDLE, NOW, key, tables, thousand_consumers, token};
-use sensgate::client_ip::ClientIp;
-use sensgate::denial::DenyCode;
-use sensgate::policy;
-use sensgate::request::{Framing, RequestView, Transport};
-use sensgate::snapshot::Snapshot;
-use sensgate::tables::Tables;
-use sensgate::types::HttpVersion;
+use sensgate::domain::denial::DenyCode;
+use sensgate::domain::policy;
+use sensgate::domain::request::client_ip::ClientIp;
+use sensgate::domain::request::{Framing, RequestView, Transport};
+use sensgate::domain::rules::snapshot::Snapshot;
+use sensgate::domain::tables::Tables;
+use sensgate::domain::types::HttpVersion;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// One request to decide on.

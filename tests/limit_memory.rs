@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use allocation_counter::measure;
-use sensgate::limit::{AddressBudget, Budgets, Limiter, Quota};
-use sensgate::types::Mono;
+use sensgate::domain::limit::{AddressBudget, Budgets, Limiter, Quota};
+use sensgate::domain::types::Mono;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const WALK: u32 = 1_000_000;

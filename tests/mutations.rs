@@ -5,9 +5,9 @@
 
 use sensgate::config::changes::take_up;
 use sensgate::config::{Settings, parse};
-use sensgate::consumer::Consumer;
-use sensgate::limit::Quota;
-use sensgate::snapshot::Enforce;
+use sensgate::domain::limit::Quota;
+use sensgate::domain::rules::consumer::Consumer;
+use sensgate::domain::rules::enforce::Enforce;
 use std::fs;
 use std::path::Path;
 use toml::{Table, Value};
@@ -98,7 +98,7 @@ fn assert_no_more_than_written(settings: &Settings, written: &Table) {
         let named = |table: &&&Table| table["name"].as_str() == Some(&*consumer.name);
         let table = consumers.iter().find(named).expect("a consumer that is written");
         assert_no_more_keys(consumer, table);
-        let texts = |rules: &[sensgate::route::RouteRule]| -> Vec<String> {
+        let texts = |rules: &[sensgate::domain::rules::route::RouteRule]| -> Vec<String> {
             rules.iter().map(|rule| rule.as_str().to_owned()).collect()
         };
         assert_eq!(consumer.allow.as_deref().map(texts), strings(table, "allow"));

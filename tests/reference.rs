@@ -4,10 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use jsonschema::Validator;
-use sensgate::config::kind::Kind;
 use sensgate::config::reference::markdown;
 use sensgate::config::schema::json_schema;
 use sensgate::config::shape::{Form, Presence, TABLES};
+use sensgate::config::spec::Kind;
 use sensgate::config::{Rule, parse};
 use sensgate::text::Lang;
 use serde_json::Value;

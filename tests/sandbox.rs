@@ -9,8 +9,8 @@ mod access;
 #[path = "sandbox/sales.rs"]
 mod sales;
 
+use sensgate::domain::types::Mono;
 use sensgate::sandbox::{Sandbox, SandboxSettings};
-use sensgate::types::Mono;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;

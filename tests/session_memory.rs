@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and shows what it measured")]
 
 use peak_alloc::PeakAlloc;
-use sensgate::session::{CallerId, SessionHash, SessionLimits, SessionTable, Standing};
-use sensgate::types::Mono;
+use sensgate::domain::session::{CallerId, SessionHash, SessionLimits, SessionTable, Standing};
+use sensgate::domain::types::Mono;
 use zeroize::Zeroizing;
 
 #[global_allocator]

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
-use sensgate::session::{
+use sensgate::domain::session::{
     CallerId, Evicted, Learned, ListedSession, MAX_OWNERS, SessionHash, SessionLimits, SessionTable, Standing,
 };
-use sensgate::types::Mono;
+use sensgate::domain::types::Mono;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;

@@ -1,6 +1,6 @@
 //! The chunked coding: the body ends where every other reader of it sees the end, however it was cut into reads.
 
-use sensgate::chunked::{ChunkScanner, InvalidChunk};
+use sensgate::domain::request::chunked::{ChunkScanner, InvalidChunk};
 
 /// Most cuts of one input that are tried: all of those of a short one.
 const CUTS: usize = 200;

@@ -3,7 +3,7 @@
 //! An input is text: the peer, a line of trusted networks, and then one line for each value of the source field.
 
 use ipnet::IpNet;
-use sensgate::client_ip::{ClientIp, TrustedProxies, canonical, is_private};
+use sensgate::domain::request::client_ip::{ClientIp, TrustedProxies, canonical, is_private};
 use std::net::IpAddr;
 
 const GARBAGE: &[u8] = b"evil, \xff,";

@@ -2,14 +2,14 @@
 
 use super::gates::{GUARD, Gate, KEY, OBSERVE, ONE_PLACE, OTHER_KEY, OTHER_TOKEN, TOKEN};
 use secrecy::ExposeSecret;
-use sensgate::api_key;
-use sensgate::exchange::{ForwardPlan, Observe, Record, Step, Target};
-use sensgate::head::{self, Origin, Scan};
-use sensgate::query::{Carried, secrets};
-use sensgate::request::{FieldRole, RequestView, TokenPlace, Transport, split_target};
-use sensgate::snapshot::SessionMode;
+use sensgate::domain::exchange::{ForwardPlan, Observe, Record, Step, Target};
+use sensgate::domain::request::head::{self, Origin, Scan};
+use sensgate::domain::request::query::{Carried, secrets};
+use sensgate::domain::request::{FieldRole, RequestView, TokenPlace, Transport, split_target};
+use sensgate::domain::rules::api_key;
+use sensgate::domain::rules::snapshot::SessionMode;
+use sensgate::domain::types::{HttpVersion, RequestId};
 use sensgate::telemetry::log_line;
-use sensgate::types::{HttpVersion, RequestId};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Name and value.

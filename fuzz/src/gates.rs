@@ -1,16 +1,17 @@
 //! Small gates to decide on requests with: their rules, two consumers, and one live session of each.
 
-use sensgate::client_ip::TrustedProxies;
-use sensgate::consumer::{Consumer, ConsumerTable, Credential, digest};
-use sensgate::exchange::{Exchange, Outcome, Record, Step};
-use sensgate::head::HeadLimits;
-use sensgate::limit::Quota;
-use sensgate::request::{FieldTable, RequestView, TokenPlace};
-use sensgate::route::RouteRule;
-use sensgate::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
-use sensgate::snapshot::{BudgetRules, Enforce, SessionMode, SessionRules, SizeLimits, Snapshot};
-use sensgate::tables::{NoJournal, Tables};
-use sensgate::types::{Mono, Now, RequestId, Wall};
+use sensgate::domain::exchange::{Exchange, Outcome, Record, Step};
+use sensgate::domain::limit::Quota;
+use sensgate::domain::request::client_ip::TrustedProxies;
+use sensgate::domain::request::head::HeadLimits;
+use sensgate::domain::request::{FieldTable, RequestView, TokenPlace};
+use sensgate::domain::rules::consumer::{Consumer, ConsumerTable, Credential, digest};
+use sensgate::domain::rules::enforce::Enforce;
+use sensgate::domain::rules::route::RouteRule;
+use sensgate::domain::rules::snapshot::{BudgetRules, SessionMode, SessionRules, SizeLimits, Snapshot};
+use sensgate::domain::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
+use sensgate::domain::tables::{NoJournal, Tables};
+use sensgate::domain::types::{Mono, Now, RequestId, Wall};
 use std::sync::{Arc, LazyLock};
 use zeroize::Zeroizing;
 

@@ -1,9 +1,9 @@
 //! The head scanner: what it accepts has one reading, and how the bytes were cut into reads does not matter.
 
-use sensgate::denial::Denial;
-use sensgate::head::{self, HeadLimits, Origin, Scan};
-use sensgate::request::{FieldRole, FieldTable, Framing, RequestView, TokenPlace, Transport};
-use sensgate::types::HttpVersion;
+use sensgate::domain::denial::Denial;
+use sensgate::domain::request::head::{self, HeadLimits, Origin, Scan};
+use sensgate::domain::request::{FieldRole, FieldTable, Framing, RequestView, TokenPlace, Transport};
+use sensgate::domain::types::HttpVersion;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 

@@ -1,12 +1,12 @@
 //! The access log: one record is one line of JSON, whatever stands in it, and every byte of it is read back.
 
-use sensgate::denial::{DenyCode, Reason};
-use sensgate::exchange::{Alarm, Bytes, EndCode, Record};
-use sensgate::policy::WouldRefuse;
-use sensgate::session::LoginOutcome;
-use sensgate::session::unfamiliar::Issued;
+use sensgate::domain::denial::{DenyCode, Reason};
+use sensgate::domain::exchange::{Alarm, Bytes, EndCode, Record};
+use sensgate::domain::policy::WouldRefuse;
+use sensgate::domain::session::LoginOutcome;
+use sensgate::domain::session::unfamiliar::Issued;
+use sensgate::domain::types::{HttpVersion, RequestId, Wall};
 use sensgate::telemetry::log_line::encode;
-use sensgate::types::{HttpVersion, RequestId, Wall};
 use serde_json::Value;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;

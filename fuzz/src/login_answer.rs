@@ -1,8 +1,8 @@
 //! Login answers: a token is learned only when there is exactly one reading of the answer, and it is shown to nobody.
 
 use secrecy::ExposeSecret;
-use sensgate::policy::token::MAX_TOKEN_LEN;
-use sensgate::session::login_answer::{MAX_BODY, NoToken, token};
+use sensgate::domain::policy::token::MAX_TOKEN_LEN;
+use sensgate::domain::session::login_answer::{MAX_BODY, NoToken, token};
 use serde_json::Value;
 
 pub fn check(body: &[u8]) {

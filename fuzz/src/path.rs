@@ -2,12 +2,12 @@
 //! permitted.
 
 use super::gates::{GUARD, Gate, KEY, ONE_PLACE, TOKEN};
-use sensgate::exchange::{Record, Step, Target};
-use sensgate::path::{has_encoded_slash, normalise};
-use sensgate::query;
-use sensgate::request::{RequestView, Transport, split_target};
-use sensgate::route::{RouteRule, covering};
-use sensgate::types::HttpVersion;
+use sensgate::domain::exchange::{Record, Step, Target};
+use sensgate::domain::request::path::{has_encoded_slash, normalise};
+use sensgate::domain::request::query;
+use sensgate::domain::request::{RequestView, Transport, split_target};
+use sensgate::domain::rules::route::{RouteRule, covering};
+use sensgate::domain::types::HttpVersion;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 

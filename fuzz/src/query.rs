@@ -1,10 +1,10 @@
 //! The query: no key and no token stands in it under a name that some program reads and the gate does not.
 
 use super::gates::{GUARD, Gate, KEY, ONE_PLACE};
-use sensgate::exchange::{Step, Target};
-use sensgate::query::{Carried, is_strictly_encoded, may_go_on, secrets};
-use sensgate::request::{RequestView, Transport, split_target};
-use sensgate::types::HttpVersion;
+use sensgate::domain::exchange::{Step, Target};
+use sensgate::domain::request::query::{Carried, is_strictly_encoded, may_go_on, secrets};
+use sensgate::domain::request::{RequestView, Transport, split_target};
+use sensgate::domain::types::HttpVersion;
 use std::net::{IpAddr, Ipv4Addr};
 
 const KEYS: [&str; 4] = ["api_key", "api-key", "apikey", "x-api-key"];

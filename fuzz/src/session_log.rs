@@ -1,9 +1,9 @@
 //! The session log: what is read back is what was written, and nothing else is believed.
 
-use sensgate::session::SessionHash;
-use sensgate::session::log_decoder::{Damage, Decoder, HeaderError};
-use sensgate::session::log_record::{Header, MAX_NAME, MAX_PAYLOAD, Record, encode, encode_header};
-use sensgate::types::{Mono, Now, Wall};
+use sensgate::domain::session::SessionHash;
+use sensgate::domain::session::log_decoder::{Damage, Decoder, HeaderError};
+use sensgate::domain::session::log_record::{Header, MAX_NAME, MAX_PAYLOAD, Record, encode, encode_header};
+use sensgate::domain::types::{Mono, Now, Wall};
 use std::sync::Arc;
 use std::time::Duration;
 

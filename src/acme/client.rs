@@ -95,7 +95,7 @@ fn retry_after(value: &HeaderValue) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    let now = u64::try_from(crate::clock::now().wall.0).ok()?;
+    let now = u64::try_from(crate::platform::clock::now().wall.0).ok()?;
     Some(date.saturating_sub(Duration::from_millis(now)))
 }
 

@@ -1,6 +1,6 @@
 //! When a certificate is renewed, and how long to wait after a failure. Plain arithmetic: the clock and the chance are passed in.
 
-use crate::types::Wall;
+use crate::domain::types::Wall;
 use std::time::Duration;
 
 /// The first wait after a failure; each further one is twice as long.

@@ -4,8 +4,8 @@ use super::client::AcmeClient;
 use super::failure::Failure;
 use super::schedule::{Window, suggestion_age};
 use super::store::Store;
+use crate::domain::types::Wall;
 use crate::tls::Certificate;
-use crate::types::Wall;
 use instant_acme::{Account, CertificateIdentifier, Error};
 use std::time::Duration;
 

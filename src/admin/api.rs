@@ -6,10 +6,10 @@
 use super::control::{self, sessions, status};
 use super::guard::PeerAddress;
 use super::{AdminCode, AdminContext, refusals};
-use crate::clock;
-use crate::exchange::EndCode;
+use crate::domain::exchange::EndCode;
+use crate::domain::session::{EndedByHash, HashPrefix};
 use crate::explain::Explained;
-use crate::session::{EndedByHash, HashPrefix};
+use crate::platform::clock;
 use crate::telemetry::audit_event::{Actor, AuditEvent, EndedSessions};
 use crate::telemetry::{Points, catalogue};
 use axum::extract::{Extension, Path, Query, State};

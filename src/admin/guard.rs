@@ -6,8 +6,8 @@
 
 use super::host::names_this_listener;
 use super::{AdminCode, api, page, pages};
-use crate::answer::own_name::Alias;
-use crate::consumer::{KeyDigest, digest};
+use crate::domain::answer::own_name::Alias;
+use crate::domain::rules::consumer::{KeyDigest, digest};
 use crate::proxy::connection::Shared;
 use crate::telemetry::audit_event::AuditEvent;
 use axum::extract::{Request, State};
@@ -185,7 +185,7 @@ fn bearer(credentials: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::own_name::Host;
+    use crate::domain::answer::own_name::Host;
 
     /// What a listener with that token says to a request.
     fn admit_at(

@@ -1,6 +1,6 @@
 //! Which names of the admin listener are its own.
 
-use crate::answer::own_name::{Alias, Host};
+use crate::domain::answer::own_name::{Alias, Host};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Names of this machine that no name server can lead elsewhere (RFC 6761 section 6.3), nor a page of a hostile site

@@ -5,6 +5,7 @@
 //! of a head are bounded.
 
 mod api;
+pub mod command;
 pub mod control;
 mod guard;
 mod host;
@@ -17,7 +18,7 @@ pub mod refusals;
 pub use readiness::Readiness;
 pub use refusal::AdminCode;
 
-use crate::clock;
+use crate::platform::clock;
 use crate::proxy::connection::Shared;
 use crate::telemetry::throttle::Throttle;
 use axum::Router;

@@ -57,7 +57,7 @@ fn serve(asset: &Asset) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use crate::exchange::Alarm;
+    use crate::domain::exchange::Alarm;
     use std::collections::{BTreeMap, BTreeSet};
 
     type Words = BTreeMap<String, String>;

@@ -75,7 +75,7 @@ fn serve(lang: Lang) -> Exit {
     super::talk(&text! { en: "Ctrl-C ends the demo.", fr: "Ctrl-C termine la démonstration." }, lang);
     let mut commands = platform::commands_from_signals(platform::EarlySignals::default());
     // Reload and reopen mean nothing to a demonstration; draining, or no more signals, ends it.
-    while commands.blocking_recv().is_some_and(|command| command != crate::control::Command::Drain) {}
+    while commands.blocking_recv().is_some_and(|command| command != crate::admin::command::Command::Drain) {}
     world.stop();
     Exit::Ok
 }

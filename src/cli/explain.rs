@@ -3,11 +3,11 @@
 use super::control_client::{Silence, ask_at};
 use super::{Exit, Format};
 use crate::admin::control::socket_in;
-use crate::clock;
 use crate::config::{self, Settings};
-use crate::denial::DenyCode;
+use crate::domain::denial::DenyCode;
 use crate::explain::rehearsal::{self, Imagined, Outcome, Rehearsal, ShownToken, Step};
 use crate::explain::{Explained, Explanation, Refusal, Setting};
+use crate::platform::clock;
 use crate::telemetry::RECENT_REFUSALS;
 use crate::text;
 use crate::text::{Lang, Text};
@@ -73,7 +73,7 @@ fn settings(args: &ExplainArgs, lang: Lang) -> Result<Settings, Exit> {
 }
 
 fn refused(args: &ExplainArgs, id: &str, lang: Lang) -> Exit {
-    if crate::types::RequestId::from_caller(id.as_bytes()).is_none() {
+    if crate::domain::types::RequestId::from_caller(id.as_bytes()).is_none() {
         return unusable(
             &text! {
                 en: "error: this is no request id; for a request that was never made, say whose it is with --consumer",

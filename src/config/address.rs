@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Complaint, Rule};
 use super::value::{Parsed, quoted};
-use crate::answer::own_name::{Alias, Host};
+use crate::domain::answer::own_name::{Alias, Host};
 use crate::text;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

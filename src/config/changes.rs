@@ -7,11 +7,11 @@ use super::settings::{
     AdminSettings, ConnectionSettings, FileCertificates, ListenerSettings, LogSettings, ServerSettings, Settings,
     TlsSettings, UpstreamSettings,
 };
-use crate::consumer::{Consumer, Credential};
-use crate::head::HeadLimits;
-use crate::request::{FieldRole, Transport};
-use crate::session::SessionLimits;
-use crate::snapshot::{BudgetRules, SessionRules, SizeLimits, Snapshot};
+use crate::domain::request::head::HeadLimits;
+use crate::domain::request::{FieldRole, Transport};
+use crate::domain::rules::consumer::{Consumer, Credential};
+use crate::domain::rules::snapshot::{BudgetRules, SessionRules, SizeLimits, Snapshot};
+use crate::domain::session::SessionLimits;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use super::diagnostic::Complaint;
 use super::secret::{MAX_SECRET, in_words};
 use super::{address, value};
-use crate::pasted;
+use crate::domain::request::pasted;
 use crate::text::Text;
 use std::net::SocketAddr;
 

@@ -1,10 +1,11 @@
 //! One value of the file: what it should be, and what is said when it is not.
 
-use super::diagnostic::{Complaint, Problems, Rule};
-use super::kind::Kind;
+use super::diagnostic::{Complaint, Rule};
 use super::mask;
+use super::report::Problems;
+use super::spec::Kind;
 use super::value::{self, Parsed};
-use crate::limit::Quota;
+use crate::domain::limit::Quota;
 use crate::text;
 use crate::text::Text;
 use std::ops::{Range, RangeInclusive};

@@ -1,7 +1,8 @@
 //! Opening the configuration file.
 
-use super::diagnostic::{Complaint, Problems, Report, Rule};
+use super::diagnostic::{Complaint, Rule};
 use super::positions::Positions;
+use super::report::{Problems, Report};
 use super::secret::io_reason;
 use super::settings::Settings;
 use super::{resolve, syntax};

@@ -1,57 +1,8 @@
 //! What may stand at a key: the closed set of kinds of value, with their bounds.
 
-use super::shape::TableSpec;
+use super::spec::{Kind, Syntax};
 use crate::text::StaticText;
 use std::time::Duration;
-
-/// What the value of a key is.
-#[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    Bool,
-    Integer {
-        least: u64,
-        most: u64,
-    },
-    /// `"900s"`
-    Duration {
-        least: Duration,
-        most: Duration,
-    },
-    /// `"64KiB"`, in bytes.
-    Size {
-        least: u64,
-        most: u64,
-    },
-    /// `"1KiB/s"`, in bytes a second.
-    ByteRate {
-        least: u64,
-        most: u64,
-    },
-    /// `"20/s, burst 40"`
-    Quota,
-    /// A calendar day.
-    Date,
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// A string of a certain form.
-    Text(&'static Syntax),
-    List(&'static Self),
-    /// `[name]`, or a table within a line.
-    Table(&'static TableSpec),
-    /// `[[name]]`, or a list of tables within a line.
-    Tables(&'static TableSpec),
-    /// One table, or a list of such.
-    TableOrTables(&'static TableSpec),
-}
-
-/// The form of a string.
-#[derive(Debug)]
-pub struct Syntax {
-    pub name: StaticText,
-    /// A regular expression (ECMA 262) that every valid string matches; some invalid ones may.
-    pub pattern: Option<&'static str>,
-    pub example: &'static str,
-}
 
 pub(super) const fn integer(least: u64, most: u64) -> Kind {
     Kind::Integer { least, most }

@@ -1,6 +1,6 @@
 //! What must not be shown: values that may be secrets in the wrong place.
 
-use super::diagnostic::Problems;
+use super::report::Problems;
 use super::shape;
 use std::ops::Range;
 use toml::Spanned;

@@ -1,7 +1,8 @@
 //! Typed access to a parsed TOML table: every mistake becomes a finding, and reading goes on.
 
-use super::diagnostic::{Complaint, Problems, Rule};
+use super::diagnostic::{Complaint, Rule};
 use super::field::Field;
+use super::report::Problems;
 use super::shape::{self, Form, Presence, TableSpec};
 use super::{mask, value};
 use crate::text;

@@ -1,7 +1,7 @@
 //! `docs/configuration.md` in both languages, from the registry of keys.
 
-use super::kind::Kind;
 use super::shape::{Form, KeySpec, Presence, TABLES, TableSpec};
+use super::spec::Kind;
 use super::value::{show_byte_rate, show_duration, show_size};
 use crate::text;
 use crate::text::Lang;

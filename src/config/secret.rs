@@ -5,7 +5,7 @@ use super::field::Field;
 use super::reader::Section;
 use super::shape;
 use super::value::quoted;
-use crate::pasted::{self, Fault};
+use crate::domain::request::pasted::{self, Fault};
 use crate::platform;
 use crate::text;
 use crate::text::Text;

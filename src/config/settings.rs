@@ -4,10 +4,10 @@
 //! `config/sensgate.example.toml`.
 
 use super::positions::Positions;
-use crate::answer::own_name::Alias;
-use crate::client_ip::TrustedProxies;
-use crate::request::Transport;
-use crate::snapshot::Snapshot;
+use crate::domain::answer::own_name::Alias;
+use crate::domain::request::Transport;
+use crate::domain::request::client_ip::TrustedProxies;
+use crate::domain::rules::snapshot::Snapshot;
 use crate::tls::Certificate;
 use http::HeaderValue;
 use rustls_pki_types::CertificateDer;

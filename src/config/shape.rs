@@ -5,87 +5,15 @@
 //! `sensgate schema` and `docs/configuration.md` come from here, and tests hold the example file to it.
 
 use super::kind::{
-    BOOL, CREDENTIAL_NAME, DATE, DIGEST, EMAIL, ENVIRONMENT_NAME, FIELD_NAME, HOST, HOST_PORT, HTTPS_URL, Kind,
-    LOG_FILE, LOG_TARGET, NAME, NETWORKS, OWN_NAMES, PATH, PROFILE, QUOTA, ROUTE, ROUTES, SOCKET_ADDRESS,
-    SOCKET_ADDRESS_OR_OFF, TIMEOUT, TOKEN_PLACES, WORDS, byte_rate, choice, duration, integer, size,
+    BOOL, CREDENTIAL_NAME, DATE, DIGEST, EMAIL, ENVIRONMENT_NAME, FIELD_NAME, HOST, HOST_PORT, HTTPS_URL, LOG_FILE,
+    LOG_TARGET, NAME, NETWORKS, OWN_NAMES, PATH, PROFILE, QUOTA, ROUTE, ROUTES, SOCKET_ADDRESS, SOCKET_ADDRESS_OR_OFF,
+    TIMEOUT, TOKEN_PLACES, WORDS, byte_rate, choice, duration, integer, size,
 };
-use crate::head::MAX_FIELDS;
+use super::spec::Kind;
+pub use super::spec::{Form, KeySpec, Presence, TableSpec};
+use crate::domain::request::head::MAX_FIELDS;
 use crate::text::StaticText;
 use std::time::Duration;
-
-/// Whether a key may be left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// The file is refused without it.
-    Required,
-    /// Left out, it has this value, as it would be written.
-    Default(&'static str),
-    /// Left out, it has no value.
-    Optional,
-}
-
-/// One key of a table.
-#[derive(Clone, Copy, Debug)]
-pub struct KeySpec {
-    pub name: &'static str,
-    pub presence: Presence,
-    pub kind: Kind,
-    /// What it is for: one phrase, without a full stop.
-    pub about: StaticText,
-}
-
-/// How a table is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// The file itself.
-    Root,
-    /// `[name]`
-    Table,
-    /// `[[name]]`
-    Repeated,
-    /// `{ … }`, an element of a list or a secret.
-    Inline,
-}
-
-/// One table of the file.
-#[derive(Debug)]
-pub struct TableSpec {
-    /// Its name, dotted when it is inside another one; empty for the file itself.
-    pub path: &'static str,
-    pub form: Form,
-    /// What it is for: one sentence.
-    pub about: StaticText,
-    pub keys: &'static [KeySpec],
-    /// Optional keys of which at least one must be there; empty when all may be left out.
-    pub any_of: &'static [&'static str],
-    /// Names that people write or that earlier versions had, with the name of today.
-    pub renamed: &'static [(&'static str, &'static str)],
-    /// Names that a later version will have. Deleting one here is all it takes to free it.
-    pub later: &'static [&'static str],
-}
-
-impl TableSpec {
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.key(name).is_some()
-    }
-
-    /// What is known of a key.
-    #[must_use]
-    pub fn key(&self, name: &str) -> Option<&'static KeySpec> {
-        self.keys.iter().find(|key| key.name == name)
-    }
-
-    /// How a person would write the table's head.
-    pub(super) fn head(&self) -> String {
-        match self.form {
-            Form::Root => String::new(),
-            Form::Table => format!("[{}]", self.path),
-            Form::Repeated => format!("[[{}]]", self.path),
-            Form::Inline => self.path.to_owned(),
-        }
-    }
-}
 
 const fn required(name: &'static str, kind: Kind, en: &'static str, fr: &'static str) -> KeySpec {
     KeySpec { name, presence: Presence::Required, kind, about: StaticText { en, fr } }

@@ -1,7 +1,8 @@
 //! TOML syntax errors as findings, in both languages.
 
-use super::diagnostic::{Complaint, Problems, Rule};
+use super::diagnostic::{Complaint, Rule};
 use super::mask::sounds_secret;
+use super::report::Problems;
 use super::shape::{Form, TABLES};
 use super::value::quoted;
 use crate::text;

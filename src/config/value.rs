@@ -1,8 +1,8 @@
 //! How single values are written: durations, sizes, names, digests.
 
 use super::diagnostic::{Complaint, Rule};
-use crate::consumer::KeyDigest;
-use crate::limit::{Quota, QuotaError};
+use crate::domain::limit::{Quota, QuotaError};
+use crate::domain::rules::consumer::KeyDigest;
 use crate::text;
 use std::time::Duration;
 
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn digests() {
-        let key = crate::consumer::digest(b"key");
+        let key = crate::domain::rules::consumer::digest(b"key");
         let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(digest(&hex).unwrap(), key);
         for bad in ["", &hex[1..], &hex.to_uppercase(), &"g".repeat(64)] {

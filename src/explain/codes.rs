@@ -2,8 +2,8 @@
 
 use super::{Case, Explanation, Setting};
 use crate::config::{show_duration, show_size};
-use crate::denial::{DenyCode, Reason};
-use crate::route::RouteRule;
+use crate::domain::denial::{DenyCode, Reason};
+use crate::domain::rules::route::RouteRule;
 use crate::text;
 use crate::text::Text;
 
@@ -479,7 +479,7 @@ fn rate_limited(case: &Case<'_>) -> Explanation {
         en: "mend what is refused before that: `sensgate explain` shows each of them",
         fr: "corrigez ce qui est refusé avant cela : `sensgate explain` montre chaque refus"
     };
-    let quoted = |quota: &crate::limit::Quota| Some(format!("\"{quota}\""));
+    let quoted = |quota: &crate::domain::limit::Quota| Some(format!("\"{quota}\""));
     match case.reason() {
         Some(Reason::AddressExhausted) => {
             case.explanation(budget, case.setting("limits.address_budget", quoted(&budgets.address)), vec![cause, wait])

@@ -9,8 +9,8 @@ mod reasons;
 pub mod rehearsal;
 
 use crate::config::{Place, Settings};
-use crate::consumer::Consumer;
-use crate::denial::{DenyCode, Reason};
+use crate::domain::denial::{DenyCode, Reason};
+use crate::domain::rules::consumer::Consumer;
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! What happened, in an operator's words.
 
-use crate::denial::{DenyCode, Reason};
+use crate::domain::denial::{DenyCode, Reason};
 use crate::text;
 use crate::text::Text;
 

@@ -2,16 +2,16 @@
 
 use super::{Explanation, Refusal, Setting, explain, printable};
 use crate::config::Settings;
-use crate::consumer::Consumer;
-use crate::denial::{Denial, DenyCode};
-use crate::policy::{Policy, Ruling, rehearse};
-use crate::request::{RequestView, Transport};
-use crate::route::{RouteRule, covering};
-use crate::snapshot::Enforce;
-use crate::tables::{NoJournal, Tables};
+use crate::domain::denial::{Denial, DenyCode};
+use crate::domain::policy::{Policy, Ruling, rehearse};
+use crate::domain::request::{RequestView, Transport};
+use crate::domain::rules::consumer::Consumer;
+use crate::domain::rules::enforce::Enforce;
+use crate::domain::rules::route::{RouteRule, covering};
+use crate::domain::tables::{NoJournal, Tables};
+use crate::domain::types::{HttpVersion, Mono, Now, Wall};
 use crate::text;
 use crate::text::Text;
-use crate::types::{HttpVersion, Mono, Now, Wall};
 use serde::Serialize;
 use std::net::{IpAddr, Ipv4Addr};
 use zeroize::Zeroizing;

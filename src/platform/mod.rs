@@ -1,5 +1,6 @@
 //! Calls that only exist on one kind of system.
 
+pub mod clock;
 mod files;
 mod process;
 mod service_manager;

@@ -1,6 +1,6 @@
 //! Signals, as commands to a running gate.
 
-use crate::control::Command;
+use crate::admin::command::Command;
 #[cfg(unix)]
 use std::sync::Arc;
 #[cfg(unix)]

@@ -6,9 +6,9 @@
 
 use super::pace::Pace;
 use super::socket::Socket;
-use crate::chunked::ChunkScanner;
 use crate::config::ConnectionSettings;
-use crate::request::Framing;
+use crate::domain::request::Framing;
+use crate::domain::request::chunked::ChunkScanner;
 use bytes::{Buf, BytesMut};
 use std::fmt;
 use std::io;

@@ -2,9 +2,9 @@
 
 use super::proxy_header;
 use super::socket::Socket;
-use crate::client_ip::{TrustedProxies, canonical};
-use crate::denial::{Denial, Reason};
-use crate::request::Transport;
+use crate::domain::denial::{Denial, Reason};
+use crate::domain::request::Transport;
+use crate::domain::request::client_ip::{TrustedProxies, canonical};
 use http::HeaderValue;
 use rustls::server::Acceptor;
 use std::net::{IpAddr, SocketAddr};

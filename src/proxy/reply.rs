@@ -3,10 +3,10 @@
 //! [`Problem`] holds status, fields and body. The connection serialises it itself ([`Problem::to_http1`]); inside Pingora the hooks
 //! copy the same parts into a Pingora response.
 
-use crate::denial::{Denial, DenyCode};
-use crate::exchange::RateLimitFields;
-use crate::request::Method;
-use crate::types::{RequestId, Wall};
+use crate::domain::denial::{Denial, DenyCode};
+use crate::domain::exchange::RateLimitFields;
+use crate::domain::request::Method;
+use crate::domain::types::{RequestId, Wall};
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::Serialize;
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn one_refusal_on_the_wire() {
-        let problem = Problem::new(&Denial::because(crate::denial::Reason::KeyExpired), &id(), None);
+        let problem = Problem::new(&Denial::because(crate::domain::denial::Reason::KeyExpired), &id(), None);
         let wire = String::from_utf8(problem.to_http1("Mon, 01 Jan 2024 00:00:00 GMT", false, true)).unwrap();
         insta::assert_snapshot!(wire.replace("\r\n", "\n"), @r#"
         HTTP/1.1 401 Unauthorized

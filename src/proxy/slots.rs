@@ -3,8 +3,8 @@
 //! An IPv6 caller is counted by its /64. The table of addresses has at most one entry for each open connection, so the cap on all
 //! connections is its cap too.
 
-use crate::denial::{Denial, DenyCode, Reason};
-use crate::limit::address::host_key;
+use crate::domain::denial::{Denial, DenyCode, Reason};
+use crate::domain::limit::address::host_key;
 use crate::telemetry::ConnectionOutcome;
 use dashmap::DashMap;
 use std::net::IpAddr;

@@ -3,7 +3,7 @@
 //! What Pingora would refuse or escape, and what is not forwarded as it was received, it never sees: it reads a
 //! stand-in, and the target that was decided on goes into the request that 8sens receives.
 
-use crate::exchange::{ForwardPlan, Target};
+use crate::domain::exchange::{ForwardPlan, Target};
 
 /// What Pingora reads, and may write, instead.
 const STAND_IN: &[u8] = b"/";
@@ -35,9 +35,9 @@ pub fn is_written(target: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::{FieldEdits, Observe, Resend};
-    use crate::request::{Method, split_target};
-    use crate::types::RequestId;
+    use crate::domain::exchange::{FieldEdits, Observe, Resend};
+    use crate::domain::request::{Method, split_target};
+    use crate::domain::types::RequestId;
     use pingora_http::RequestHeader;
     use std::net::Ipv4Addr;
 

@@ -1,7 +1,7 @@
 //! An exchange on its way through the edges, with the promise that it leaves exactly one record.
 
-use crate::clock;
-use crate::exchange::{Exchange, Outcome};
+use crate::domain::exchange::{Exchange, Outcome};
+use crate::platform::clock;
 use crate::telemetry::{InFlight, Telemetry};
 use std::sync::Arc;
 
@@ -49,10 +49,10 @@ impl Drop for Ticket {
 mod tests {
     use super::*;
     use crate::config::{AccessLogTarget, LogSettings};
-    use crate::denial::{Denial, DenyCode};
-    use crate::head::Fragment;
-    use crate::tables::{NoJournal, Tables};
-    use crate::types::RequestId;
+    use crate::domain::denial::{Denial, DenyCode};
+    use crate::domain::request::head::Fragment;
+    use crate::domain::tables::{NoJournal, Tables};
+    use crate::domain::types::RequestId;
     use std::path::Path;
     use zeroize::Zeroizing;
 

@@ -1,7 +1,7 @@
 //! The part of a request that nobody wants any more: read away when it is small, so that the connection can go on.
 
 use super::caller_stream::CallerStream;
-use crate::request::Framing;
+use crate::domain::request::Framing;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 

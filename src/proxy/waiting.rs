@@ -2,9 +2,9 @@
 //! own deadline. Whatever is added to [`Need`] is waited for here and nowhere else.
 
 use super::caller_stream::CallerStream;
-use crate::clock;
-use crate::denial::{Denial, Reason};
-use crate::exchange::{Event, Exchange, ForwardPlan, Need, Step};
+use crate::domain::denial::{Denial, Reason};
+use crate::domain::exchange::{Event, Exchange, ForwardPlan, Need, Step};
+use crate::platform::clock;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -64,7 +64,7 @@ async fn meet(need: Need) -> Event {
 mod tests {
     use super::*;
     use crate::config::ConnectionSettings;
-    use crate::exchange::simulation::waiting_for;
+    use crate::domain::exchange::simulation::waiting_for;
     use crate::proxy::socket::Socket;
     use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 

@@ -32,9 +32,9 @@ mod settings;
 pub use record::Seen;
 pub use settings::{Base, ExpiredAnswer, SandboxSettings, SettingsError, User, WrongKeyAnswer};
 
+use crate::domain::types::Mono;
 use crate::text;
 use crate::text::Text;
-use crate::types::Mono;
 use database::Database;
 use parking_lot::Mutex;
 use record::Record;
@@ -62,7 +62,7 @@ impl Sandbox {
     /// # Errors
     /// What the server refuses to start on, above all a user that runs it without the right to.
     pub fn new(settings: SandboxSettings) -> Result<Self, SettingsError> {
-        Self::with_clock(settings, || crate::clock::now().mono)
+        Self::with_clock(settings, || crate::platform::clock::now().mono)
     }
 
     /// Makes a sandbox whose tokens age by `clock`.

@@ -1,12 +1,9 @@
 //! The tokens that the sandbox handed out, each with a sliding idle time.
 
-use super::settings::SandboxSettings;
-use crate::types::Mono;
+use super::settings::{MAX_TOKENS, SandboxSettings};
+use crate::domain::types::Mono;
 use std::collections::HashMap;
 use std::time::Duration;
-
-/// Most tokens kept. Past that, dead ones go first, then the one unused for longest.
-pub(super) const MAX_TOKENS: usize = 10_000;
 
 /// Tokens by their text.
 pub(super) struct Sessions {

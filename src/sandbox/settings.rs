@@ -1,6 +1,5 @@
 //! The settings of the 8sens REST screen, read from a TOML file.
 
-use super::sessions::MAX_TOKENS;
 use crate::text;
 use crate::text::Text;
 use jiff::SignedDuration;
@@ -10,6 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
+
+/// Most tokens kept. Past that, dead ones go first, then the one unused for longest.
+pub(super) const MAX_TOKENS: usize = 10_000;
 
 /// Longest idle timeout taken: an idle time beyond that is a typing mistake.
 const MAX_IDLE_TIMEOUT: Duration = Duration::from_hours(31 * 24);

@@ -2,10 +2,10 @@
 
 use super::file_watch::FileWatch;
 use super::serving::Serving;
-use crate::clock;
+use crate::admin::command::{ReloadOrder, ReloadOutcome, Reloaded};
 use crate::config::changes;
 use crate::config::{self, Loaded, Report, Severity};
-use crate::control::{ReloadOrder, ReloadOutcome, Reloaded};
+use crate::platform::clock;
 use crate::proxy::connection::Shared;
 use crate::telemetry::audit_event::AuditEvent;
 use crate::telemetry::{ReloadResult, application_log};

@@ -1,8 +1,8 @@
 //! When keys were last accepted, on disk: a JSON file that is replaced whole now and then. Names and instants, never keys or digests.
 
 use super::StateDirectory;
-use crate::key_use::LastUse;
-use crate::types::Wall;
+use crate::domain::tables::key_use::LastUse;
+use crate::domain::types::Wall;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read};

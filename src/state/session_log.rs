@@ -1,13 +1,13 @@
 //! The session log: what happened to sessions, appended as it happens, rewritten when it has grown.
 
 use super::{StateDirectory, StateError};
-use crate::session::SessionLimits;
-use crate::session::log_record::{self, Header, Record};
-use crate::session::restore::{RestoreRules, Restored, restore};
-use crate::snapshot::Snapshot;
-use crate::tables::{Journal, Tables};
+use crate::domain::rules::snapshot::Snapshot;
+use crate::domain::session::SessionLimits;
+use crate::domain::session::log_record::{self, Header, Record};
+use crate::domain::session::restore::{RestoreRules, Restored, restore};
+use crate::domain::tables::{Journal, Tables};
+use crate::domain::types::Now;
 use crate::telemetry::Telemetry;
-use crate::types::Now;
 use parking_lot::Mutex;
 use std::fs::File;
 use std::io::{self, Write};

@@ -1,8 +1,8 @@
 //! The access log: one line for each request.
 
-use crate::client_ip;
 use crate::config::AccessLogTarget;
-use crate::exchange::Record;
+use crate::domain::exchange::Record;
+use crate::domain::request::client_ip;
 use crate::telemetry::log_line;
 use crate::telemetry::log_writer::{LogName, LogWriter};
 use prometheus::IntCounter;

@@ -1,8 +1,8 @@
 //! How much went through, in all and lately, and where tokens travel: counts for `status` and `doctor`, without a label.
 
-use crate::exchange::{EndCode, Record};
-use crate::request::TokenPlace;
-use crate::types::Mono;
+use crate::domain::exchange::{EndCode, Record};
+use crate::domain::request::TokenPlace;
+use crate::domain::types::Mono;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Seconds that "lately" is.
@@ -104,7 +104,7 @@ fn sum(slots: &[AtomicU64; SLOTS], second: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::denial::DenyCode;
+    use crate::domain::denial::DenyCode;
     use crate::telemetry::fixture;
 
     fn at(seconds: u64) -> Mono {

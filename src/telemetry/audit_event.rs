@@ -3,12 +3,12 @@
 //! Names and digits come from the configuration, from closed sets, or were checked to be printable ASCII; nothing else of a request
 //! reaches the audit log, and no key or token.
 
-use crate::client_ip;
-use crate::denial::{DenyCode, Reason};
-use crate::exchange::{EndCode, Record};
-use crate::session::{LoginOutcome, SessionHash};
+use crate::domain::denial::{DenyCode, Reason};
+use crate::domain::exchange::{EndCode, Record};
+use crate::domain::request::client_ip;
+use crate::domain::session::{LoginOutcome, SessionHash};
+use crate::domain::types::Wall;
 use crate::telemetry::log_line;
-use crate::types::Wall;
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -298,7 +298,7 @@ fn ascii<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::Alarm;
+    use crate::domain::exchange::Alarm;
     use crate::telemetry::fixture;
 
     const HASH: SessionHash = SessionHash::from_bytes([0xcd; 16]);
@@ -322,7 +322,8 @@ mod tests {
         let peer: IpAddr = "192.0.2.7".parse().unwrap();
         let ended = |which, by| AuditEvent::SessionsEnded { which, ended: 2, by };
         let stolen = Record { alarm: Some(Alarm::TokenOfAnother), ..refused(DenyCode::SessionNotYours) };
-        let expired = Record { reason: Some(crate::denial::Reason::KeyExpired), ..refused(DenyCode::UnknownKey) };
+        let expired =
+            Record { reason: Some(crate::domain::denial::Reason::KeyExpired), ..refused(DenyCode::UnknownKey) };
         let request = r#""client_ip":"203.0.113.9","request_id":"abababababababababababababababab","#;
         for (event, rest) in [
             (AuditEvent::GateStarted { version: "1.2.3" }, r#""event":"gate_started","version":"1.2.3"}"#.to_owned()),
@@ -406,7 +407,7 @@ mod tests {
             login: Some(LoginOutcome::Accepted),
             learned: Some(HASH),
             alarm: Some(Alarm::TokenShared),
-            reason: Some(crate::denial::Reason::KeyExpired),
+            reason: Some(crate::domain::denial::Reason::KeyExpired),
             ..fixture::answered()
         };
         let by = Actor::Control { uid: Some(0) };

@@ -3,9 +3,9 @@
 //! Its queue, writer and rotation are those of the access log; so is what happens at their bounds: lines are dropped and counted, and
 //! nobody waits.
 
-use crate::clock;
 use crate::config::LogSettings;
-use crate::exchange::Record;
+use crate::domain::exchange::Record;
+use crate::platform::clock;
 use crate::telemetry::audit_event::AuditEvent;
 use crate::telemetry::log_writer::{LogName, LogWriter};
 use prometheus::IntCounter;

@@ -2,7 +2,7 @@
 //!
 //! Read from the counters that `/metrics` shows, so that both say the same. The oldest point gives way.
 
-use crate::types::{Mono, Now, Wall};
+use crate::domain::types::{Mono, Now, Wall};
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! When every key was last accepted, as a metric that is read at each scrape.
 
-use crate::key_use::KeyUses;
+use crate::domain::tables::key_use::KeyUses;
 use crate::telemetry::catalogue::KEY_LAST_USED;
 use crate::telemetry::replaced_gauges::gauge;
 use prometheus::core::{Collector, Desc};

@@ -1,9 +1,9 @@
 //! The labels of all metrics: what their values are, and what those of closed sets mean.
 
-use crate::denial::DenyCode;
-use crate::exchange::{Alarm, EndCode};
-use crate::session::LoginOutcome;
-use crate::session::unfamiliar::Issued;
+use crate::domain::denial::DenyCode;
+use crate::domain::exchange::{Alarm, EndCode};
+use crate::domain::session::LoginOutcome;
+use crate::domain::session::unfamiliar::Issued;
 use crate::telemetry::{ConnectionOutcome, ReloadResult};
 
 /// One label.

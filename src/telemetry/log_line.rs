@@ -3,9 +3,9 @@
 //! The fields below are the whole list; nothing else of a request can reach the log. Method and path are raw bytes: each byte that
 //! is not printable ASCII stands as `\u00XX`, so that byte `XX` is read back as the Latin-1 character of that number.
 
-use crate::client_ip;
-use crate::exchange::Record;
-use crate::types::Wall;
+use crate::domain::exchange::Record;
+use crate::domain::request::client_ip;
+use crate::domain::types::Wall;
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use std::time::Duration;
@@ -153,8 +153,8 @@ fn escape(line: &mut Vec<u8>, unit: u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::denial::DenyCode;
-    use crate::exchange::EndCode;
+    use crate::domain::denial::DenyCode;
+    use crate::domain::exchange::EndCode;
     use crate::telemetry::fixture;
     use proptest::prelude::*;
     use serde_json::Value;
@@ -201,7 +201,7 @@ mod tests {
             status: None,
             upstream: None,
             code: EndCode::Denied(DenyCode::UnknownKey),
-            reason: Some(crate::denial::Reason::KeyExpired),
+            reason: Some(crate::domain::denial::Reason::KeyExpired),
             total: Duration::from_nanos(1_005_999),
             ..fixture::answered()
         };
@@ -227,14 +227,14 @@ mod tests {
 
     #[test]
     fn the_documentation_has_every_field_in_order() {
-        let would_refuse = crate::policy::WouldRefuse {
+        let would_refuse = crate::domain::policy::WouldRefuse {
             code: DenyCode::SessionUnknown,
             reason: None,
-            issued: Some(crate::session::unfamiliar::Issued::Elsewhere),
+            issued: Some(crate::domain::session::unfamiliar::Issued::Elsewhere),
         };
-        let alarm = Some(crate::exchange::Alarm::TokenShared);
+        let alarm = Some(crate::domain::exchange::Alarm::TokenShared);
         let full = Record {
-            reason: Some(crate::denial::Reason::KeyExpired),
+            reason: Some(crate::domain::denial::Reason::KeyExpired),
             would_refuse: Some(would_refuse),
             alarm,
             ..fixture::answered()
@@ -254,7 +254,7 @@ mod tests {
         let record = Record {
             method: vec![0xff; Record::MAX_METHOD].into(),
             path: vec![0xff; Record::MAX_PATH].into(),
-            bytes: crate::exchange::Bytes { received: u64::MAX, sent: u64::MAX },
+            bytes: crate::domain::exchange::Bytes { received: u64::MAX, sent: u64::MAX },
             total: Duration::MAX,
             upstream: Some(Duration::MAX),
             own: Duration::MAX,

@@ -2,7 +2,7 @@
 //!
 //! Whoever writes a line never waits. When the queue is full, or the target takes no more, lines are dropped and counted.
 
-use crate::clock;
+use crate::platform::clock;
 use crate::telemetry::log_file::{LogFile, Lost};
 use crate::telemetry::throttle::Throttle;
 use parking_lot::{Condvar, Mutex};

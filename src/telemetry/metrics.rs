@@ -1,18 +1,19 @@
 //! The metrics of one gate, around its own registry.
 
-use crate::clock;
-use crate::exchange::{Alarm, EndCode, Record};
-use crate::key_use::KeyUses;
-use crate::session::LoginOutcome;
-use crate::session::unfamiliar::Issued;
+use crate::domain::exchange::{Alarm, EndCode, Record};
+use crate::domain::session::LoginOutcome;
+use crate::domain::session::unfamiliar::Issued;
+use crate::domain::tables::key_use::KeyUses;
+use crate::domain::types::Wall;
+use crate::platform::clock;
 use crate::telemetry::catalogue::{self, Family};
 use crate::telemetry::connection_outcome::ConnectionOutcome;
 use crate::telemetry::gauge_guard::{InFlight, LingeringConnection, OpenConnection};
 use crate::telemetry::history::Totals;
 use crate::telemetry::readings::Readings;
+use crate::telemetry::reload_result::ReloadResult;
 use crate::telemetry::{build_info, key_last_use::KeyLastUses, replaced_gauges::ReplacedGauges};
 use crate::tls::Certificate;
-use crate::types::Wall;
 use parking_lot::Mutex;
 use prometheus::core::Collector;
 use prometheus::{
@@ -35,28 +36,6 @@ const NONE: &str = "-";
 
 /// The `route` of a request that no rule allowed by name.
 const OTHER: &str = "other";
-
-/// What came of reading the configuration again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReloadResult {
-    Applied,
-    Unchanged,
-    Refused,
-}
-
-impl ReloadResult {
-    pub const ALL: [Self; 3] = [Self::Applied, Self::Unchanged, Self::Refused];
-
-    /// The word for log, report and metric.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Unchanged => "unchanged",
-            Self::Refused => "refused",
-        }
-    }
-}
 
 /// The first name of a certificate, and when it expires in seconds since the Unix epoch.
 type Expiry = (Box<str>, i64);
@@ -507,12 +486,12 @@ const fn status_class(status: Option<u16>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::denial::DenyCode;
-    use crate::exchange::EndCode;
-    use crate::policy::WouldRefuse;
+    use crate::domain::denial::DenyCode;
+    use crate::domain::exchange::EndCode;
+    use crate::domain::policy::WouldRefuse;
+    use crate::domain::types::RequestId;
     use crate::telemetry::catalogue::Kind;
     use crate::telemetry::fixture;
-    use crate::types::RequestId;
     use std::collections::{BTreeMap, HashSet};
 
     fn scrape(metrics: &Metrics) -> String {
@@ -543,11 +522,10 @@ mod tests {
         metrics.set_sessions_max(1_000, 100);
         metrics.prepare(["shop"]);
         let uses = KeyUses::default();
-        let credential = crate::consumer::Credential::named("k1");
-        uses.adopt(&crate::consumer::ConsumerTable::new(vec![crate::consumer::Consumer::named(
-            "shop",
-            vec![credential],
-        )]));
+        let credential = crate::domain::rules::consumer::Credential::named("k1");
+        uses.adopt(&crate::domain::rules::consumer::ConsumerTable::new(vec![
+            crate::domain::rules::consumer::Consumer::named("shop", vec![credential]),
+        ]));
         uses.mark("shop", "k1", Wall(1_700_000_000_999));
         metrics.read_key_uses_from(Arc::new(uses));
         metrics

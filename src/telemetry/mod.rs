@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod panics;
 mod readings;
 mod refusals;
+mod reload_result;
 mod replaced_gauges;
 pub(crate) mod throttle;
 mod would_refuse;
@@ -32,15 +33,16 @@ pub use audit_log::AuditLog;
 pub use connection_outcome::ConnectionOutcome;
 pub use gauge_guard::{InFlight, LingeringConnection, OpenConnection};
 pub use history::{History, Points};
-pub use metrics::{Metrics, ReloadResult};
+pub use metrics::Metrics;
 pub use readings::Readings;
 pub use refusals::{RECENT_REFUSALS, RecentRefusals};
+pub use reload_result::ReloadResult;
 pub use would_refuse::{WouldRefuseCount, WouldRefuseLedger};
 
-use crate::client_ip;
 use crate::config::LogSettings;
-use crate::exchange::{Alarm, Record};
-use crate::types::Mono;
+use crate::domain::exchange::{Alarm, Record};
+use crate::domain::request::client_ip;
+use crate::domain::types::Mono;
 use parking_lot::Mutex;
 use std::io;
 use std::time::Duration;
@@ -108,7 +110,7 @@ impl Telemetry {
     /// Writes an alarm into the application log, each kind at most once a minute; the metric counts them all.
     fn raise(&self, alarm: Alarm, record: &Record) {
         let place = Alarm::ALL.iter().position(|known| *known == alarm).unwrap_or_default();
-        if self.alarms.lock()[place].lets_through(crate::clock::now().mono) {
+        if self.alarms.lock()[place].lets_through(crate::platform::clock::now().mono) {
             let consumer = record.consumer.as_deref().unwrap_or("-");
             let key_id = record.key_id.as_deref().unwrap_or("-");
             let request_id = record.request_id.as_str();
@@ -120,7 +122,7 @@ impl Telemetry {
     /// Counts a session record that could not be written, and says so at most once a minute.
     pub fn state_write_failed(&self, error: &io::Error) {
         self.metrics.state_write_failed();
-        if self.state_failures.lock().lets_through(crate::clock::now().mono) {
+        if self.state_failures.lock().lets_through(crate::platform::clock::now().mono) {
             tracing::error!(%error, "the session log cannot be written; sessions will not survive a restart");
         }
     }
@@ -128,14 +130,14 @@ impl Telemetry {
     /// Counts a connection that could not be accepted for want of descriptors or memory, and says so at most once a minute.
     pub fn accept_failed(&self, error: &io::Error) {
         self.metrics.accept_failed();
-        if self.accept_failures.lock().lets_through(crate::clock::now().mono) {
+        if self.accept_failures.lock().lets_through(crate::platform::clock::now().mono) {
             tracing::error!(%error, "connections cannot be accepted; they wait");
         }
     }
 
     /// Takes a point of the history down when one is due. To be called every second.
     pub fn sample(&self) {
-        self.history.sample(crate::clock::now(), || self.metrics.totals());
+        self.history.sample(crate::platform::clock::now(), || self.metrics.totals());
     }
 
     /// Reopens each log at its next line, for files that were renamed.
@@ -154,8 +156,8 @@ impl Telemetry {
 
 #[cfg(test)]
 pub(crate) mod fixture {
-    use crate::exchange::{Bytes, EndCode, Record};
-    use crate::types::{HttpVersion, RequestId, Wall};
+    use crate::domain::exchange::{Bytes, EndCode, Record};
+    use crate::domain::types::{HttpVersion, RequestId, Wall};
     use std::net::{IpAddr, Ipv4Addr};
     use std::time::Duration;
 
@@ -200,7 +202,7 @@ mod tests {
         let path = directory.path().join("access.log");
         let settings = LogSettings { access: AccessLogTarget::File(path.clone()), ..LogSettings::default() };
         let telemetry = Telemetry::start(&settings).unwrap();
-        telemetry.record(&fixture::answered(), crate::clock::now().mono);
+        telemetry.record(&fixture::answered(), crate::platform::clock::now().mono);
         assert!(telemetry.flush(Duration::from_secs(10)));
         assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 1);
         let (_, scrape) = telemetry.metrics.render();

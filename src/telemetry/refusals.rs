@@ -1,10 +1,10 @@
 //! The latest refusals, for whoever asks why: in memory, the oldest gives way.
 
 use super::log_line;
-use crate::denial::{DenyCode, Reason};
-use crate::exchange::{EndCode, Record};
+use crate::domain::denial::{DenyCode, Reason};
+use crate::domain::exchange::{EndCode, Record};
+use crate::domain::types::{RequestId, Wall};
 use crate::explain::{Refusal, printable};
-use crate::types::{RequestId, Wall};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -97,14 +97,14 @@ fn shown(kept: &Kept) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::WouldRefuse;
+    use crate::domain::policy::WouldRefuse;
     use crate::telemetry::fixture;
 
     fn refused(id: &str) -> Record {
         Record {
             request_id: RequestId::from_caller(id.as_bytes()).unwrap(),
             code: EndCode::Denied(DenyCode::ForbiddenRoute),
-            reason: Some(crate::denial::Reason::NoAllowRule),
+            reason: Some(crate::domain::denial::Reason::NoAllowRule),
             ..fixture::answered()
         }
     }
@@ -133,7 +133,7 @@ mod tests {
         assert!(ring.latest(9).is_empty());
         let would_refuse = Some(WouldRefuse {
             code: DenyCode::SessionUnknown,
-            reason: Some(crate::denial::Reason::TokenForeign),
+            reason: Some(crate::domain::denial::Reason::TokenForeign),
             issued: None,
         });
         ring.take_down(&Record { would_refuse, path: (*b"/\x1b").into(), ..fixture::answered() });

@@ -1,6 +1,6 @@
 //! Reports that may come up very often, and are written seldom.
 
-use crate::types::Mono;
+use crate::domain::types::Mono;
 use std::time::Duration;
 
 /// Lets one report through per minute.

@@ -1,9 +1,9 @@
 //! What would have been refused, for the admin who wants to know whether guarding is safe yet.
 
-use crate::denial::DenyCode;
-use crate::exchange::Record;
-use crate::session::unfamiliar::Issued;
-use crate::types::Mono;
+use crate::domain::denial::DenyCode;
+use crate::domain::exchange::Record;
+use crate::domain::session::unfamiliar::Issued;
+use crate::domain::types::Mono;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl WouldRefuseLedger {
         let (Some(would), Some(consumer)) = (record.would_refuse, &record.consumer) else { return };
         let mut counts = self.0.lock();
         let entry = counts.entry((Arc::clone(consumer), would.code, would.issued)).or_insert((0, Mono(0)));
-        *entry = (entry.0 + 1, crate::clock::now().mono);
+        *entry = (entry.0 + 1, crate::platform::clock::now().mono);
     }
 
     /// Every kind so far, by consumer and code.

@@ -1,6 +1,6 @@
 //! One certificate chain with its private key.
 
-use crate::types::Wall;
+use crate::domain::types::Wall;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};

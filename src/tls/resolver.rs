@@ -1,7 +1,7 @@
 //! Which certificate a caller is shown.
 
 use super::certificate::Certificate;
-use crate::clock;
+use crate::platform::clock;
 use arc_swap::ArcSwap;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;

@@ -1,7 +1,7 @@
 //! Starts the binary on free ports, and reads what it writes.
 
 use crate::support::http::{RawClient, Response};
-use sensgate::consumer::digest;
+use sensgate::domain::rules::consumer::digest;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -162,7 +162,8 @@ fn a_key_is_imported_from_stdin_and_nothing_of_it_is_kept() {
     let (code, stdout, stderr) = with_stdin(&config, "import partner --create --lang en", &format!("{key}\r\n"));
     assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
     let text = std::fs::read_to_string(&config).unwrap();
-    let digest: String = sensgate::consumer::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest: String =
+        sensgate::domain::rules::consumer::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(text.contains("name = \"partner\"") && text.contains(&digest) && !text.contains(key), "{text}");
     for refused in ["", "two words", "a,b", &"x".repeat(257)] {
         let (code, _, stderr) = with_stdin(&config, "import shop --lang en", refused);

@@ -4,7 +4,7 @@ use crate::gate::{Config, DEPOT_KEY, Gate, KEY, PARTNER_KEY, get};
 use crate::support::http::{RawClient, Response};
 use crate::support::port;
 use crate::support::witness::{Action, Behaviour, Witness};
-use sensgate::denial::DenyCode;
+use sensgate::domain::denial::DenyCode;
 use std::collections::BTreeMap;
 
 fn with_key(key: &str, rest: &str) -> String {
@@ -170,8 +170,9 @@ fn probed(witness: &Witness) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_expired_and_disabled_keys_read_the_same() {
     let witness = Witness::start(Behaviour::answer()).await;
-    let sha256 =
-        |key: &str| sensgate::consumer::digest(key.as_bytes()).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let sha256 = |key: &str| {
+        sensgate::domain::rules::consumer::digest(key.as_bytes()).iter().map(|b| format!("{b:02x}")).collect::<String>()
+    };
     let more = format!(
         "[[consumer]]\nname = \"ancien\"\nkeys = [ {{ id = \"old\", sha256 = \"{}\", expires = 2020-01-01 }}, {{ id = \"off\", sha256 = \"{}\", expires = 2099-01-01, enabled = false }} ]\n",
         sha256("expired-key-expired-key"),

@@ -2,10 +2,10 @@
 
 use crate::gate::{Config, Gate, KEY};
 use crate::support::witness::{Behaviour, Witness};
-use sensgate::exchange::{Exchange, Outcome, Step};
-use sensgate::request::{RequestView, Transport};
+use sensgate::domain::exchange::{Exchange, Outcome, Step};
+use sensgate::domain::request::{RequestView, Transport};
+use sensgate::domain::types::{HttpVersion, RequestId};
 use sensgate::telemetry::Metrics;
-use sensgate::types::{HttpVersion, RequestId};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ fn series(scrape: &str) -> Vec<String> {
 /// One request of a stranger or of a consumer, no two alike: path, key, token, address, agent and method.
 fn request(
     number: u32,
-    snapshot: &Arc<sensgate::snapshot::Snapshot>,
-    tables: &Arc<sensgate::tables::Tables>,
+    snapshot: &Arc<sensgate::domain::rules::snapshot::Snapshot>,
+    tables: &Arc<sensgate::domain::tables::Tables>,
     metrics: &Metrics,
 ) {
     let path = format!("/v1/articles/{number}?q={number}");

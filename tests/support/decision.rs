@@ -1,16 +1,17 @@
 //! A configuration of the size that is measured: 1,000 consumers, in the core's own types. For `benches/core.rs` and
 //! `tests/decide_allocations.rs`.
 
-use sensgate::client_ip::TrustedProxies;
-use sensgate::consumer::{Consumer, ConsumerTable, Credential, digest};
-use sensgate::head::HeadLimits;
-use sensgate::limit::Quota;
-use sensgate::request::{FieldTable, TokenPlace};
-use sensgate::route::RouteRule;
-use sensgate::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
-use sensgate::snapshot::{BudgetRules, Enforce, SessionMode, SessionRules, SizeLimits, Snapshot};
-use sensgate::tables::{NoJournal, Tables};
-use sensgate::types::{Mono, Now, Wall};
+use sensgate::domain::limit::Quota;
+use sensgate::domain::request::client_ip::TrustedProxies;
+use sensgate::domain::request::head::HeadLimits;
+use sensgate::domain::request::{FieldTable, TokenPlace};
+use sensgate::domain::rules::consumer::{Consumer, ConsumerTable, Credential, digest};
+use sensgate::domain::rules::enforce::Enforce;
+use sensgate::domain::rules::route::RouteRule;
+use sensgate::domain::rules::snapshot::{BudgetRules, SessionMode, SessionRules, SizeLimits, Snapshot};
+use sensgate::domain::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
+use sensgate::domain::tables::{NoJournal, Tables};
+use sensgate::domain::types::{Mono, Now, Wall};
 use zeroize::Zeroizing;
 
 pub const CONSUMERS: usize = 1000;

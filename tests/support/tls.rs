@@ -53,7 +53,7 @@ impl Authority {
 
     /// A certificate for a name as a public authority would issue it today: for 90 days, and for a server alone.
     pub fn issue_as_usual(&self, name: &str) -> Made {
-        let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(sensgate::clock::now().wall.0).unwrap());
+        let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(sensgate::platform::clock::now().wall.0).unwrap());
         let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
         params.not_before = (now - Duration::from_secs(3600)).into();
         params.not_after = (now + Duration::from_secs(90 * 86_400)).into();

@@ -1,9 +1,9 @@
 //! `/keys`: every key by id, its state, and when it was last accepted. Never a key or its digest.
 
-use crate::clock;
-use crate::consumer::Credential;
+use crate::domain::rules::consumer::Credential;
+use crate::domain::types::Wall;
+use crate::platform::clock;
 use crate::proxy::connection::Shared;
-use crate::types::Wall;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};

@@ -13,7 +13,7 @@ pub use reload::ReloadReport;
 pub use sessions::{Ended, Owner, Session};
 pub use status::Status;
 
-use crate::control::ReloadOrder;
+use crate::admin::command::ReloadOrder;
 use crate::proxy::connection::Shared;
 use crate::state::StateError;
 use crate::telemetry::audit_event::{Actor, AuditEvent, EndedSessions};

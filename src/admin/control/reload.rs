@@ -1,7 +1,7 @@
 //! `/reload`: read the configuration again, and say what changed.
 
+use crate::admin::command::{ReloadOrder, ReloadOutcome, Reloaded};
 use crate::config::changes::Changes;
-use crate::control::{ReloadOrder, ReloadOutcome, Reloaded};
 use crate::text::Lang;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;

@@ -1,9 +1,9 @@
 //! `/sessions`: which tokens are known, and how to end them.
 
 use super::Caller;
-use crate::clock;
+use crate::domain::session::{EndedByHash, HashPrefix, ListedSession, SessionHash};
+use crate::platform::clock;
 use crate::proxy::connection::Shared;
-use crate::session::{EndedByHash, HashPrefix, ListedSession, SessionHash};
 use crate::telemetry::audit_event::EndedSessions;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::StatusCode;

@@ -1,12 +1,13 @@
 //! `/status`: everything that `status` shows and `doctor` asks a running gate.
 
-use crate::clock;
 use crate::config::{ListenerSettings, Settings};
-use crate::consumer::{Consumer, Credential};
+use crate::domain::rules::consumer::{Consumer, Credential};
+use crate::domain::rules::enforce::Enforce;
+use crate::domain::rules::snapshot::SessionMode;
+use crate::domain::types::{Now, Wall};
+use crate::platform::clock;
 use crate::proxy::connection::Shared;
-use crate::snapshot::{Enforce, SessionMode};
 use crate::telemetry::{LATELY, Readings, catalogue};
-use crate::types::{Now, Wall};
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};

@@ -1,9 +1,9 @@
 //! What the demonstration runs: one sandbox, one gate, three consumers, made from a real configuration file in a private folder.
 
-use crate::api_key;
+use crate::admin::command::Command;
 use crate::config;
-use crate::consumer::digest;
-use crate::control::Command;
+use crate::domain::rules::api_key;
+use crate::domain::rules::consumer::digest;
 use crate::sandbox::{Sandbox, SandboxSettings};
 use crate::server::BoundGate;
 use crate::text::Lang;

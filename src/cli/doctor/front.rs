@@ -8,7 +8,7 @@ use super::finding::{Check, Finding};
 use super::http::{self, Answer};
 use super::upstream::random_key;
 use crate::cli::control_client::ask_at;
-use crate::denial::DenyCode;
+use crate::domain::denial::DenyCode;
 use crate::explain::Explained;
 use crate::text;
 use hyper::Method;
@@ -89,7 +89,7 @@ fn judge(patient: &Patient<'_>, url: &str, answer: &Answer) -> Vec<Finding> {
 }
 
 fn refusal(patient: &Patient<'_>, id: &str) -> Option<Explained> {
-    crate::types::RequestId::from_caller(id.as_bytes())?;
+    crate::domain::types::RequestId::from_caller(id.as_bytes())?;
     ask_at(&patient.socket(), Method::GET, &format!("/refusals/{id}")).ok()?.ok()
 }
 

@@ -4,8 +4,8 @@ use super::Patient;
 use super::finding::{Check, Finding};
 use crate::admin::control::{Session, Status};
 use crate::cli::control_client::ask_at;
-use crate::exchange::Alarm;
-use crate::snapshot::SessionMode;
+use crate::domain::exchange::Alarm;
+use crate::domain::rules::snapshot::SessionMode;
 use crate::text;
 use hyper::Method;
 

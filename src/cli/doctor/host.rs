@@ -2,9 +2,9 @@
 
 use super::Patient;
 use super::finding::{Check, Finding};
+use crate::domain::types::Wall;
 use crate::platform;
 use crate::text;
-use crate::types::Wall;
 use jiff::Timestamp;
 use std::path::Path;
 

@@ -5,7 +5,7 @@ use super::finding::{Check, Finding};
 use super::login::log_in;
 use super::{Patient, http};
 use crate::cli::Exit;
-use crate::request::TokenPlace;
+use crate::domain::request::TokenPlace;
 use crate::text;
 use crate::text::Lang;
 use secrecy::SecretString;
@@ -98,7 +98,7 @@ fn verdict(patient: &Patient<'_>, lived: bool, outlived: bool) -> Finding {
 
 fn token(patient: &Patient<'_>, user: &str, password: &SecretString) -> Option<SecretString> {
     let answer = log_in(patient, user, password).ok()?;
-    crate::session::login_answer::token(answer.status, &answer.body).ok()
+    crate::domain::session::login_answer::token(answer.status, &answer.body).ok()
 }
 
 /// Uses a token, where the configuration says that 8sens reads it. Counts as live unless the answer looks like that of an expired one.

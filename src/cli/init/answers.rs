@@ -1,9 +1,9 @@
 //! What is asked, as plain data, and how flags answer it.
 
 use super::InitArgs;
-use crate::api_key;
 use crate::config::entry;
-use crate::consumer::digest;
+use crate::domain::rules::api_key;
+use crate::domain::rules::consumer::digest;
 use crate::text;
 use crate::text::Text;
 use jiff::ToSpan;

@@ -7,8 +7,8 @@ mod questions;
 mod write;
 
 use super::{Exit, Format};
-use crate::clock;
 use crate::config::entry;
+use crate::platform::clock;
 use crate::text;
 use crate::text::{Lang, Text};
 use answers::{Answers, FIRST_KEY, NewConsumer, PLACES, Token};

@@ -3,9 +3,9 @@
 use super::{ExpiryArgs, Failure};
 use crate::cli::{Exit, Format};
 use crate::config::draft::{KeyEntry, KeySource};
+use crate::domain::rules::{api_key, consumer};
 use crate::text;
 use crate::text::Text;
-use crate::{api_key, consumer};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use secrecy::{ExposeSecret, SecretString};

@@ -10,8 +10,8 @@ mod rotate;
 mod show;
 
 use super::{Exit, talk};
-use crate::clock;
 use crate::config::Report;
+use crate::platform::clock;
 use crate::text::{Lang, Text};
 use jiff::Timestamp;
 use jiff::civil::Date;

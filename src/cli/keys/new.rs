@@ -108,9 +108,9 @@ fn admitted(
 mod tests {
     use super::super::{KeysArgs, KeysCommand};
     use super::*;
-    use crate::api_key::checksum_holds;
     use crate::cli::keys::make::hex;
-    use crate::consumer;
+    use crate::domain::rules::api_key::checksum_holds;
+    use crate::domain::rules::consumer;
     use clap::Parser;
     use jiff::civil::date;
 

@@ -3,12 +3,13 @@
 use super::client::{self, ClientIpRules, distinct};
 use super::upstream::Upstream;
 use super::{acme, tls};
-use crate::config::diagnostic::{Complaint, Problems, Rule};
+use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
+use crate::config::report::Problems;
 use crate::config::settings::{AdminSettings, ListenerSettings};
 use crate::config::{address, secret, shape};
-use crate::request::Transport;
+use crate::domain::request::Transport;
 use crate::text;
 use crate::text::Text;
 use http::HeaderValue;

@@ -2,14 +2,14 @@
 
 use super::authorities;
 use super::client::distinct;
-use crate::client_ip::is_private;
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
 use crate::config::settings::{AcmeIdentifier, AcmeSettings, ListenerSettings, TlsSettings};
 use crate::config::shape;
 use crate::config::value::{Parsed, quoted};
-use crate::request::Transport;
+use crate::domain::request::Transport;
+use crate::domain::request::client_ip::is_private;
 use crate::text;
 use crate::text::Text;
 use std::net::IpAddr;

@@ -1,13 +1,13 @@
 //! `[client_ip]` and `[credentials]`: whose word is taken for an address, and how keys are presented. Route rules as well.
 
-use crate::client_ip::TrustedProxies;
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
 use crate::config::{address, value};
-use crate::grammar::is_token;
-use crate::request::{FieldRole, FieldTable};
-use crate::route::{RouteError, RouteRule};
+use crate::domain::request::client_ip::TrustedProxies;
+use crate::domain::request::grammar::is_token;
+use crate::domain::request::{FieldRole, FieldTable};
+use crate::domain::rules::route::{RouteError, RouteRule};
 use crate::text;
 use ipnet::IpNet;
 
@@ -58,7 +58,7 @@ pub(super) fn route(field: &Field<'_>) -> Option<RouteRule> {
             text! { en: "expected a method, one space and a path", fr: "une méthode, un espace et un chemin sont attendus" },
             text! { en: "write a rule such as \"GET /v1/*\"", fr: "écrivez une règle, par exemple \"GET /v1/*\"" },
         ),
-        RouteError::Method if crate::request::Method::from_bytes(upper.as_bytes()).is_some() => (
+        RouteError::Method if crate::domain::request::Method::from_bytes(upper.as_bytes()).is_some() => (
             text! { en: "methods are written in capitals", fr: "une méthode s'écrit en majuscules" },
             text! { en: "write \"{upper}\"", fr: "écrivez \"{upper}\"" },
         ),

@@ -3,9 +3,9 @@
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::value;
+use crate::domain::types::Wall;
 use crate::text;
 use crate::text::Text;
-use crate::types::Wall;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use toml::de::DeValue;

@@ -5,8 +5,9 @@ use crate::config::field::Field;
 use crate::config::reader::Section;
 use crate::config::settings::{ConnectionSettings, MinimumRate};
 use crate::config::value::show_size;
-use crate::head::HeadLimits;
-use crate::snapshot::{BudgetRules, Enforce, SizeLimits};
+use crate::domain::request::head::HeadLimits;
+use crate::domain::rules::enforce::Enforce;
+use crate::domain::rules::snapshot::{BudgetRules, SizeLimits};
 use crate::text;
 
 pub(super) fn read(section: &Section<'_>) -> (SizeLimits, ConnectionSettings) {

@@ -1,16 +1,16 @@
 //! `listener.tls`: pairs of files, read and checked, so that a file that loads can be served; or ACME in place of them.
 
 use super::acme;
-use crate::clock;
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
 use crate::config::settings::{AcmeSettings, CertificateFiles, FileCertificates, TlsSettings};
 use crate::config::{secret, shape};
+use crate::domain::types::Wall;
+use crate::platform::clock;
 use crate::text;
 use crate::text::Text;
 use crate::tls::{Certificate, CertificateError};
-use crate::types::Wall;
 use std::io::Read;
 use std::path::Path;
 use toml::de::DeValue;

@@ -8,7 +8,7 @@ use crate::config::reader::Section;
 use crate::config::settings::{UpstreamSettings, UpstreamTls};
 use crate::config::value::{Parsed, quoted};
 use crate::config::{address, secret, shape};
-use crate::route::RouteRule;
+use crate::domain::rules::route::RouteRule;
 use crate::text;
 use bytes::Bytes;
 use http::HeaderValue;

@@ -3,8 +3,8 @@
 //! Only the form changes: what is wrong with a request is for the scanner and the rules to say, as for any other. The HTTP/2 library has
 //! refused what could not be written down in another form: control bytes, upper-case names, fields of a connection.
 
-use crate::denial::{Denial, Reason};
-use crate::head::is_same_host;
+use crate::domain::denial::{Denial, Reason};
+use crate::domain::request::head::is_same_host;
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};

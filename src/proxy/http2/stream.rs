@@ -1,11 +1,11 @@
 //! One stream: a request for the lane of HTTP/1.1, and its answer on the way back.
 
 use super::request;
-use crate::clock;
 use crate::config::ConnectionSettings;
-use crate::denial::Denial;
-use crate::exchange::Outcome;
-use crate::head::{Fragment, Origin};
+use crate::domain::denial::Denial;
+use crate::domain::exchange::Outcome;
+use crate::domain::request::head::{Fragment, Origin};
+use crate::platform::clock;
 use crate::proxy::caller_stream::CallerStream;
 use crate::proxy::connection::{Connection, Connections};
 use crate::proxy::pace::Pace;

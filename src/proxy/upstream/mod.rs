@@ -10,10 +10,10 @@ pub use addresses::{Addresses, MAX_ADDRESSES};
 pub use dial::Dial;
 pub use raw_line::RawLine;
 
-use crate::clock;
 use crate::config::{UpstreamSettings, UpstreamTls};
+use crate::domain::types::Mono;
+use crate::platform::clock;
 use crate::telemetry::Telemetry;
-use crate::types::Mono;
 use arc_swap::ArcSwapOption;
 use pingora_core::protocols::TcpKeepalive;
 use pingora_core::protocols::tls::CaType;

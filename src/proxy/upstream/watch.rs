@@ -2,8 +2,8 @@
 
 use super::addresses::Addresses;
 use super::{UNKNOWN, Upstream, millis, now_millis, race};
-use crate::clock;
 use crate::config::UpstreamSettings;
+use crate::platform::clock;
 use crate::telemetry::throttle::Throttle;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,0 +1,181 @@
+//! All findings on one file, collected while it is read.
+//!
+//! A [`Report`] keeps the source with every secret masked, so no way of showing it can leak one.
+
+use super::diagnostic::{Complaint, Diagnostic, MAX_DIAGNOSTICS, Severity, on_boundaries};
+use super::render;
+use crate::text::Lang;
+use std::cell::RefCell;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// All findings on one file, in the order of the file.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    file: String,
+    /// The file with its secrets masked; byte offsets are those of the file.
+    source: String,
+    diagnostics: Vec<Diagnostic>,
+    /// Findings past [`MAX_DIAGNOSTICS`].
+    omitted: usize,
+    files: Vec<PathBuf>,
+}
+
+impl Report {
+    /// The files beside this one whose content counts: secrets, certificates and keys, also those that could not be read.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    #[must_use]
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.diagnostics.is_empty()
+    }
+
+    #[must_use]
+    pub fn errors(&self) -> usize {
+        self.count(Severity::Error)
+    }
+
+    #[must_use]
+    pub fn warnings(&self) -> usize {
+        self.count(Severity::Warning)
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// Every finding as rustc would show it. Ends with a line end when there is any.
+    #[must_use]
+    pub fn render(&self, lang: Lang, color: bool) -> String {
+        render::text(&self.file, &self.source, &self.diagnostics, self.omitted, lang, color)
+    }
+
+    /// Every finding as one element of a JSON array.
+    #[must_use]
+    pub fn to_json(&self, lang: Lang) -> serde_json::Value {
+        render::json(&self.file, &self.diagnostics, lang)
+    }
+}
+
+/// How bad, where and what.
+type Found = (Severity, Option<Range<usize>>, Complaint);
+
+/// Collects findings while the file is read, and the places that must not be shown.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    found: RefCell<Vec<Found>>,
+    omitted: RefCell<usize>,
+    masks: RefCell<Vec<Range<usize>>>,
+    files: RefCell<Vec<PathBuf>>,
+}
+
+impl Problems {
+    pub fn error(&self, span: impl Into<Option<Range<usize>>>, complaint: Complaint) {
+        self.push(Severity::Error, span.into(), complaint);
+    }
+
+    pub fn warn(&self, span: impl Into<Option<Range<usize>>>, complaint: Complaint) {
+        self.push(Severity::Warning, span.into(), complaint);
+    }
+
+    /// The bytes of `span` are never shown.
+    pub fn mask(&self, span: Range<usize>) {
+        self.masks.borrow_mut().push(span);
+    }
+
+    /// The content of this file counts as a part of the configuration.
+    pub fn depends_on(&self, path: &Path) {
+        self.files.borrow_mut().push(path.to_owned());
+    }
+
+    /// True when nothing stops the gate from starting.
+    pub fn none_is_fatal(&self) -> bool {
+        self.found.borrow().iter().all(|(severity, ..)| *severity != Severity::Error)
+    }
+
+    fn push(&self, severity: Severity, span: Option<Range<usize>>, complaint: Complaint) {
+        let mut found = self.found.borrow_mut();
+        if found.len() < MAX_DIAGNOSTICS {
+            found.push((severity, span, complaint));
+        } else {
+            *self.omitted.borrow_mut() += 1;
+            // A fatal finding always has its place, so that "none is fatal" stays true to its name.
+            if severity == Severity::Error
+                && let Some(slot) = found.iter_mut().find(|(known, ..)| *known == Severity::Warning)
+            {
+                *slot = (severity, span, complaint);
+            }
+        }
+    }
+
+    /// The report, in the order of the file; findings on the file as a whole come last.
+    pub fn into_report(self, file: &str, source: &str) -> Report {
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|(_, span, _)| span.as_ref().map_or(usize::MAX, |span| span.start));
+        let diagnostics = found.into_iter().map(|(severity, span, complaint)| complaint.at(source, severity, span));
+        Report {
+            file: file.to_owned(),
+            diagnostics: diagnostics.collect(),
+            source: masked(source, &self.masks.into_inner()),
+            omitted: self.omitted.into_inner(),
+            files: self.files.into_inner(),
+        }
+    }
+}
+
+/// `source` with every byte of `masks` replaced by `*`, line ends aside. Offsets stay.
+fn masked(source: &str, masks: &[Range<usize>]) -> String {
+    let mut masks: Vec<_> = masks.iter().map(|span| on_boundaries(source, span)).collect();
+    masks.sort_by_key(|span| span.start);
+    let mut shown = String::with_capacity(source.len());
+    let mut at = 0;
+    for span in masks {
+        let start = span.start.max(at);
+        shown.push_str(&source[at..start]);
+        at = span.end.max(start);
+        shown.extend(
+            source[start..at].bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { byte as char } else { '*' }),
+        );
+    }
+    shown.push_str(&source[at..]);
+    // A carriage return at a line's end is no part of what is shown.
+    shown.replace("\r\n", " \n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::diagnostic::Rule;
+
+    #[test]
+    fn masks_keep_offsets_and_may_overlap() {
+        assert_eq!(masked("abcdef", &[1..3, 2..4]), "a***ef");
+        assert_eq!(masked("ab\ncd", &[0..5, 0..0]), "**\n**");
+        assert_eq!(masked("aéb", &[2..3, 0..0]), "a**b");
+        assert_eq!(masked("abc", &[2..99, 0..0]), "ab*");
+    }
+
+    #[test]
+    fn an_error_past_the_bound_still_counts() {
+        let complaint = || {
+            let empty = crate::text! { en: "", fr: "" };
+            Complaint::new(Rule::Syntax, empty.clone(), empty)
+        };
+        let problems = Problems::default();
+        for _ in 0..MAX_DIAGNOSTICS {
+            problems.warn(0..1, complaint());
+        }
+        problems.error(None, complaint());
+        assert!(!problems.none_is_fatal());
+        let report = problems.into_report("f", "x");
+        assert_eq!((report.errors(), report.warnings(), report.omitted), (1, MAX_DIAGNOSTICS - 1, 1));
+    }
+}

@@ -1,0 +1,204 @@
+//! 8sens's answer as it comes: what it says of a login or of a session, and what of it is held back.
+
+use super::errand::{Owner, Purpose};
+use super::record::Alarm;
+use crate::domain::policy::session::SessionUse;
+use crate::domain::rules::snapshot::Snapshot;
+use crate::domain::session::expiry::{self, AtHead, BODY_PREFIX, Ending};
+use crate::domain::session::log_record::Record as JournalRecord;
+use crate::domain::session::{Learned, LoginOutcome, SessionHash, login_answer};
+use crate::domain::tables::Tables;
+use crate::domain::types::{Mono, Now};
+use secrecy::ExposeSecret;
+use std::sync::Arc;
+
+/// What to do with a piece of 8sens's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChunkVerdict {
+    /// Pass it on.
+    Release,
+    /// Keep it back until a later chunk is released.
+    Hold,
+    /// Cut the answer off visibly.
+    Abort,
+}
+
+/// What an answer is read for: whose request it answers, and when that was sent.
+pub(super) struct Question<'e> {
+    pub snapshot: &'e Snapshot,
+    pub tables: &'e Tables,
+    pub owner: &'e Owner,
+    pub purpose: Purpose,
+    pub sent: Mono,
+}
+
+/// What the body of an answer is kept for.
+#[derive(Debug)]
+enum Reading {
+    Nothing,
+    /// A login answer, held until its session is in the table.
+    Login(Vec<u8>),
+    /// The beginning of an answer that may say "expired".
+    Expiry(Vec<u8>, SessionUse),
+}
+
+/// An answer of which the head has come.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub status: u16,
+    pub came: Mono,
+    /// When its head went on to the caller.
+    pub passed_on: Option<Mono>,
+    pub ended: Option<Mono>,
+    pub login: Option<LoginOutcome>,
+    pub learned: Option<SessionHash>,
+    /// What an admin has to look at because of it.
+    pub alarm: Option<Alarm>,
+    reading: Reading,
+}
+
+impl Answer {
+    /// Takes the head of an answer: it keeps a session alive, ends it, or opens a body that has to be read.
+    pub fn begin(question: &Question<'_>, status: u16, now: Now) -> Self {
+        let mut answer = Self {
+            status,
+            came: now.mono,
+            passed_on: None,
+            ended: None,
+            login: None,
+            learned: None,
+            alarm: None,
+            reading: Reading::Nothing,
+        };
+        match question.purpose {
+            Purpose::Login(_) => answer.login_head(question, now),
+            Purpose::Session(session) => answer.session_head(question, session, now),
+            Purpose::Other => {}
+        }
+        answer
+    }
+
+    /// Takes a chunk of the body. A login answer is held until its session is in the table and written down.
+    pub fn chunk(&mut self, question: &Question<'_>, chunk: &[u8], last: bool, now: Now) -> ChunkVerdict {
+        if last {
+            self.ended = Some(now.mono);
+        }
+        match &mut self.reading {
+            Reading::Nothing => ChunkVerdict::Release,
+            Reading::Login(body) => {
+                if body.len() + chunk.len() > login_answer::MAX_BODY {
+                    self.alarm = Some(Alarm::LoginNotUnderstood);
+                    self.reading = Reading::Nothing;
+                    return ChunkVerdict::Release;
+                }
+                body.extend_from_slice(chunk);
+                if !last {
+                    return ChunkVerdict::Hold;
+                }
+                let body = std::mem::take(body);
+                self.reading = Reading::Nothing;
+                self.learn(question, &body, now);
+                ChunkVerdict::Release
+            }
+            Reading::Expiry(prefix, session) => {
+                let (session, room) = (*session, BODY_PREFIX - prefix.len());
+                prefix.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if last || prefix.len() == BODY_PREFIX {
+                    let prefix = std::mem::take(prefix);
+                    self.reading = Reading::Nothing;
+                    self.session_body(question, session, &prefix, now);
+                }
+                ChunkVerdict::Release
+            }
+        }
+    }
+
+    fn login_head(&mut self, question: &Question<'_>, now: Now) {
+        self.login = Some(LoginOutcome::of_status(self.status));
+        if (200..300).contains(&self.status) {
+            self.reading = Reading::Login(Vec::new());
+        } else if matches!(self.status, 401 | 403) {
+            question.tables.expiries().login_refused(now.mono);
+        }
+    }
+
+    /// An answered request keeps its session alive from the moment it was sent, unless the answer says that the session is over.
+    fn session_head(&mut self, question: &Question<'_>, session: SessionUse, now: Now) {
+        match question.snapshot.session.expired_when.at_head(self.status) {
+            AtHead::Expired => self.session_ended(question, session, now),
+            AtHead::AskBody => self.reading = Reading::Expiry(Vec::new(), session),
+            AtHead::Other => session_used(question, session),
+        }
+    }
+
+    fn session_body(&mut self, question: &Question<'_>, session: SessionUse, prefix: &[u8], now: Now) {
+        if question.snapshot.session.expired_when.matches(self.status, prefix) {
+            self.session_ended(question, session, now);
+        } else {
+            session_used(question, session);
+        }
+    }
+
+    fn session_ended(&mut self, question: &Question<'_>, session: SessionUse, now: Now) {
+        let ending = question.tables.expiries().expired(session.hash, session.caller.consumer(), now.mono);
+        match ending {
+            Ending::End => {
+                question.tables.end(&session.hash, now);
+            }
+            Ending::Keep(expiry::Alarm::LoginsRefused) => self.alarm = Some(Alarm::LoginsRefused),
+            Ending::Keep(_) => self.alarm = Some(Alarm::MassExpiry),
+        }
+    }
+
+    /// Puts the token of a login answer into the table, for the consumer whose login it was.
+    fn learn(&mut self, question: &Question<'_>, body: &[u8], now: Now) {
+        let tables = question.tables;
+        let Ok(token) = login_answer::token(self.status, body) else {
+            // A refused login may well be answered with success and an error inside.
+            tables.expiries().login_refused(now.mono);
+            self.alarm = Some(Alarm::LoginNotUnderstood);
+            return;
+        };
+        self.login = Some(LoginOutcome::Accepted);
+        tables.expiries().login_accepted();
+        let hash = tables.sessions.hash(token.expose_secret().as_bytes());
+        let Owner { consumer, key_id, .. } = question.owner;
+        let Purpose::Login(Some(caller)) = question.purpose else { return };
+        // Revoked meanwhile; who has the name and the key again is somebody new.
+        if tables.sessions.caller(consumer, key_id) != Some(caller) {
+            return;
+        }
+        match tables.sessions.learn(hash, caller, question.sent, &question.snapshot.session.limits) {
+            Learned::Full => self.alarm = Some(Alarm::SessionsFull),
+            Learned::Gone => {}
+            learned => {
+                self.learned = Some(hash);
+                note_evicted(tables, &learned, hash, consumer, now);
+                if matches!(learned, Learned::Shared { .. }) {
+                    self.alarm = Some(Alarm::TokenShared);
+                }
+                let idle = now.mono.since(question.sent);
+                let (consumer, credential) = (Arc::clone(consumer), Arc::clone(key_id));
+                tables.note(&JournalRecord::Learn { at: now, idle, hash, consumer, credential });
+            }
+        }
+    }
+}
+
+fn session_used(question: &Question<'_>, session: SessionUse) {
+    let (tables, sent) = (question.tables, question.sent);
+    if tables.sessions.touch(&session.hash, session.caller, sent, &question.snapshot.session.limits) {
+        tables.note_touch(session.hash, session.caller, &question.owner.consumer, sent);
+    }
+}
+
+/// Writes down who lost a place in the table to the new session.
+fn note_evicted(tables: &Tables, learned: &Learned, hash: SessionHash, consumer: &Arc<str>, at: Now) {
+    let (Learned::New { evicted } | Learned::Shared { evicted, .. }) = learned else { return };
+    for given_up in &evicted.longest_idle {
+        tables.note(&JournalRecord::EndOwner { at, hash: *given_up, consumer: Arc::clone(consumer) });
+    }
+    if let Some(displaced) = &evicted.displaced {
+        tables.note(&JournalRecord::EndOwner { at, hash, consumer: Arc::clone(displaced) });
+    }
+}

@@ -1,0 +1,589 @@
+//! One request from its first decision to its record: the seam between the core and whatever moves the bytes.
+//!
+//! An edge calls [`Exchange::begin`] with a view of the head and obeys the [`Step`]. While it forwards it reports what it sees, and
+//! at the end [`Exchange::finish`] turns the exchange into the one [`Record`] that access log and metrics are written from. The
+//! exchange pins its [`Snapshot`], owns everything it needs and never waits, so any lane can carry it across its own awaits.
+
+mod answer;
+mod errand;
+pub mod needs;
+mod plan;
+mod record;
+#[cfg(test)]
+pub(crate) mod simulation;
+
+pub use answer::ChunkVerdict;
+pub use needs::{Event, Need};
+pub use plan::{FieldEdits, ForwardPlan, Observe, RateLimitFields, Resend, Target};
+pub use record::{Alarm, Bytes, EndCode, Outcome, Record};
+
+use crate::domain::denial::{Denial, DenyCode, Reason};
+use crate::domain::limit::Reservation;
+use crate::domain::policy::quota::Buckets;
+use crate::domain::policy::transport::Exposed;
+use crate::domain::policy::{self, Admission, KeyOwner, Refusal, WouldRefuse};
+use crate::domain::request::client_ip::ClientIp;
+use crate::domain::request::{Framing, Method, RequestView, Transport, split_target};
+use crate::domain::rules::snapshot::Snapshot;
+use crate::domain::session::{CallerId, LoginOutcome};
+use crate::domain::tables::Tables;
+use crate::domain::types::{HttpVersion, Mono, Now, RequestId};
+use answer::{Answer, Question};
+use errand::{Errand, Owner, Purpose};
+use needs::Needs;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest that a request waits for all of its needs together.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// What the edge has to do next.
+#[must_use]
+#[derive(Debug)]
+pub enum Step {
+    Deny(Denial),
+    /// Say which methods are forwarded: the answer to `OPTIONS *` (RFC 9110 section 9.3.7).
+    TellMethods,
+    Forward(ForwardPlan),
+    Need(Need),
+}
+
+/// What is known of a request once its head was read.
+#[derive(Debug)]
+struct Head {
+    request_id: RequestId,
+    began: Now,
+    client: ClientIp,
+    http: Option<HttpVersion>,
+    method: Box<[u8]>,
+    path: Box<[u8]>,
+}
+
+/// What a wait is held to.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    until: Mono,
+    /// Whom the session table knew when the wait began.
+    admitted_as: Option<CallerId>,
+}
+
+/// When the request was taken to 8sens.
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    /// The first attempt: a resend does not move it.
+    started: Mono,
+    /// The latest one.
+    sent: Mono,
+}
+
+/// How far a request has come. What is known only from some stage on exists only from there on.
+#[derive(Debug, Default)]
+enum Stage {
+    /// Nothing goes to 8sens: it was refused, or is answered here.
+    #[default]
+    Closed,
+    /// It is admitted, and something is waited for. Its quota is reserved.
+    Waiting { errand: Errand, reservation: Reservation, plan: Box<ForwardPlan>, needs: Needs, wait: Wait },
+    /// A connection to 8sens is wanted. The reservation is gone once there was none to be had.
+    Connecting { errand: Errand, reservation: Option<Reservation>, attempt: Option<Attempt> },
+    /// It is on its way, and counts.
+    Sent { errand: Errand, attempt: Attempt },
+    /// 8sens answers.
+    Answering { errand: Errand, attempt: Attempt, answer: Answer },
+}
+
+impl Stage {
+    const fn errand(&self) -> Option<&Errand> {
+        match self {
+            Self::Closed => None,
+            Self::Waiting { errand, .. }
+            | Self::Connecting { errand, .. }
+            | Self::Sent { errand, .. }
+            | Self::Answering { errand, .. } => Some(errand),
+        }
+    }
+
+    const fn attempt(&self) -> Option<Attempt> {
+        match self {
+            Self::Closed | Self::Waiting { .. } => None,
+            Self::Connecting { attempt, .. } => *attempt,
+            Self::Sent { attempt, .. } | Self::Answering { attempt, .. } => Some(*attempt),
+        }
+    }
+
+    const fn answer(&self) -> Option<&Answer> {
+        match self {
+            Self::Answering { answer, .. } => Some(answer),
+            _ => None,
+        }
+    }
+}
+
+/// One request in flight.
+#[derive(Debug)]
+pub struct Exchange {
+    snapshot: Arc<Snapshot>,
+    tables: Arc<Tables>,
+    head: Head,
+    stage: Stage,
+    /// Whose key came along with a request that was not admitted.
+    shown: Option<Owner>,
+    bytes: Bytes,
+    rate_limit: Option<RateLimitFields>,
+    would_refuse: Option<WouldRefuse>,
+    alarm: Option<Alarm>,
+    key_first_used: bool,
+}
+
+impl Exchange {
+    /// Decides on a request. `fresh_id` names it unless the caller's own `X-Request-ID` is safe.
+    pub fn begin(
+        snapshot: Arc<Snapshot>,
+        tables: Arc<Tables>,
+        request: &RequestView<'_>,
+        fresh_id: RequestId,
+        now: Now,
+    ) -> (Self, Step) {
+        Self::begin_with(snapshot, tables, request, fresh_id, now, Needs::default())
+    }
+
+    fn begin_with(
+        snapshot: Arc<Snapshot>,
+        tables: Arc<Tables>,
+        request: &RequestView<'_>,
+        fresh_id: RequestId,
+        now: Now,
+        needs: Needs,
+    ) -> (Self, Step) {
+        let client = snapshot.trusted_proxies.resolve(request.peer, kept(&request.client_address));
+        let caller_id = match request.request_id.count() {
+            1 => request.request_id.first().and_then(RequestId::from_caller),
+            _ => None,
+        };
+        let id = caller_id.unwrap_or(fresh_id);
+        let mut exchange = Self::blank(Arc::clone(&snapshot), tables, client, request.method, request.path(), id, now);
+        exchange.head.http = Some(request.version);
+        let tables = Arc::clone(&exchange.tables);
+        let step = if request.target() == b"*" {
+            policy::decide_about_the_gate(&snapshot, &tables, request, client, now).map(|caller| {
+                exchange.identify(caller.into());
+                exchange.note_key_use(caller.into(), now);
+                Step::TellMethods
+            })
+        } else {
+            let admission = policy::decide(&snapshot, &tables, request, client, now);
+            admission.map(|admission| exchange.admit(admission, request, needs, now))
+        };
+        let step = step.unwrap_or_else(|refusal| exchange.deny(refusal, request, now));
+        (exchange, step)
+    }
+
+    /// The exchange of a head that could not even be read: it is refused, and has a record.
+    #[must_use]
+    pub fn unreadable(
+        snapshot: Arc<Snapshot>,
+        tables: Arc<Tables>,
+        peer: IpAddr,
+        head: crate::domain::request::head::Fragment<'_>,
+        denial: &Denial,
+        id: RequestId,
+        now: Now,
+    ) -> Self {
+        let client = ClientIp { address: crate::domain::request::client_ip::canonical(peer), unreadable: false };
+        let path = split_target(head.target).0;
+        let mut exchange = Self::blank(snapshot, tables, client, head.method, path, id, now);
+        exchange.identify_by(head.key, now);
+        exchange.refuse(denial, now);
+        exchange
+    }
+
+    /// The exchange of a request that is answered by the connection itself: nothing was decided on. `path` is what the record says of it.
+    #[must_use]
+    pub fn answered_here(
+        snapshot: Arc<Snapshot>,
+        tables: Arc<Tables>,
+        request: &RequestView<'_>,
+        path: &[u8],
+        id: RequestId,
+        now: Now,
+    ) -> Self {
+        let client =
+            ClientIp { address: crate::domain::request::client_ip::canonical(request.peer), unreadable: false };
+        let mut exchange = Self::blank(snapshot, tables, client, request.method, path, id, now);
+        exchange.head.http = Some(request.version);
+        exchange
+    }
+
+    /// Goes on after a [`Need`] was met or refused. What may have changed meanwhile is asked again: deadline, key and session; quota is
+    /// still reserved. An exchange that waits for nothing is told so, and nothing goes to 8sens.
+    pub fn resume(&mut self, event: Event, now: Now) -> Step {
+        let stage = std::mem::take(&mut self.stage);
+        let Stage::Waiting { mut errand, reservation, plan, mut needs, wait } = stage else {
+            self.stage = stage;
+            return Step::Deny(Denial::because(Reason::NothingAwaited));
+        };
+        let verdict = match event {
+            Event::Refused(denial) => Err(denial),
+            Event::Met if now.mono > wait.until => Err(Denial::because(Reason::WaitedTooLong)),
+            Event::Met => errand.recheck(&self.snapshot, &self.tables, wait.admitted_as, now),
+        };
+        if let Err(denial) = verdict {
+            // The reservation is dropped here, which gives it back.
+            self.stage = Stage::Connecting { errand, reservation: None, attempt: None };
+            self.refuse(&denial, now);
+            return Step::Deny(denial);
+        }
+        needs.met();
+        self.go_on(errand, reservation, plan, needs, wait)
+    }
+
+    /// How long a request that waits may go on to; `None` when it waits for nothing.
+    #[must_use]
+    pub const fn waits_until(&self) -> Option<Mono> {
+        match &self.stage {
+            Stage::Waiting { wait, .. } => Some(wait.until),
+            _ => None,
+        }
+    }
+
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    #[must_use]
+    pub const fn request_id(&self) -> &RequestId {
+        &self.head.request_id
+    }
+
+    /// The consumer whose key came along.
+    #[must_use]
+    pub fn consumer(&self) -> Option<&Arc<str>> {
+        self.owner().map(|owner| &owner.consumer)
+    }
+
+    /// `RateLimit` fields for a refusal of this exchange: what is left of the scarcer quota of its consumer.
+    #[must_use]
+    pub const fn rate_limit(&self) -> Option<&RateLimitFields> {
+        self.rate_limit.as_ref()
+    }
+
+    /// The edge starts to connect to 8sens, or takes a pooled connection. A resend does not move the start.
+    pub fn upstream_started(&mut self, now: Now) {
+        match &mut self.stage {
+            Stage::Connecting { attempt: Some(attempt), .. } | Stage::Sent { attempt, .. } => attempt.sent = now.mono,
+            Stage::Connecting { attempt, .. } => *attempt = Some(Attempt { started: now.mono, sent: now.mono }),
+            Stage::Closed | Stage::Waiting { .. } | Stage::Answering { .. } => {}
+        }
+    }
+
+    /// The request goes out to 8sens: it counts, whatever comes of it.
+    pub fn upstream_connected(&mut self) {
+        let stage = std::mem::take(&mut self.stage);
+        self.stage = match stage {
+            Stage::Connecting { errand, reservation, attempt: Some(attempt) } => {
+                if let Some(reservation) = reservation {
+                    reservation.commit();
+                }
+                Stage::Sent { errand, attempt }
+            }
+            other => other,
+        };
+    }
+
+    /// No connection came about: what was reserved is given back, before the caller is told and may ask again.
+    pub fn upstream_failed(&mut self) {
+        if let Stage::Connecting { reservation, .. } = &mut self.stage {
+            *reservation = None;
+        }
+    }
+
+    /// Request body bytes came from the caller.
+    ///
+    /// # Errors
+    /// Over the limit the request ends, whatever it announced.
+    pub fn request_chunk(&mut self, len: usize) -> Result<(), Denial> {
+        self.bytes.received = self.bytes.received.saturating_add(len as u64);
+        if self.bytes.received > self.snapshot.limits.body {
+            return Err(Denial::because(Reason::BodyGrew));
+        }
+        Ok(())
+    }
+
+    /// A resend replays the body from its start.
+    pub fn request_body_restarts(&mut self) {
+        self.bytes.received = 0;
+    }
+
+    /// 8sens's final response head came.
+    pub fn response_head(&mut self, status: u16, now: Now) {
+        self.upstream_connected();
+        let stage = std::mem::take(&mut self.stage);
+        self.stage = match stage {
+            Stage::Sent { errand, attempt } => {
+                let answer = Answer::begin(&question(&self.snapshot, &self.tables, &errand, attempt), status, now);
+                self.alarm = answer.alarm.or(self.alarm);
+                Stage::Answering { errand, attempt, answer }
+            }
+            other => other,
+        };
+    }
+
+    /// The response head is on its way to the caller.
+    pub fn response_head_sent(&mut self, now: Now) {
+        if let Stage::Answering { answer, .. } = &mut self.stage {
+            answer.passed_on = Some(now.mono);
+        }
+    }
+
+    /// A chunk of 8sens's answer came. A login answer is held until its session is in the table and written down.
+    pub fn response_chunk(&mut self, chunk: &[u8], last: bool, now: Now) -> ChunkVerdict {
+        self.bytes.sent = self.bytes.sent.saturating_add(chunk.len() as u64);
+        let Stage::Answering { errand, attempt, answer } = &mut self.stage else { return ChunkVerdict::Release };
+        let verdict = answer.chunk(&question(&self.snapshot, &self.tables, errand, *attempt), chunk, last, now);
+        self.alarm = answer.alarm.or(self.alarm);
+        verdict
+    }
+
+    /// Ends the exchange.
+    #[must_use]
+    pub fn finish(self, outcome: Outcome, now: Now) -> Record {
+        let end = now.mono;
+        let (status, code, reason) = match outcome {
+            Outcome::Answered { status } => (Some(status), EndCode::Ok, None),
+            Outcome::Denied(denial) => (Some(denial.code.status()), EndCode::Denied(denial.code), denial.reason),
+            Outcome::CutOff(denial) => (None, EndCode::Denied(denial.code), denial.reason),
+            Outcome::CallerLeft { status } => (status, EndCode::CallerLeft, None),
+            Outcome::Aborted { status } => (status, EndCode::Aborted, None),
+        };
+        let (attempt, answer, errand) = (self.stage.attempt(), self.stage.answer(), self.stage.errand());
+        let owner = self.owner();
+        let upstream_ended = answer.and_then(|answer| answer.ended).unwrap_or(end);
+        Record {
+            wall: self.head.began.wall,
+            consumer: owner.map(|owner| Arc::clone(&owner.consumer)),
+            key_id: owner.map(|owner| Arc::clone(&owner.key_id)),
+            client_ip: self.head.client.address,
+            client_ip_unreadable: self.head.client.unreadable,
+            http: self.head.http,
+            route: errand.and_then(|errand| errand.route.clone()),
+            status,
+            code,
+            reason,
+            would_refuse: self.would_refuse,
+            token_place: errand.and_then(|errand| errand.token_place),
+            alarm: self.alarm,
+            login: self.login(),
+            key_first_used: self.key_first_used,
+            learned: answer.and_then(|answer| answer.learned),
+            bytes: self.bytes,
+            total: end.since(self.head.began.mono),
+            upstream: attempt.map(|attempt| upstream_ended.since(attempt.started)),
+            own: self.own_time(end),
+            request_id: self.head.request_id,
+            method: self.head.method,
+            path: self.head.path,
+        }
+    }
+
+    fn blank(
+        snapshot: Arc<Snapshot>,
+        tables: Arc<Tables>,
+        client: ClientIp,
+        method: &[u8],
+        path: &[u8],
+        request_id: RequestId,
+        began: Now,
+    ) -> Self {
+        let (method, path) = (clipped(method, Record::MAX_METHOD), clipped(path, Record::MAX_PATH));
+        Self {
+            snapshot,
+            tables,
+            head: Head { request_id, began, client, http: None, method, path },
+            stage: Stage::Closed,
+            shown: None,
+            bytes: Bytes::default(),
+            rate_limit: None,
+            would_refuse: None,
+            alarm: None,
+            key_first_used: false,
+        }
+    }
+
+    fn deny(&mut self, refusal: Refusal<'_>, request: &RequestView<'_>, now: Now) -> Step {
+        let (snapshot, tables) = (Arc::clone(&self.snapshot), Arc::clone(&self.tables));
+        if let Some(owner) = refusal.owner {
+            self.identify(owner);
+            self.note_key_use(owner, now);
+            if refusal.denial.code == DenyCode::RateLimited {
+                self.rate_limit = rate_limit_fields(&Buckets::of(owner.consumer, &tables, request), now);
+            }
+        } else {
+            self.identify_by(policy::credential::sole_key(request), now);
+        }
+        self.refuse(&refusal.denial, now);
+        if policy::transport::check(&snapshot.trusted_proxies, request).is_err() {
+            self.note_exposed(&snapshot, request, now);
+        }
+        Step::Deny(refusal.denial)
+    }
+
+    fn admit(&mut self, admission: Admission<'_>, request: &RequestView<'_>, needs: Needs, now: Now) -> Step {
+        self.note_key_use(admission.caller.into(), now);
+        self.would_refuse = admission.would_refuse;
+        if self.would_refuse.is_some_and(|would| would.code == DenyCode::SessionNotYours) {
+            self.alarm = Some(Alarm::TokenOfAnother);
+        }
+        if self.snapshot.budgets.rate_limit_on_answers {
+            self.rate_limit = rate_limit_fields(&admission.buckets, now);
+        }
+        let owner = Owner::new(admission.caller.into());
+        let errand = Errand {
+            route: admission.route.map(Arc::from),
+            token_place: admission.session.and_then(|_| policy::token::place(request)),
+            purpose: match admission.session {
+                _ if admission.is_login => Purpose::Login(owner.caller_id(&self.tables)),
+                Some(session) => Purpose::Session(session),
+                None => Purpose::Other,
+            },
+            owner,
+        };
+        let plan = Box::new(self.plan(request, admission.method, admission.is_login));
+        let admitted_as = needs.first().and_then(|_| errand.owner.caller_id(&self.tables));
+        let wait = Wait { until: now.mono.after(WAIT), admitted_as };
+        self.go_on(errand, admission.reservation, plan, needs, wait)
+    }
+
+    /// Waits for the next need, or sends the request on its way.
+    fn go_on(
+        &mut self,
+        errand: Errand,
+        reservation: Reservation,
+        plan: Box<ForwardPlan>,
+        needs: Needs,
+        wait: Wait,
+    ) -> Step {
+        if let Some(need) = needs.first() {
+            self.stage = Stage::Waiting { errand, reservation, plan, needs, wait };
+            return Step::Need(need);
+        }
+        self.stage = Stage::Connecting { errand, reservation: Some(reservation), attempt: None };
+        Step::Forward(*plan)
+    }
+
+    fn plan(&self, request: &RequestView<'_>, method: Method, is_login: bool) -> ForwardPlan {
+        let session = &self.snapshot.session;
+        // A login brings no token along: an old one would keep its caller from ever logging in again.
+        let token_from = if is_login { Vec::new() } else { session.token_from.clone() };
+        ForwardPlan {
+            method,
+            target: plan::forwarded_target(request, &token_from),
+            fields: FieldEdits {
+                of_connection: plan::of_connection(&self.snapshot.fields, request),
+                token_from,
+                pass_cookies: session.pass_cookies,
+                client_ip: self.head.client.address,
+                https: matches!(request.transport, Transport::BehindProxy | Transport::Tls),
+                request_id: self.head.request_id.clone(),
+                rate_limit: self.rate_limit.clone(),
+            },
+            resend: if method.is_write() { Resend::Never } else { Resend::OnceIfReusedConnectionClosed },
+            observe: if is_login { Observe::Login } else { Observe::Nothing },
+            is_write: method.is_write(),
+        }
+    }
+
+    fn owner(&self) -> Option<&Owner> {
+        self.stage.errand().map(|errand| &errand.owner).or(self.shown.as_ref())
+    }
+
+    fn identify(&mut self, owner: KeyOwner<'_>) {
+        self.shown = Some(Owner::new(owner));
+    }
+
+    /// Notes whose good key came with a request that was refused before any key was checked.
+    fn identify_by(&mut self, key: Option<&[u8]>, now: Now) {
+        let snapshot = Arc::clone(&self.snapshot);
+        if let Some(owner) = key.and_then(|key| policy::credential::owner(&snapshot.consumers, key, now.wall)) {
+            self.identify(owner);
+        }
+    }
+
+    /// Records that a key was accepted, whatever becomes of the request.
+    fn note_key_use(&mut self, owner: KeyOwner<'_>, now: Now) {
+        if owner.credential.refusal_at(now.wall).is_none() {
+            let (consumer, key_id) = (&owner.consumer.name, &owner.credential.id);
+            self.key_first_used = self.tables.key_uses.mark(consumer, key_id, now.wall);
+        }
+    }
+
+    /// Charges the budgets for a refusal; a stolen token raises an alarm.
+    fn refuse(&mut self, denial: &Denial, now: Now) {
+        let consumer = self.owner().map(|owner| Arc::clone(&owner.consumer));
+        policy::budget::charge(denial, &self.tables, self.head.client.address, consumer.as_deref(), now.mono);
+        if denial.code == DenyCode::SessionNotYours {
+            self.alarm = Some(Alarm::TokenOfAnother);
+        }
+    }
+
+    /// Notes what was given away on a transport where others can read it: whose key has to be replaced.
+    fn note_exposed(&mut self, snapshot: &Snapshot, request: &RequestView<'_>, now: Now) {
+        let Some(exposed) = policy::transport::exposed(&snapshot.consumers, request, now.wall) else { return };
+        self.alarm = Some(Alarm::KeyInClear);
+        match exposed {
+            Exposed::Key(owner) => self.identify(owner),
+            Exposed::UnknownKey => {
+                policy::budget::charge_failed_credential(&self.tables, self.head.client.address, now.mono);
+            }
+            Exposed::Token => {}
+        }
+    }
+
+    /// What came of a login that was taken to 8sens.
+    fn login(&self) -> Option<LoginOutcome> {
+        let answered = self.stage.answer().and_then(|answer| answer.login);
+        let is_login = self.stage.errand().is_some_and(|errand| matches!(errand.purpose, Purpose::Login(_)));
+        answered.or((is_login && self.stage.attempt().is_some()).then_some(LoginOutcome::Failed))
+    }
+
+    /// The gate's own share: from the complete head to the upstream connect, and from 8sens's head to ours.
+    fn own_time(&self, end: Mono) -> Duration {
+        let began = self.head.began.mono;
+        let Some(attempt) = self.stage.attempt() else { return end.since(began) };
+        let passing_on = self.stage.answer().and_then(|answer| Some(answer.passed_on?.since(answer.came)));
+        attempt.started.since(began) + passing_on.unwrap_or_default()
+    }
+}
+
+const fn question<'e>(
+    snapshot: &'e Snapshot,
+    tables: &'e Tables,
+    errand: &'e Errand,
+    attempt: Attempt,
+) -> Question<'e> {
+    Question { snapshot, tables, owner: &errand.owner, purpose: errand.purpose, sent: attempt.sent }
+}
+
+fn rate_limit_fields(buckets: &Buckets, now: Now) -> Option<RateLimitFields> {
+    let service = buckets.service(now.mono)?;
+    Some(RateLimitFields { policy: service.policy_value(), limit: service.limit_value() })
+}
+
+/// The source values of the client IP. Where there were more than the view keeps, one that cannot be read precedes them.
+fn kept<'v, 'a, const N: usize>(
+    values: &'v crate::domain::request::Values<'a, N>,
+) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'v, 'a, N> {
+    let overflow: Option<&'a [u8]> = values.is_incomplete().then_some(b"too many");
+    overflow.into_iter().chain(values.iter())
+}
+
+fn clipped(bytes: &[u8], max: usize) -> Box<[u8]> {
+    bytes[..bytes.len().min(max)].into()
+}
+
+/// True when a request body may follow the head.
+#[must_use]
+pub const fn has_body(framing: Framing) -> bool {
+    !matches!(framing, Framing::None | Framing::Length(0))
+}

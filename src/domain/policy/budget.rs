@@ -1,0 +1,79 @@
+//! Budgets: how much abuse is answered before it is turned away without further work.
+//!
+//! Refusals charge them; a good request never does. A valid key passes however many wrong ones came from its address, so that an attacker
+//! behind the same address cannot lock a shop out, short of the far larger address budget.
+
+use super::caller::Caller;
+use crate::domain::denial::{Denial, DenyCode, Reason};
+use crate::domain::limit::Wait;
+use crate::domain::rules::enforce::Enforce;
+use crate::domain::rules::snapshot::BudgetRules;
+use crate::domain::tables::Tables;
+use crate::domain::types::Mono;
+use std::net::IpAddr;
+
+/// Refuses everything from an address that was refused too often.
+pub(super) fn check_address(tables: &Tables, client: IpAddr, now: Mono) -> Result<(), Denial> {
+    let exhausted = tables.limiter.address.is_exhausted(client, now);
+    exhausted.map_or(Ok(()), |wait| Err(limited(Reason::AddressExhausted, wait)))
+}
+
+/// Turns a refused key into `rate_limited` once too many came from its address.
+pub(super) fn of_failed_credential(
+    denial: Denial,
+    rules: &BudgetRules,
+    tables: &Tables,
+    client: IpAddr,
+    now: Mono,
+) -> Denial {
+    match tables.limiter.failed_credentials.is_exhausted(client, now) {
+        Some(wait) if denial.code == DenyCode::UnknownKey && rules.enforce == Enforce::On => {
+            limited(Reason::CredentialsExhausted, wait)
+        }
+        _ => denial,
+    }
+}
+
+/// Turns a refused token into `rate_limited` once too many came from its consumer.
+pub(super) fn of_failed_token(
+    denial: Denial,
+    rules: &BudgetRules,
+    tables: &Tables,
+    caller: Caller<'_>,
+    now: Mono,
+) -> Denial {
+    match tables.limiter.failed_tokens.is_exhausted(&caller.consumer().name, now) {
+        Some(wait) if is_failed_token(denial.code) && rules.enforce == Enforce::On => {
+            limited(Reason::TokensExhausted, wait)
+        }
+        _ => denial,
+    }
+}
+
+/// Charges the budgets for a refusal. What is refused for its rate is not charged again.
+pub(crate) fn charge(denial: &Denial, tables: &Tables, client: IpAddr, consumer: Option<&str>, now: Mono) {
+    if denial.code == DenyCode::RateLimited || denial.code.status() >= 500 {
+        return;
+    }
+    // An exhausted budget stays exhausted; there is nothing to do about it here.
+    let _ = tables.limiter.address.charge(client, now);
+    if denial.code == DenyCode::UnknownKey {
+        charge_failed_credential(tables, client, now);
+    }
+    if let Some(consumer) = consumer.filter(|_| is_failed_token(denial.code)) {
+        let _ = tables.limiter.failed_tokens.charge(consumer, now);
+    }
+}
+
+/// Charges the budget for a key that is nobody's, whatever it was refused for.
+pub(crate) fn charge_failed_credential(tables: &Tables, client: IpAddr, now: Mono) {
+    let _ = tables.limiter.failed_credentials.charge(client, now);
+}
+
+const fn is_failed_token(code: DenyCode) -> bool {
+    matches!(code, DenyCode::SessionUnknown | DenyCode::SessionNotYours)
+}
+
+const fn limited(reason: Reason, Wait(wait): Wait) -> Denial {
+    Denial::because(reason).retry_after(wait)
+}

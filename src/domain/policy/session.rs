@@ -1,0 +1,49 @@
+//! Session: the token of a request has to be a live one of its own consumer.
+//!
+//! A login needs none, and brings none along: whatever token its caller still sends is removed. A public route needs none, but one that is
+//! shown has to be good.
+
+use super::caller::Caller;
+use super::order::Objection;
+use super::token;
+use crate::domain::denial::{Denial, Reason};
+use crate::domain::request::RequestView;
+use crate::domain::rules::snapshot::SessionRules;
+use crate::domain::session::{CallerId, SessionHash, Standing};
+use crate::domain::tables::Tables;
+use crate::domain::types::Mono;
+
+/// A live session that a request uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionUse {
+    pub hash: SessionHash,
+    pub caller: CallerId,
+}
+
+/// The session of a request; `None` when it needs none and shows none.
+pub(super) fn check(
+    rules: &SessionRules,
+    tables: &Tables,
+    caller: Caller<'_>,
+    request: &RequestView<'_>,
+    now: Mono,
+) -> Result<Option<SessionUse>, Objection> {
+    let unfit = |reason| Err(Objection { denial: Denial::because(reason), issued: None });
+    let Some(token) = token::presented(request) else {
+        return if rules.is_public(request.method, request.path()) { Ok(None) } else { unfit(Reason::NoToken) };
+    };
+    let hash = tables.sessions.hash(&token);
+    let Some(id) = tables.sessions.caller(&caller.consumer().name, &caller.credential().id) else {
+        // Only while a reload takes this very consumer away.
+        return unfit(Reason::ConsumerLeaving);
+    };
+    match tables.sessions.check(&hash, id, now, &rules.limits) {
+        Standing::Live => Ok(Some(SessionUse { hash, caller: id })),
+        Standing::Expired => unfit(Reason::TokenIdle),
+        Standing::NotYours => unfit(Reason::TokenOfAnother),
+        Standing::Unknown => {
+            let denial = Denial::because(Reason::TokenForeign);
+            Err(Objection { denial, issued: Some(tables.unfamiliar.seen(hash, now)) })
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Token: at most one access token in all the places where 8sens might look for one.
+//!
+//! Two tokens are an attack or a mistake: the gate would check one and 8sens might read the other.
+
+use crate::domain::denial::{Denial, Reason};
+use crate::domain::request::pasted::{self, Fault};
+use crate::domain::request::query::{self, Carried, Secret};
+use crate::domain::request::{RequestView, TokenPlace};
+use std::borrow::Cow;
+
+/// Longest token that is looked at, in bytes.
+pub const MAX_TOKEN_LEN: usize = 4096;
+
+/// Refuses more than one token, or one that is not a token at all. At a login none is looked at, and a field that waits
+/// for its first one is empty: that is no token.
+pub(super) fn check(request: &RequestView<'_>, is_login: bool) -> Result<(), Denial> {
+    if request.authorization.count() > 1 {
+        return Err(Denial::because(Reason::SeveralAuthorizations));
+    }
+    let bearer = request.authorization.first().and_then(bearer);
+    let in_headers = || request.access_token.iter().chain(request.token.iter()).chain(bearer);
+    let in_query = || request.query().into_iter().flat_map(query_tokens);
+    let waits = |token: &[u8]| is_login && token.is_empty();
+    let waiting = in_headers().chain(in_query()).filter(|token| waits(token)).count();
+    let found = request.access_token.count() + request.token.count() + usize::from(bearer.is_some());
+    if found + in_query().count() - waiting > 1 {
+        return Err(Denial::because(Reason::SeveralTokens));
+    }
+    for parameter in request.query().into_iter().flat_map(parameters) {
+        if parameter.is_divided {
+            return Err(Denial::because(Reason::TokenNameDivided));
+        }
+        if !query::is_strictly_encoded(parameter.value) {
+            return Err(Denial::because(Reason::TokenNotEncoded));
+        }
+    }
+    // What is looked at is what 8sens will read, and what is looked up.
+    for token in in_headers().map(Cow::Borrowed).chain(in_query().map(percent_decoded)).filter(|token| !waits(token)) {
+        if memchr::memchr(b',', &token).is_some() {
+            return Err(Denial::because(Reason::TokensJoined));
+        }
+        if let Some(fault) = pasted::fault(&token, MAX_TOKEN_LEN) {
+            return Err(Denial::because(reason(fault)));
+        }
+    }
+    Ok(())
+}
+
+const fn reason(fault: Fault) -> Reason {
+    match fault {
+        Fault::Empty => Reason::TokenEmpty,
+        Fault::TooLong => Reason::TokenTooLong,
+        Fault::Blank => Reason::TokenHasBlank,
+        Fault::Quotes => Reason::TokenInQuotes,
+        Fault::Scheme => Reason::TokenHasScheme,
+        Fault::NotVisible => Reason::TokenNotVisible,
+    }
+}
+
+/// Where the one token of a request that passed [`check`] stands.
+pub(crate) fn place(request: &RequestView<'_>) -> Option<TokenPlace> {
+    if request.access_token.count() > 0 {
+        Some(TokenPlace::AccessTokenHeader)
+    } else if request.token.count() > 0 {
+        Some(TokenPlace::TokenHeader)
+    } else if request.authorization.first().is_some_and(is_bearer) {
+        Some(TokenPlace::Bearer)
+    } else {
+        request.query().is_some_and(is_in_query).then_some(TokenPlace::AccessTokenQuery)
+    }
+}
+
+/// The one token of a request that passed [`check`], decoded; `None` when it has none.
+pub(super) fn presented<'a>(request: &RequestView<'a>) -> Option<Cow<'a, [u8]>> {
+    let in_headers = request.access_token.first().or(request.token.first());
+    let in_headers = in_headers.or_else(|| request.authorization.first().and_then(bearer));
+    let in_query = || request.query().and_then(|query| query_tokens(query).next()).map(percent_decoded);
+    in_headers.map(Cow::Borrowed).or_else(in_query)
+}
+
+/// Decodes `%XX`; anything else stays. Only a token that needs it costs an allocation.
+pub(super) fn percent_decoded(token: &[u8]) -> Cow<'_, [u8]> {
+    if !token.contains(&b'%') {
+        return Cow::Borrowed(token);
+    }
+    let mut decoded = Vec::with_capacity(token.len());
+    let mut rest = token;
+    while let Some((&byte, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|b| char::from(*b).to_digit(16));
+        match (byte, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
+                rest = &after[2..];
+            }
+            _ => {
+                decoded.push(byte);
+                rest = after;
+            }
+        }
+    }
+    Cow::Owned(decoded)
+}
+
+/// The token of an `Authorization: Bearer …` value.
+pub(super) fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(6)?;
+    let rest_starts = rest.first().is_none_or(|b| matches!(b, b' ' | b'\t'));
+    (scheme.eq_ignore_ascii_case(b"bearer") && rest_starts).then(|| rest.trim_ascii())
+}
+
+/// True when an `Authorization` value carries a Bearer token.
+pub(crate) fn is_bearer(value: &[u8]) -> bool {
+    bearer(value).is_some()
+}
+
+/// The raw values of every `access_token` query parameter.
+fn query_tokens(query: &[u8]) -> impl Iterator<Item = &[u8]> {
+    parameters(query).map(|secret| secret.value)
+}
+
+/// Every parameter whose name is `access_token` in some reading: no token that somebody might read goes on unseen.
+fn parameters(query: &[u8]) -> impl Iterator<Item = Secret<'_>> {
+    query::secrets(query).filter(|secret| secret.carried == Carried::Token)
+}
+
+/// True when a query has an `access_token` parameter.
+pub(crate) fn is_in_query(query: &[u8]) -> bool {
+    parameters(query).next().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::request::{FieldTable, Transport};
+    use crate::domain::types::HttpVersion;
+    use std::net::Ipv4Addr;
+
+    fn outcome(target: &str, fields: &[(&str, &str)]) -> &'static str {
+        let table = FieldTable::new([], "x-forwarded-for");
+        let mut view = RequestView::new(
+            b"GET",
+            target.as_bytes(),
+            HttpVersion::Http11,
+            Ipv4Addr::LOCALHOST.into(),
+            Transport::Trusted,
+        );
+        for (name, value) in fields {
+            view.push_field(&table, name.as_bytes(), value.as_bytes());
+        }
+        check(&view, false).map_or_else(|denial| denial.code.as_str(), |()| "ok")
+    }
+
+    /// A client that always sends its field sends it empty before its first login.
+    #[test]
+    fn at_a_login_an_empty_field_is_no_token() {
+        let outcome = |target: &str, fields: &[(&str, &str)]| {
+            let table = FieldTable::new([], "x-forwarded-for");
+            let peer = Ipv4Addr::LOCALHOST.into();
+            let mut view = RequestView::new(b"POST", target.as_bytes(), HttpVersion::Http11, peer, Transport::Trusted);
+            for (name, value) in fields {
+                view.push_field(&table, name.as_bytes(), value.as_bytes());
+            }
+            check(&view, true).map_or_else(|denial| denial.code.as_str(), |()| "ok")
+        };
+        for fields in [
+            &[("access_token", "")][..],
+            &[("token", "")],
+            &[("authorization", "Bearer")],
+            &[("authorization", "bearer  ")],
+            &[("access_token", ""), ("token", ""), ("authorization", "Bearer")],
+            &[("access_token", ""), ("access_token", "t")],
+            &[("access_token", "dead")],
+        ] {
+            assert_eq!(outcome("/", fields), "ok", "{fields:?}");
+        }
+        assert_eq!(outcome("/?access_token=&access_token=", &[]), "ok");
+        assert_eq!(outcome("/?access_token=", &[("token", "t")]), "ok");
+        assert_eq!(outcome("/", &[("access_token", "t"), ("token", "u")]), "ambiguous_token");
+        assert_eq!(outcome("/?access_token=%20", &[]), "malformed_request");
+        assert_eq!(outcome("/", &[("authorization", "Bearer"), ("authorization", "Bearer")]), "ambiguous_token");
+    }
+
+    #[test]
+    fn none_or_one_passes() {
+        assert_eq!(outcome("/", &[]), "ok");
+        assert_eq!(outcome("/", &[("access_token", "t")]), "ok");
+        assert_eq!(outcome("/", &[("token", "t")]), "ok");
+        assert_eq!(outcome("/", &[("authorization", "Bearer t")]), "ok");
+        assert_eq!(outcome("/", &[("authorization", "Basic abc")]), "ok");
+        assert_eq!(outcome("/?access_token=t", &[]), "ok");
+    }
+
+    #[test]
+    fn two_in_any_places_are_ambiguous() {
+        let places: [(&str, Option<(&str, &str)>); 4] = [
+            ("/?access_token=t", None),
+            ("/", Some(("access_token", "t"))),
+            ("/", Some(("token", "t"))),
+            ("/", Some(("authorization", "bearer t"))),
+        ];
+        for (i, (target, first)) in places.iter().enumerate() {
+            for (other, second) in places.iter().skip(i + 1) {
+                let target = if target.len() > 1 { target } else { other };
+                let fields: Vec<_> = first.iter().chain(second).copied().collect();
+                assert_eq!(outcome(target, &fields), "ambiguous_token", "{target} {fields:?}");
+            }
+        }
+        for target in [
+            "/?access_token=a&access_token=b",
+            "/?access_token=a;ACCESS_TOKEN=b",
+            "/?access%5ftoken=a&access_token=b",
+            "/?acce%2573s_token=a&access_token=b",
+            "/?access_token=a&access.token[]=b",
+            "/?access_token=a&%u0061ccess_token=b",
+        ] {
+            assert_eq!(outcome(target, &[]), "ambiguous_token", "{target}");
+        }
+        assert_eq!(outcome("/", &[("token", "a,b")]), "ambiguous_token");
+        assert_eq!(outcome("/", &[("token", "a"), ("token", "a")]), "ambiguous_token");
+    }
+
+    #[test]
+    fn a_broken_token_is_malformed() {
+        for (target, fields) in [
+            ("/?access_token=", &[][..]),
+            ("/?access_token=a%1bb", &[]),
+            ("/?access_token=a%20b", &[]),
+            ("/?access_token=a%", &[]),
+            ("/?access_token=a%zz", &[]),
+            ("/?access_token=%u0061", &[]),
+            ("/?access_token={a}", &[]),
+            ("/?access_token=a\u{e9}", &[]),
+            ("/?x%26access_token=a", &[]),
+            ("/?a%26access_token%3Dx%26b=own", &[]),
+            ("/", &[("token", "")]),
+            ("/", &[("token", "a b")]),
+            ("/", &[("authorization", "Bearer")]),
+        ] {
+            assert_eq!(outcome(target, fields), "malformed_request", "{target} {fields:?}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The compiled configuration: who may call, what for, and how much of it.
+
+pub mod api_key;
+pub mod consumer;
+pub mod enforce;
+pub mod route;
+pub mod snapshot;
