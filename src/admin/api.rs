@@ -4,7 +4,8 @@
 //! sends no `Authorization`, and would hold a connection for each watcher; an answer to a question is bounded by itself.
 
 use super::control::{self, sessions, status};
-use super::guard::PeerAddress;
+use super::paths::ACCESS_PATH;
+use super::peer::PeerAddress;
 use super::{AdminCode, AdminContext, refusals};
 use crate::domain::exchange::EndCode;
 use crate::domain::session::{EndedByHash, HashPrefix};
@@ -26,12 +27,6 @@ const REFUSALS: usize = 15;
 
 /// Sessions that are shown.
 const SESSIONS: usize = 100;
-
-/// The one path below which something can be changed.
-pub(super) const SESSIONS_PATH: &str = "/api/sessions/";
-
-/// Says whether the rest asks for a token; open, so that the page knows whether to ask for one.
-pub(super) const ACCESS_PATH: &str = "/api/access";
 
 #[derive(Debug, Serialize)]
 struct Access {

@@ -4,8 +4,11 @@
 //! then names the hostile site (DNS rebinding), or its `Origin` does. The page cannot know the token: a right one
 //! stands for the `Host`, for reads.
 
+use super::AdminCode;
 use super::host::names_this_listener;
-use super::{AdminCode, api, page, pages};
+use super::page;
+use super::paths::{self, ACCESS_PATH, SESSIONS_PATH};
+use super::peer::{Access, LocalAddress, PeerAddress};
 use crate::domain::answer::own_name::Alias;
 use crate::domain::rules::consumer::{KeyDigest, digest};
 use crate::proxy::connection::Shared;
@@ -19,21 +22,6 @@ use secrecy::{ExposeSecret, SecretString};
 use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
-
-/// The gate's own address of a connection: what the listener is bound to, also when it is bound to every address.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LocalAddress(pub(super) IpAddr);
-
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PeerAddress(pub(super) IpAddr);
-
-/// Whether an admitted request showed the token that is configured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    WithToken,
-    WithoutToken,
-}
 
 /// Stands before every page. No `Debug`: a digest of a weak token is nearly the token.
 pub(super) struct Guard {
@@ -104,12 +92,12 @@ impl Rules<'_> {
         let access = if self.is_token_shown(headers) { Access::WithToken } else { Access::WithoutToken };
         let reads = method == Method::GET || method == Method::HEAD;
         // What is open to all says one fixed word: whoever makes a browser ask for it learns nothing.
-        let needs_host = !reads || (access == Access::WithoutToken && !pages::is_open_to_all(uri.path()));
+        let needs_host = !reads || (access == Access::WithoutToken && !paths::is_open_to_all(uri.path()));
         self.check_host(asked, needs_host)?;
         if headers.contains_key(ORIGIN) && !self.is_own_origin(asked) {
             return Err(AdminCode::ForbiddenOrigin);
         }
-        let is_open = pages::is_open_to_all(uri.path()) || page::is_asset(uri.path()) || uri.path() == api::ACCESS_PATH;
+        let is_open = paths::is_open_to_all(uri.path()) || page::is_asset(uri.path()) || uri.path() == ACCESS_PATH;
         if reads && is_open {
             return Ok(access);
         }
@@ -119,7 +107,7 @@ impl Rules<'_> {
         if reads {
             return Ok(access);
         }
-        if method == Method::DELETE && uri.path().starts_with(api::SESSIONS_PATH) {
+        if method == Method::DELETE && uri.path().starts_with(SESSIONS_PATH) {
             return self.admit_change(headers).map(|()| access);
         }
         Err(AdminCode::MethodNotAllowed)

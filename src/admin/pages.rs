@@ -1,6 +1,8 @@
 //! The pages of the admin listener.
 
-use super::guard::{self, Access, Guard};
+use super::guard::{self, Guard};
+use super::paths::{LIVENESS, READINESS};
+use super::peer::Access;
 use super::{AdminCode, AdminContext, api, page};
 use axum::Router;
 use axum::extract::{Extension, RawQuery, State};
@@ -10,14 +12,6 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use std::fmt::Write;
 use std::sync::Arc;
-
-const LIVENESS: &str = "/livez";
-const READINESS: &str = "/readyz";
-
-/// True for what load balancers and orchestrators ask: it has no secret to keep, for it says one fixed word.
-pub(super) fn is_open_to_all(path: &str) -> bool {
-    path == LIVENESS || path == READINESS
-}
 
 /// All pages behind the guard.
 pub(super) fn router(admin: AdminContext) -> Router {

@@ -60,7 +60,7 @@ fn malformed(case: &Case<'_>) -> Explanation {
         return encoded_slash(case);
     }
     let mend = text! {
-        en: "mend the caller, or whatever stands between it and the gate",
+        en: "fix the caller, or whatever stands between it and the gate",
         fr: "corrigez l'appelant, ou ce qui se trouve entre lui et la passerelle"
     };
     case.explanation(framing_rule(), None, vec![mend])

@@ -277,7 +277,7 @@ impl Connections {
         self.shared.lingering.end_stream(read, self.shared.lingering_max(), shutdown).await;
     }
 
-    /// Takes down a connection that is closed before any HTTP.
+    /// Records a connection that is closed before any HTTP.
     pub(super) fn cut_off(&self, peer: IpAddr, denial: Denial, outcome: ConnectionOutcome) -> ConnectionOutcome {
         let exchange = self.unreadable(&self.settings(), peer, Fragment::default(), &denial);
         Ticket::new(exchange, Arc::clone(&self.shared.telemetry)).finish(Outcome::CutOff(denial));
@@ -536,7 +536,7 @@ impl Connection<'_> {
         self.app.unreadable(settings, self.origin.peer, fragment, denial)
     }
 
-    /// Takes down a connection that is closed without a word because it never said one. A status would answer a request that was
+    /// Records a connection that is closed without a word because it never said one. A status would answer a request that was
     /// never made (RFC 9110 section 15.5.9 lets a server close).
     fn record_silence(&self, settings: &Settings) {
         let denial = Denial::because(Reason::Silent);
@@ -544,7 +544,7 @@ impl Connection<'_> {
         Ticket::new(exchange, Arc::clone(&self.shared().telemetry)).finish(Outcome::CutOff(denial));
     }
 
-    /// Takes down a connection that its caller ended within a head.
+    /// Records a connection that its caller ended within a head.
     fn record_break(&self, settings: &Settings, buffered: &[u8]) {
         let denial = Denial::because(Reason::EndedInHead);
         let exchange = self.unreadable(settings, head::fragment(buffered), &denial);

@@ -1,14 +1,7 @@
-//! What a reader should not have to see twice: lines and functions that do not fit a screen, files that nothing names, words that are
-//! no English.
+//! What a reader should not have to see: files that nothing names, words that are no English.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// Characters of a line, in code and in prose.
-const LINE: usize = 120;
-
-/// Lines of a function, its signature and its braces included.
-const FUNCTION: usize = 90;
 
 /// Phrases that a dictionary sends somebody else to: what is written, and what is meant.
 const BANNED: [(&str, &str); 6] = [
@@ -52,50 +45,6 @@ fn rust() -> Vec<(String, String)> {
 fn prose() -> Vec<(String, String)> {
     let top = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
     files(&[&top[..], &["docs", "deploy", "tests/corpus"]].concat(), ".md")
-}
-
-/// Something that cannot be broken: a link, a command to paste, a row of a table, a literal without a blank.
-fn is_exempt(path: &str, line: &str) -> bool {
-    let longest_word = line.split(' ').map(|word| word.chars().count()).max().unwrap_or(0);
-    let is_row = path.ends_with(".md") && line.trim_start().starts_with('|');
-    is_row || line.contains("https://") || line.contains("r#\"") || longest_word > LINE / 2
-}
-
-#[test]
-fn lines_fit_a_screen() {
-    let mut long = Vec::new();
-    for (path, text) in rust().into_iter().chain(prose()) {
-        let mut in_code = false;
-        for (number, line) in text.lines().enumerate() {
-            in_code ^= path.ends_with(".md") && line.trim_start().starts_with("```");
-            if line.chars().count() > LINE && !in_code && !is_exempt(&path, line) {
-                long.push(format!("{path}:{}", number + 1));
-            }
-        }
-    }
-    assert_eq!(long, Vec::<String>::new(), "{} lines", long.len());
-}
-
-#[test]
-fn functions_fit_a_screen() {
-    let mut long = Vec::new();
-    for (path, text) in files(&["src"], ".rs") {
-        let lines: Vec<&str> = text.lines().collect();
-        for (start, line) in lines.iter().enumerate() {
-            let code = line.trim_start();
-            let words =
-                ["fn ", "pub fn ", "pub(super) fn ", "pub(crate) fn ", "async fn ", "pub async fn ", "const fn "];
-            if !words.iter().any(|word| code.starts_with(word)) {
-                continue;
-            }
-            let indent = &line[..line.len() - code.len()];
-            let end = lines[start..].iter().position(|line| *line == format!("{indent}}}"));
-            if let Some(length) = end.map(|end| end + 1).filter(|length| *length > FUNCTION) {
-                long.push(format!("{path}:{}: {length} lines", start + 1));
-            }
-        }
-    }
-    assert_eq!(long, Vec::<String>::new());
 }
 
 /// A file that no `mod` names is not compiled, whatever its tests say.

@@ -158,7 +158,7 @@ fn token_places(patient: &Patient<'_>, status: &Status) -> Finding {
                 fr: "`token_from` ne nomme pas {places} : la passerelle retire ces jetons, et 8sens ne les voit jamais"
             },
         )
-        .mend(text! { en: "add it to `token_from` in [session], or mend the caller", fr: "ajoutez-le à `token_from` dans [session], ou corrigez l'appelant" });
+        .mend(text! { en: "add it to `token_from` in [session], or fix the caller", fr: "ajoutez-le à `token_from` dans [session], ou corrigez l'appelant" });
     }
     let finding = Finding::ok(Check::TokenPlaces, what);
     if unused.is_empty() {
@@ -206,7 +206,7 @@ fn mode(patient: &Patient<'_>, status: Option<&Status>) -> Finding {
                 why,
             )
             .mend(text! {
-                en: "mend these first: sensgate status --would-refuse, sensgate explain REQUEST_ID",
+                en: "fix these first: sensgate status --would-refuse, sensgate explain REQUEST_ID",
                 fr: "corrigez-les d'abord : sensgate status --would-refuse, sensgate explain IDENTIFIANT"
             })
         }

@@ -1,6 +1,6 @@
 //! Address: a consumer's keys may be bound to networks.
 
-use super::caller::Caller;
+use super::credential::Caller;
 use crate::domain::denial::{Denial, Reason};
 use std::net::IpAddr;
 

@@ -3,7 +3,7 @@
 //! Refusals charge them; a good request never does. A valid key passes however many wrong ones came from its address, so that an attacker
 //! behind the same address cannot lock a shop out, short of the far larger address budget.
 
-use super::caller::Caller;
+use super::credential::Caller;
 use crate::domain::denial::{Denial, DenyCode, Reason};
 use crate::domain::limit::Wait;
 use crate::domain::rules::enforce::Enforce;

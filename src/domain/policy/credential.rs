@@ -3,7 +3,7 @@
 //! Can be neither shadowed nor switched off. An unknown, expired or disabled key all answer `unknown_key`, after the
 //! same work.
 
-use super::caller::{Caller, KeyOwner, Refusal};
+use super::refusal::{KeyOwner, Refusal};
 use super::token;
 use crate::domain::denial::{Denial, DenyCode, Reason};
 use crate::domain::request::RequestView;
@@ -21,9 +21,34 @@ pub const MAX_KEY_LEN: usize = 256;
 /// Values that may be keys of which the owner is looked for, in a request that came in clear.
 const MAX_SHOWN: usize = 8;
 
-/// That a valid key was seen, or that a dry run goes on as if one had been. Nothing outside this file can make one.
+/// Who calls, proven by a valid key. Nothing outside this file can make one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Proof(());
+pub struct Caller<'s> {
+    consumer: &'s Consumer,
+    credential: &'s Credential,
+}
+
+impl<'s> Caller<'s> {
+    const fn proven(consumer: &'s Consumer, credential: &'s Credential) -> Self {
+        Self { consumer, credential }
+    }
+
+    #[must_use]
+    pub const fn consumer(self) -> &'s Consumer {
+        self.consumer
+    }
+
+    #[must_use]
+    pub const fn credential(self) -> &'s Credential {
+        self.credential
+    }
+}
+
+impl<'s> From<Caller<'s>> for KeyOwner<'s> {
+    fn from(caller: Caller<'s>) -> Self {
+        Self { consumer: caller.consumer, credential: caller.credential }
+    }
+}
 
 /// Proves who calls.
 pub(super) fn check<'s>(
@@ -35,7 +60,7 @@ pub(super) fn check<'s>(
     let key = single_key(request)?;
     let found = consumers.lookup(key, now);
     if let KeyLookup::Valid(consumer, credential) = found {
-        return Ok(Caller::proven(Proof(()), consumer, credential));
+        return Ok(Caller::proven(consumer, credential));
     }
     // Worked out for every key that is refused, also where it is not needed: the time must not tell a known key from an
     // unknown one.
@@ -61,9 +86,7 @@ pub(super) fn assume<'s>(
     let good = consumer.credentials.iter().find(|credential| judge(credential).is_ok());
     let shown = only_in_its_field(request);
     match good.or(consumer.credentials.first()) {
-        Some(credential) => {
-            (Some(Caller::proven(Proof(()), consumer, credential)), shown.and_then(|()| judge(credential)))
-        }
+        Some(credential) => (Some(Caller::proven(consumer, credential)), shown.and_then(|()| judge(credential))),
         None => (None, shown.and(Err(Denial::because(Reason::KeyNotKnown)))),
     }
 }

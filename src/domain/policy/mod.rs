@@ -6,11 +6,12 @@
 
 pub mod address;
 pub mod budget;
-mod caller;
 pub mod credential;
 pub mod framing;
+mod objection;
 mod order;
 pub mod quota;
+mod refusal;
 pub mod route;
 pub mod session;
 pub mod token;
@@ -26,9 +27,11 @@ use crate::domain::rules::snapshot::Snapshot;
 use crate::domain::session::unfamiliar::Issued;
 use crate::domain::tables::Tables;
 use crate::domain::types::Now;
-pub use caller::{Caller, KeyOwner, Refusal};
-use order::{Allowed, Case, Judge, Objection};
+pub use credential::Caller;
+use objection::Objection;
+use order::{Allowed, Case, Judge};
 use quota::Buckets;
+pub use refusal::{KeyOwner, Refusal};
 use session::SessionUse;
 pub use trial::{Ruling, rehearse};
 

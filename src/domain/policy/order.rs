@@ -2,7 +2,8 @@
 //!
 //! [`decide`](super::decide) ends with the first refusal that is in force; [`rehearse`](super::rehearse) hears them all.
 
-use super::caller::Caller;
+use super::credential::Caller;
+use super::objection::Objection;
 use super::quota::Buckets;
 use super::session::{self, SessionUse};
 use super::{Policy, address, budget, framing, route, token, transport};
@@ -11,7 +12,6 @@ use crate::domain::limit::Reservation;
 use crate::domain::request::RequestView;
 use crate::domain::rules::enforce::Enforce;
 use crate::domain::rules::snapshot::{SessionMode, Snapshot};
-use crate::domain::session::unfamiliar::Issued;
 use crate::domain::tables::Tables;
 use crate::domain::types::Now;
 use std::net::IpAddr;
@@ -25,20 +25,6 @@ pub(super) struct Case<'s, 'r> {
     /// `None` when it is not known: rules about addresses are left out.
     pub client: Option<IpAddr>,
     pub now: Now,
-}
-
-/// What a rule has against a request.
-#[derive(Debug)]
-pub(super) struct Objection {
-    pub denial: Denial,
-    /// For tokens that were never handed out here.
-    pub issued: Option<Issued>,
-}
-
-impl From<Denial> for Objection {
-    fn from(denial: Denial) -> Self {
-        Self { denial, issued: None }
-    }
 }
 
 /// Who hears what the rules say.

@@ -1,7 +1,7 @@
 //! Route: what a consumer may call. `deny` wins, whatever the spelling of the path; a login is implied; no `allow` is
 //! everything.
 
-use super::caller::Caller;
+use super::credential::Caller;
 use crate::domain::denial::{Denial, Reason};
 use crate::domain::request::RequestView;
 use crate::domain::rules::route::{RouteRule, covering};

@@ -3,8 +3,8 @@
 //! A login needs none, and brings none along: whatever token its caller still sends is removed. A public route needs none, but one that is
 //! shown has to be good.
 
-use super::caller::Caller;
-use super::order::Objection;
+use super::credential::Caller;
+use super::objection::Objection;
 use super::token;
 use crate::domain::denial::{Denial, Reason};
 use crate::domain::request::RequestView;

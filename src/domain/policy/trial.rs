@@ -3,7 +3,8 @@
 //! Nothing that is forwarded can come of it. The order and the rules are those of [`decide`](super::decide), out of the one list; unlike
 //! there, the rules after the first refusal are asked as well.
 
-use super::order::{self, Case, Judge, Objection};
+use super::objection::Objection;
+use super::order::{self, Case, Judge};
 use super::{Policy, credential};
 use crate::domain::denial::Denial;
 use crate::domain::request::RequestView;

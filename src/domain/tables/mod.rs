@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 /// Most touched sessions that wait to be written down. Those beyond it come back after a restart with less time than they had.
 const MAX_TOUCHED: usize = 100_000;
 
-/// Takes down what happens to sessions, before the caller learns of it. An edge writes it to a file; it must not wait for long.
+/// Records what happens to sessions, before the caller learns of it. An edge writes it to a file; it must not wait for long.
 pub trait Journal: Send + Sync + fmt::Debug {
     fn append(&self, record: &Record);
 }

@@ -4,6 +4,7 @@
 //! CVE-2019-9513, CVE-2019-9515, CVE-2023-44487). So each connection has a credit. Requests and moved bytes add to it, other frames use
 //! it up, and a connection without credit is ended.
 
+use super::layout::{HEADER_LEN, PREFACE_LEN, TYPE_HEADERS};
 use super::trailers::Trailers;
 use bytes::BytesMut;
 use std::io;
@@ -30,13 +31,8 @@ const SENT_PER_CREDIT: usize = 1024;
 /// DATA with fewer bytes moves nothing, unless it ends its stream.
 const SMALL_DATA: u32 = 64;
 
-/// The client's connection preface (RFC 9113 section 3.4), and the fixed part of a frame (section 4.1).
-pub(super) const PREFACE_LEN: u32 = 24;
-pub(super) const HEADER_LEN: usize = 9;
-
 /// Frame types (RFC 9113 section 6) and the flag that ends a stream.
 const TYPE_DATA: u8 = 0;
-pub(super) const TYPE_HEADERS: u8 = 1;
 const TYPE_RST_STREAM: u8 = 3;
 const END_STREAM: u8 = 1;
 

@@ -5,6 +5,7 @@
 //! settings, the life of the connection, and frames that nobody needs.
 
 mod frames;
+mod layout;
 mod request;
 mod stream;
 mod trailers;
@@ -249,7 +250,7 @@ impl Life {
     }
 }
 
-/// Takes down a connection that ends by a fault of the caller. The caller reads the reason in its GOAWAY.
+/// Records a connection that ends by a fault of the caller. The caller reads the reason in its GOAWAY.
 fn cut_off(app: &Connections, origin: Origin, reason: Reason, outcome: ConnectionOutcome) -> ConnectionOutcome {
     app.cut_off(origin.peer, Denial::because(reason), outcome)
 }

@@ -5,7 +5,7 @@
 //! anyway. The field is a literal that names no table (RFC 7541 section 6.2.2), so the compression goes on as the
 //! caller means it.
 
-use super::frames::{HEADER_LEN, PREFACE_LEN, TYPE_HEADERS};
+use super::layout::{HEADER_LEN, PREFACE_LEN, TYPE_HEADERS};
 
 /// A frame that is longer is refused by the library, which never allowed more (RFC 9113 section 4.2).
 const MAX_FRAME: usize = 16_384;
