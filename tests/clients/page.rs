@@ -100,7 +100,8 @@ fn its_codes_are_codes() {
         let page = text(path);
         let mut found = 0;
         for (at, _) in page.match_indices(" `") {
-            let Some(code) = page[at + 2..].split('`').next().and_then(sensgate::domain::denial::DenyCode::from_word) else {
+            let Some(code) = page[at + 2..].split('`').next().and_then(sensgate::domain::denial::DenyCode::from_word)
+            else {
                 continue;
             };
             let status = code.status().to_string();
