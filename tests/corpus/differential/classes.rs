@@ -3,7 +3,7 @@
 use super::Comparison;
 use super::fate::Fate;
 use super::peers::Peer;
-use sensgate::denial::{DenyCode, Reason};
+use sensgate::domain::denial::{DenyCode, Reason};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the four did about the cases of one class.

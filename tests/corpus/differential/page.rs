@@ -1,7 +1,7 @@
 //! `docs/readings.md`: who reads otherwise what the gate refuses for its form.
 
 use super::classes::{self, Class};
-use sensgate::denial::Reason;
+use sensgate::domain::denial::Reason;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
