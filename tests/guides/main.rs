@@ -9,6 +9,7 @@ mod configuration;
 #[path = "../e2e/gate.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod gate;
+mod links;
 mod php;
 mod proxies;
 mod readme;
@@ -28,8 +29,12 @@ fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+fn read(path: &str) -> String {
+    std::fs::read_to_string(source(path)).unwrap()
+}
+
 fn guide(name: &str) -> String {
-    std::fs::read_to_string(source("docs/guides").join(name)).unwrap()
+    read(&format!("docs/guides/{name}"))
 }
 
 /// Every page in Markdown under these paths.

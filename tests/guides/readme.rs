@@ -1,21 +1,16 @@
-//! The README: its configuration and its commands, what it says of nginx, and the index that it leads to.
+//! The README: its configuration, its commands, and what it says of nginx.
 
 use crate::commands::is_a_command;
 use crate::gate::{DEADLINE, KEY, UPSTREAM_KEY, wait_until, write_secret};
 use crate::proxies::nginx_in;
 use crate::support::http::RawClient;
 use crate::support::port;
-use crate::{blocks, pages, said, source, write_certificate};
-use std::path::Path;
+use crate::{blocks, read, said, write_certificate};
 use std::process::Command;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-
-fn read(path: &str) -> String {
-    std::fs::read_to_string(source(path)).unwrap()
-}
 
 #[test]
 fn its_configuration_is_complete_in_ten_lines() {
@@ -50,50 +45,6 @@ fn its_commands_are_there() {
         let commands: Vec<_> = shown().filter_map(|line| line.strip_prefix("sensgate ")).collect();
         assert_eq!(commands.len(), 3, "{page}: {commands:?}");
         commands.into_iter().for_each(is_a_command);
-    }
-}
-
-/// The paths that a page links to or shows, as they are written there, without those elsewhere.
-fn links(text: &str) -> impl Iterator<Item = &str> {
-    let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    let images = text.split("src=\"").skip(1).filter_map(|rest| rest.split('"').next());
-    links
-        .chain(images)
-        .map(|link| link.split('#').next().unwrap())
-        .filter(|path| !path.is_empty() && !path.contains("://"))
-}
-
-#[test]
-fn every_link_leads_somewhere() {
-    let everywhere =
-        pages(&["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs", "deploy"]);
-    assert!(everywhere.len() > 80, "{everywhere:?}");
-    for page in everywhere {
-        for link in links(&std::fs::read_to_string(&page).unwrap()) {
-            assert!(page.parent().unwrap().join(link).exists(), "{}: {link}", page.display());
-        }
-    }
-}
-
-/// Guides, alerts and decisions have an index of their own.
-#[test]
-fn the_index_leads_to_every_page() {
-    for (index, folder) in [("docs/README.md", "docs"), ("docs/fr/index.md", "docs/fr")] {
-        let text = read(index);
-        let leads_to = |path: &Path| {
-            links(&text).any(|link| source(folder).join(link).canonicalize().unwrap() == path.canonicalize().unwrap())
-        };
-        let mut wanted: Vec<_> =
-            std::fs::read_dir(source(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
-        wanted.retain(|path| path.extension().is_some_and(|extension| extension == "md") && *path != source(index));
-        wanted.extend(["guides/README.md", "alerts/README.md"].map(|page| source(folder).join(page)));
-        wanted.extend(
-            ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/decisions"].map(source),
-        );
-        assert!(wanted.len() > 12, "{wanted:?}");
-        for page in wanted {
-            assert!(leads_to(&page), "{index} has no link to {}", page.display());
-        }
     }
 }
 
