@@ -369,6 +369,26 @@ mod tests {
     }
 
     #[test]
+    fn spellings_are_told_apart() {
+        let encoded = told("GET", "/v1/%61rticles", Some("203.0.113.9"), ShownToken::Live);
+        assert_eq!((encoded.path.as_str(), encoded.code), ("/v1/articles", None));
+        let denied = told("GET", "/V1/Secret.", Some("203.0.113.9"), ShownToken::Live);
+        assert_eq!(
+            (denied.code, deciding(&denied, "route")),
+            (Some(DenyCode::ForbiddenRoute), (Outcome::Refuses, Some(9)))
+        );
+        let login = told("POST", "/v1/login/user/", Some("203.0.113.9"), ShownToken::None);
+        assert_eq!((login.code, deciding(&login, "route").0), (Some(DenyCode::ForbiddenRoute), Outcome::Refuses));
+        assert!(
+            login.steps.iter().any(|step| step.remedies.iter().any(|text| text.en.contains("POST /v1/login/user,")))
+        );
+        let slash = told("GET", "/v1/articles/REF%2F12", Some("203.0.113.9"), ShownToken::Live);
+        assert_eq!(slash.code, Some(DenyCode::MalformedRequest));
+        let framing = &slash.steps[0];
+        assert_eq!(framing.setting.as_ref().map(|setting| setting.key.as_str()), Some("upstream.encoded_slash"));
+    }
+
+    #[test]
     fn every_kind_of_token() {
         for (token, code) in [
             (ShownToken::Live, None),

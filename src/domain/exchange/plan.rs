@@ -115,7 +115,7 @@ pub(super) fn of_connection(table: &FieldTable, request: &RequestView<'_>) -> Ve
 pub(super) fn forwarded_target(request: &RequestView<'_>, token_from: &[TokenPlace]) -> Target {
     let query = request.query();
     let drops_tokens = !token_from.contains(&TokenPlace::AccessTokenQuery);
-    let drops_tokens = drops_tokens && query.is_some_and(policy::token::is_in_query);
+    let drops_tokens = drops_tokens && policy::token::is_in_query(request);
     if !drops_tokens && request.normal_path().map_or(true, NormalPath::is_as_received) {
         return Target::AsReceived;
     }
@@ -123,7 +123,7 @@ pub(super) fn forwarded_target(request: &RequestView<'_>, token_from: &[TokenPla
     let Some(query) = query else { return Target::Rewritten(target.into()) };
     if drops_tokens {
         let mut separator = b'?';
-        for pair in query.split(|b| *b == b'&').filter(|pair| !policy::token::is_in_query(pair)) {
+        for pair in query.split(|b| *b == b'&').filter(|pair| !policy::token::is_token_pair(pair)) {
             target.push(separator);
             target.extend_from_slice(pair);
             separator = b'&';

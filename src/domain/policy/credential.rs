@@ -102,7 +102,7 @@ fn why_unknown(key: &[u8]) -> Reason {
 
 /// Refuses a key that stands where URLs and cookies are written down.
 pub(super) fn only_in_its_field(request: &RequestView<'_>) -> Result<(), Denial> {
-    if request.query().is_some_and(names_a_key) {
+    if query_keys(request).next().is_some() {
         return Err(Denial::because(Reason::KeyInQuery));
     }
     if request.cookies.count() > request.cookies.iter().count() {
@@ -140,7 +140,7 @@ fn single_key<'a>(request: &RequestView<'a>) -> Result<&'a [u8], Denial> {
 /// True when something stands where a key may stand, accepted there or not.
 pub(super) fn shows_a_key(request: &RequestView<'_>) -> bool {
     let fields = request.keys.count() + request.key_aliases.count() + request.key_lookalikes.count();
-    fields > 0 || request.query().is_some_and(names_a_key) || request.cookies.iter().any(cookie_names_a_key)
+    fields > 0 || query_keys(request).next().is_some() || request.cookies.iter().any(cookie_names_a_key)
 }
 
 /// Whose key came along, wherever it stands, Bearer tokens and query included. It proves nothing: for telling which key
@@ -148,7 +148,7 @@ pub(super) fn shows_a_key(request: &RequestView<'_>) -> bool {
 pub(super) fn shown<'s>(consumers: &'s ConsumerTable, request: &RequestView<'_>, now: Wall) -> Option<KeyOwner<'s>> {
     let in_fields = request.keys.iter().chain(request.key_aliases.iter()).chain(request.key_lookalikes.iter());
     let in_fields = in_fields.chain(request.authorization.iter().filter_map(token::bearer)).map(Cow::Borrowed);
-    let in_query = request.query().into_iter().flat_map(query_keys).map(token::percent_decoded);
+    let in_query = query_keys(request).map(token::percent_decoded);
     let in_cookies = request.cookies.iter().flat_map(cookie_keys).map(Cow::Borrowed);
     let candidates = in_fields.chain(in_query).chain(in_cookies).filter(|key| key.len() <= MAX_KEY_LEN);
     candidates.take(MAX_SHOWN).find_map(|key| match consumers.lookup(&key, now) {
@@ -177,13 +177,9 @@ pub(crate) fn sole_key<'a>(request: &RequestView<'a>) -> Option<&'a [u8]> {
     request.keys.first().or(request.key_aliases.first()).filter(|_| is_alone)
 }
 
-fn names_a_key(query: &[u8]) -> bool {
-    query_keys(query).next().is_some()
-}
-
 /// The raw values of every query parameter that is named like a key.
-fn query_keys(query: &[u8]) -> impl Iterator<Item = &[u8]> {
-    query::secrets(query).filter_map(|secret| (secret.carried == Carried::Key).then_some(secret.value))
+fn query_keys<'a>(request: &RequestView<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    request.secrets().filter_map(|secret| (secret.carried == Carried::Key).then_some(secret.value))
 }
 
 fn cookie_names_a_key(cookie: &[u8]) -> bool {

@@ -19,14 +19,14 @@ pub(super) fn check(request: &RequestView<'_>, is_login: bool) -> Result<(), Den
     }
     let bearer = request.authorization.first().and_then(bearer);
     let in_headers = || request.access_token.iter().chain(request.token.iter()).chain(bearer);
-    let in_query = || request.query().into_iter().flat_map(query_tokens);
+    let in_query = || query_tokens(request);
     let waits = |token: &[u8]| is_login && token.is_empty();
     let waiting = in_headers().chain(in_query()).filter(|token| waits(token)).count();
     let found = request.access_token.count() + request.token.count() + usize::from(bearer.is_some());
     if found + in_query().count() - waiting > 1 {
         return Err(Denial::because(Reason::SeveralTokens));
     }
-    for parameter in request.query().into_iter().flat_map(parameters) {
+    for parameter in parameters(request) {
         if parameter.is_divided {
             return Err(Denial::because(Reason::TokenNameDivided));
         }
@@ -66,7 +66,7 @@ pub(crate) fn place(request: &RequestView<'_>) -> Option<TokenPlace> {
     } else if request.authorization.first().is_some_and(is_bearer) {
         Some(TokenPlace::Bearer)
     } else {
-        request.query().is_some_and(is_in_query).then_some(TokenPlace::AccessTokenQuery)
+        is_in_query(request).then_some(TokenPlace::AccessTokenQuery)
     }
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn place(request: &RequestView<'_>) -> Option<TokenPlace> {
 pub(super) fn presented<'a>(request: &RequestView<'a>) -> Option<Cow<'a, [u8]>> {
     let in_headers = request.access_token.first().or(request.token.first());
     let in_headers = in_headers.or_else(|| request.authorization.first().and_then(bearer));
-    let in_query = || request.query().and_then(|query| query_tokens(query).next()).map(percent_decoded);
+    let in_query = || query_tokens(request).next().map(percent_decoded);
     in_headers.map(Cow::Borrowed).or_else(in_query)
 }
 
@@ -114,18 +114,23 @@ pub(crate) fn is_bearer(value: &[u8]) -> bool {
 }
 
 /// The raw values of every `access_token` query parameter.
-fn query_tokens(query: &[u8]) -> impl Iterator<Item = &[u8]> {
-    parameters(query).map(|secret| secret.value)
+fn query_tokens<'a>(request: &RequestView<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    parameters(request).map(|secret| secret.value)
 }
 
 /// Every parameter whose name is `access_token` in some reading: no token that somebody might read goes on unseen.
-fn parameters(query: &[u8]) -> impl Iterator<Item = Secret<'_>> {
-    query::secrets(query).filter(|secret| secret.carried == Carried::Token)
+fn parameters<'a>(request: &RequestView<'a>) -> impl Iterator<Item = Secret<'a>> + use<'a> {
+    request.secrets().filter(|secret| secret.carried == Carried::Token)
 }
 
-/// True when a query has an `access_token` parameter.
-pub(crate) fn is_in_query(query: &[u8]) -> bool {
-    parameters(query).next().is_some()
+/// True when the query has an `access_token` parameter.
+pub(crate) fn is_in_query(request: &RequestView<'_>) -> bool {
+    parameters(request).next().is_some()
+}
+
+/// True when one pair of a query is such a parameter.
+pub(crate) fn is_token_pair(pair: &[u8]) -> bool {
+    query::secrets(pair).any(|secret| secret.carried == Carried::Token)
 }
 
 #[cfg(test)]

@@ -194,15 +194,18 @@ impl<'n> Reader<'n> {
     /// Follows everybody who has read this far over the next character, in all its readings.
     fn step(&mut self, places: Places, divided: Places) -> Option<(Carried, bool)> {
         let rest = &self.name[self.at..];
+        if rest[0].is_ascii() && rest[0] != b'%' {
+            // The same to everybody.
+            return self.take(1, &[rest[0].to_ascii_lowercase()], places, divided);
+        }
         let mut found = None;
-        for level in 0..=2 {
+        let at_level = [0, 1, 2].map(|level| byte_at(rest, level));
+        for (_, len) in at_level.into_iter().flatten().filter(|(byte, _)| *byte == b'%') {
             // A `%` that encodes nothing is dropped by some, in the first decoding or in the second.
-            if let Some((b'%', len)) = byte_at(rest, level) {
-                self.reach(len, places, divided);
-            }
+            self.reach(len, places, divided);
         }
         for level in 1..=2 {
-            let Some((byte, len)) = byte_at(rest, level) else { continue };
+            let Some((byte, len)) = at_level[usize::from(level)] else { continue };
             if byte.is_ascii() {
                 found = found.or(self.take(len, &[byte.to_ascii_lowercase()], places, divided));
             } else {

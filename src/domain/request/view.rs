@@ -7,6 +7,7 @@
 use crate::domain::denial::Reason;
 use crate::domain::request::grammar::elements;
 use crate::domain::request::path::{NormalPath, normalise};
+use crate::domain::request::query::{self, Secret};
 use crate::domain::types::HttpVersion;
 use std::fmt;
 use std::net::IpAddr;
@@ -407,6 +408,8 @@ pub struct RequestView<'a> {
     pub method: &'a [u8],
     target: &'a [u8],
     path: Result<NormalPath<'a>, Reason>,
+    /// Some parameter of the query is named like a key or a token. Found out once: most queries have none.
+    has_secrets: bool,
     pub version: HttpVersion,
     pub framing: Framing,
     pub peer: IpAddr,
@@ -457,6 +460,7 @@ impl<'a> RequestView<'a> {
             method,
             target,
             path: normalise(split_target(target).0),
+            has_secrets: has_secrets(target),
             version,
             framing: Framing::None,
             peer,
@@ -529,6 +533,7 @@ impl<'a> RequestView<'a> {
     pub fn set_target(&mut self, target: &'a [u8]) {
         self.target = target;
         self.path = normalise(split_target(target).0);
+        self.has_secrets = has_secrets(target);
     }
 
     /// The path of the target, without its query: in normal form, or as received when it has none.
@@ -545,11 +550,20 @@ impl<'a> RequestView<'a> {
         self.path.as_ref().map_err(|reason| *reason)
     }
 
+    /// Every key and token in the query.
+    pub fn secrets(&self) -> impl Iterator<Item = Secret<'a>> + use<'a> {
+        self.query().filter(|_| self.has_secrets).into_iter().flat_map(query::secrets)
+    }
+
     /// The query of the target, without its `?`.
     #[must_use]
     pub fn query(&self) -> Option<&'a [u8]> {
         split_target(self.target).1
     }
+}
+
+fn has_secrets(target: &[u8]) -> bool {
+    split_target(target).1.is_some_and(|query| query::secrets(query).next().is_some())
 }
 
 /// Splits a target at its first `?`.
