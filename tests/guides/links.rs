@@ -46,3 +46,30 @@ fn the_index_leads_to_every_page() {
         }
     }
 }
+
+/// Paths in backquotes, of those pages that lead a reader through the source. In ARCHITECTURE.md they may begin in `src/`, and name
+/// a module without its ending.
+#[test]
+fn every_path_of_the_source_is_there() {
+    let mut seen = 0;
+    for page in ["ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = read(page);
+        let mut fenced = false;
+        let prose = text.lines().filter(|line| {
+            fenced ^= line.starts_with("```");
+            !fenced && !line.starts_with("    ")
+        });
+        let prose: String = prose.flat_map(|line| [line, "\n"]).collect();
+        let is_path = |span: &&str| {
+            !span.starts_with('/')
+                && span.trim_end_matches('/').contains('/')
+                && span.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-./".contains(&b))
+        };
+        for path in prose.split('`').skip(1).step_by(2).filter(is_path) {
+            seen += 1;
+            let places = [source(path), source("src").join(path), source("src").join(format!("{path}.rs"))];
+            assert!(places.iter().any(|place| place.exists()), "{page}: {path}");
+        }
+    }
+    assert!(seen > 40, "{seen} paths");
+}
