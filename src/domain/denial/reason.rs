@@ -443,7 +443,7 @@ reasons! {
         fr: "une ligne de l'en-tête ne finit pas par CR LF",
     }
     Nul: MalformedRequest = "NUL" {
-        detail: "The head holds a NUL byte.",
+        detail: "A NUL byte has no place in a head (RFC 9110 section 5.5).",
         en: "the head holds a NUL byte",
         fr: "l'en-tête contient un octet nul",
     }
@@ -478,7 +478,7 @@ reasons! {
         fr: "ceci n'est pas une requête HTTP",
     }
     HostNotAHost: MalformedRequest = "Host is not a host" {
-        detail: "The value is not a host with an optional port (RFC 9110 section 7.2).",
+        detail: "The Host field is not a host with an optional port (RFC 9110 section 7.2).",
         en: "the Host field names no host",
         fr: "le champ Host ne nomme pas un hôte",
     }
@@ -498,7 +498,7 @@ reasons! {
         fr: "il y a plus d'un Content-Length",
     }
     LengthNotANumber: MalformedRequest = "Content-Length is not a number" {
-        detail: "The value is not a decimal number of bytes (RFC 9110 section 8.6).",
+        detail: "The Content-Length field is not a decimal number of bytes (RFC 9110 section 8.6).",
         en: "Content-Length is not a number",
         fr: "Content-Length n'est pas un nombre",
     }

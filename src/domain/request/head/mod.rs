@@ -319,13 +319,14 @@ const fn malformed(reason: Reason) -> Denial {
 /// unfinished head a CR may be the last byte.
 fn line_ends(head: &[u8], unfinished: bool) -> Result<(), Denial> {
     for at in memchr::memchr3_iter(b'\r', b'\n', 0, head) {
-        match head[at] {
-            b'\n' if at == 0 || head[at - 1] != b'\r' => return Err(malformed(Reason::BareLf)),
-            b'\r' if head.get(at + 1).is_some_and(|next| *next != b'\n') => return Err(malformed(Reason::BareCr)),
-            b'\r' if !unfinished && at + 1 == head.len() => return Err(malformed(Reason::BareCr)),
-            0 => return Err(malformed(Reason::Nul)),
-            _ => {}
-        }
+        let reason = match head[at] {
+            b'\n' if at == 0 || head[at - 1] != b'\r' => Reason::BareLf,
+            b'\r' if head.get(at + 1).is_some_and(|next| *next != b'\n') => Reason::BareCr,
+            b'\r' if !unfinished && at + 1 == head.len() => Reason::BareCr,
+            0 => Reason::Nul,
+            _ => continue,
+        };
+        return Err(malformed(reason).at(fault::spot(head, at)));
     }
     Ok(())
 }
