@@ -69,8 +69,8 @@ impl AddressBudget {
             (Err(one), Err(other)) => return Err(one.max(other)),
             (Err(wait), Ok(_)) | (Ok(_), Err(wait)) => return Err(wait),
         };
-        host.store(host_tat);
-        site.store(site_tat);
+        host.store(host_tat, now);
+        site.store(site_tat, now);
         Ok(())
     }
 

@@ -35,6 +35,9 @@ pub(super) struct Ledger {
     floor: u64,
     held: u64,
     slipped: u64,
+    /// When the latest request was admitted. A thread that lost its core between reading the clock and coming here is judged by this
+    /// instant, not by its own: otherwise it would be refused for an instant that is past.
+    latest: u64,
     /// Open reservations of this generation.
     open: u32,
 }
@@ -45,6 +48,9 @@ pub(super) struct Mark {
     generation: u32,
     interval: u64,
     slipped: u64,
+    /// What the request was judged by.
+    #[cfg(test)]
+    pub(super) at: Mono,
 }
 
 impl Bucket {
@@ -65,7 +71,8 @@ impl Bucket {
     /// What is left; open reservations count as used.
     #[must_use]
     pub fn remaining(&self, quota: &Quota, now: Mono) -> Remaining {
-        gcra::remaining(self.lock(quota, now).tat(), quota, now)
+        let ledger = self.lock(quota, now);
+        gcra::remaining(ledger.tat(), quota, ledger.judges_at(now))
     }
 
     /// The state, expressed under `quota`.
@@ -90,12 +97,19 @@ impl Ledger {
         self.floor.saturating_add(self.held)
     }
 
+    /// What a request counts for that read the clock at `now`.
+    const fn judges_at(&self, now: Mono) -> Mono {
+        if now.0 < self.latest { Mono(self.latest) } else { now }
+    }
+
     pub(super) fn fits(&self, quota: &Quota, now: Mono) -> Result<(), Wait> {
-        gcra::step(self.tat(), quota, now).map(drop)
+        gcra::step(self.tat(), quota, self.judges_at(now)).map(drop)
     }
 
     /// Takes one request, which [`Ledger::fits`], until [`Ledger::keep`] or [`Ledger::give_back`].
     pub(super) fn take(&mut self, quota: &Quota, now: Mono) -> Mark {
+        let now = self.judges_at(now);
+        self.latest = now.0;
         if self.floor < now.0 {
             let slip = (now.0 - self.floor).min(self.held);
             self.floor = now.0;
@@ -104,7 +118,13 @@ impl Ledger {
         }
         self.held += quota.interval();
         self.open += 1;
-        Mark { generation: self.generation, interval: quota.interval(), slipped: self.slipped }
+        Mark {
+            generation: self.generation,
+            interval: quota.interval(),
+            slipped: self.slipped,
+            #[cfg(test)]
+            at: now,
+        }
     }
 
     pub(super) fn keep(&mut self, mark: Mark) {
@@ -143,7 +163,8 @@ impl Ledger {
             Some(old) if old == *quota => return,
             Some(old) => {
                 let floor = gcra::rescale(self.tat(), &old, quota, now);
-                *self = Self { generation: self.generation.wrapping_add(1), floor, ..Self::default() };
+                let (generation, latest) = (self.generation.wrapping_add(1), self.latest);
+                *self = Self { generation, floor, latest, ..Self::default() };
             }
             None => {}
         }
@@ -181,6 +202,16 @@ mod tests {
         assert_eq!(bucket.remaining(&quota, Mono(0)).requests, 0);
         bucket.give_back(mark);
         assert_eq!(bucket.remaining(&quota, Mono(0)).requests, 1);
+    }
+
+    #[test]
+    fn a_thread_that_read_the_clock_earlier_is_not_refused() {
+        let (bucket, quota) = (Bucket::default(), quota("1000/s, burst 2"));
+        bucket.charge(&quota, Mono(SECOND)).unwrap();
+        assert_eq!(bucket.remaining(&quota, Mono(SECOND / 2)), bucket.remaining(&quota, Mono(SECOND)));
+        assert_eq!(bucket.peek(&quota, Mono(SECOND / 2)), Ok(()));
+        assert_eq!(bucket.charge(&quota, Mono(SECOND / 2)), Ok(()));
+        assert_eq!(bucket.charge(&quota, Mono(0)), Err(Wait(Duration::from_millis(1))));
     }
 
     #[test]
@@ -329,7 +360,7 @@ mod tests {
                     for turn in 0..20_000_u64 {
                         let now = Mono(clock.fetch_add((turn * 7 + thread * 13) % 90_000, Ordering::Relaxed));
                         let Ok(mark) = bucket.lock(quota, now).reserve(quota, now) else { continue };
-                        waiting.push((now.0, mark));
+                        waiting.push((mark.at.0, mark));
                         if waiting.len() == 5 {
                             for (index, (at, mark)) in waiting.drain(..).enumerate() {
                                 if index % 2 == 0 {

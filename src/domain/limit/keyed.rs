@@ -42,9 +42,9 @@ struct Shard {
     sets: Box<[[Slot; WAYS]]>,
     /// The theoretical arrival time of the bucket of those who find no slot.
     overflow: u64,
-    /// The latest theoretical arrival time that a reused slot had. A newcomer starts there, so that a thread which read the clock
-    /// a little earlier finds nothing forgotten.
-    forgotten: u64,
+    /// When the latest request was admitted. A thread that read the clock earlier is judged by this instant: it is neither refused for
+    /// an instant that is past, nor does it find a slot reused that was not yet paid off then.
+    latest: Mono,
 }
 
 #[derive(Clone, Copy)]
@@ -73,7 +73,7 @@ impl KeyedBuckets {
         let sets = slots / SHARDS / WAYS;
         let shard = || {
             let sets = vec![[Slot { tag: 0, tat: 0 }; WAYS]; sets].into_boxed_slice();
-            Mutex::new(Shard { quota, sets, overflow: 0, forgotten: 0 })
+            Mutex::new(Shard { quota, sets, overflow: 0, latest: Mono(0) })
         };
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),
@@ -87,7 +87,7 @@ impl KeyedBuckets {
         let entry = self.entry(key, now);
         self.count(&entry);
         let tat = entry.step(now)?;
-        entry.store(tat);
+        entry.store(tat, now);
         Ok(())
     }
 
@@ -127,7 +127,7 @@ impl KeyedBuckets {
     pub(super) fn entry(&self, key: u128, now: Mono) -> Entry<'_> {
         let hash = self.hasher.hash_one(key);
         let shard = self.shards[(hash >> 60) as usize % SHARDS].lock();
-        let place = shard.place(hash, now);
+        let place = shard.place(hash, now.max(shard.latest));
         Entry { shard, tag: hash, place }
     }
 
@@ -144,21 +144,18 @@ impl Entry<'_> {
     pub(super) fn step(&self, now: Mono) -> Result<u64, Wait> {
         let tat = match self.place {
             Place::Own { set, way } => self.shard.sets[set][way].tat,
-            Place::Free { .. } => self.shard.forgotten,
+            Place::Free { .. } => 0,
             Place::Overflow => self.shard.overflow,
         };
-        gcra::step(tat, &self.shard.quota, now)
+        gcra::step(tat, &self.shard.quota, now.max(self.shard.latest))
     }
 
-    pub(super) fn store(mut self, tat: u64) {
+    pub(super) fn store(mut self, tat: u64, now: Mono) {
         let shard = &mut *self.shard;
+        shard.latest = shard.latest.max(now);
         match self.place {
             Place::Own { set, way } => shard.sets[set][way].tat = tat,
-            Place::Free { set, way } => {
-                let slot = &mut shard.sets[set][way];
-                shard.forgotten = shard.forgotten.max(slot.tat);
-                *slot = Slot { tag: self.tag, tat };
-            }
+            Place::Free { set, way } => shard.sets[set][way] = Slot { tag: self.tag, tat },
             Place::Overflow => shard.overflow = tat,
         }
     }
@@ -269,7 +266,9 @@ mod tests {
             buckets.charge(others.next().unwrap(), Mono(SECOND)).unwrap();
         }
         assert!(matches!(place(), Place::Free { .. }));
-        assert_eq!(buckets.charge(0, Mono(SECOND - 1)), Err(Wait(Duration::from_nanos(1))));
+        // Judged by the instant of the others, it is due again.
+        assert_eq!(buckets.charge(0, Mono(SECOND - 1)), Ok(()));
+        assert_eq!(buckets.charge(0, Mono(SECOND - 1)), Err(Wait(Duration::from_secs(1))));
     }
 
     #[test]
@@ -339,9 +338,12 @@ mod tests {
                     for turn in 0..20_000_u64 {
                         let now = clock.fetch_add((turn * 7 + thread * 13) % 9_000, Ordering::Relaxed);
                         let key = u128::from(if turn % 2 == 0 { turn % 6 } else { turn * 4 + thread });
-                        if buckets.charge(key, Mono(now)).is_ok() {
-                            admitted.lock().unwrap().entry(key).or_default().push(now);
-                        }
+                        let entry = buckets.entry(key, Mono(now));
+                        let Ok(tat) = entry.step(Mono(now)) else { continue };
+                        let judged = entry.shard.latest.0.max(now);
+                        buckets.count(&entry);
+                        entry.store(tat, Mono(now));
+                        admitted.lock().unwrap().entry(key).or_default().push(judged);
                     }
                 });
             }

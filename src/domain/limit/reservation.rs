@@ -208,11 +208,12 @@ mod tests {
                         if turn % 3 == 0 {
                             continue;
                         }
+                        let judged = taken.held.iter().flatten().map(|(bucket, mark)| (Arc::as_ptr(bucket), mark.at.0));
+                        let judged: Vec<_> = judged.collect();
                         taken.commit();
                         let mut kept = kept.lock().unwrap();
-                        kept[1].push(now.0);
-                        if thread != 1 {
-                            kept[0].push(now.0);
+                        for (bucket, at) in judged {
+                            kept[usize::from(bucket == Arc::as_ptr(wide))].push(at);
                         }
                     }
                 });
