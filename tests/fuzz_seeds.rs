@@ -144,4 +144,4 @@ macro_rules! held {
     };
 }
 
-held!(chunked client_ip config credentials head log_line login_answer path query session_log);
+held!(answer chunked client_ip config credentials head log_line login_answer path query session_log);

@@ -28,10 +28,13 @@ pub fn check(bytes: &[u8]) {
 
 /// Bytes of the body, and whether it ended.
 fn follow(pieces: &[&[u8]]) -> Result<(usize, bool), InvalidChunk> {
-    let mut scanner = ChunkScanner::default();
+    let (mut scanner, mut decoder) = (ChunkScanner::default(), ChunkScanner::default());
     let mut len = 0;
     for piece in pieces {
-        let taken = scanner.follow(piece)?;
+        let followed = scanner.follow(piece);
+        let decoded = decoder.decode(piece, |data| assert!(!data.is_empty()));
+        assert_eq!(followed, decoded);
+        let taken = followed?;
         len += taken;
         assert!(taken == piece.len() || scanner.is_done());
     }
@@ -41,12 +44,15 @@ fn follow(pieces: &[&[u8]]) -> Result<(usize, bool), InvalidChunk> {
 /// Walks a whole body line by line, with a second opinion on every size.
 fn ended(body: &[u8]) {
     let (mut at, mut data) = (0, 0);
+    let mut decoded = Vec::new();
+    ChunkScanner::default().decode(body, |piece| decoded.extend_from_slice(piece)).expect("an accepted body");
     loop {
         let size = chunk_size(&body[at..], line(&body[at..]));
         at += line(&body[at..]).len() + 2;
         if size == 0 {
             break;
         }
+        assert_eq!(decoded.get(data..data + size), Some(&body[at..at + size]), "the data of each chunk, in order");
         data += size;
         at += size;
         assert_eq!(body[at..at + 2], *b"\r\n", "data of exactly its size");
@@ -61,6 +67,7 @@ fn ended(body: &[u8]) {
         let colon = trailer.iter().position(|byte| *byte == b':').expect("a trailer is a field");
         assert!(colon > 0 && trailer[..colon].iter().all(u8::is_ascii_graphic));
     }
+    assert_eq!(decoded.len(), data);
     assert_eq!(at, body.len(), "one byte more or less than the body");
     assert!(body.len() - data <= 8192.max(16 * data), "more overhead than data");
 }

@@ -3,6 +3,7 @@
 //! A property is a function on bytes that panics when it does not hold. libFuzzer calls it from `fuzz_targets/`, and `tests/fuzz_seeds.rs`
 //! of the gate includes these files and calls it with every seed and with mutations of them, on stable Rust. Nothing is stated twice.
 
+pub mod answer;
 pub mod chunked;
 pub mod client_ip;
 pub mod config;
@@ -19,7 +20,8 @@ pub mod session_log;
 pub type Property = fn(&[u8]);
 
 /// Every property, under the name of its seeds, its dictionary and its target.
-pub const PROPERTIES: [(&str, Property); 10] = [
+pub const PROPERTIES: [(&str, Property); 11] = [
+    ("answer", answer::check),
     ("chunked", chunked::check),
     ("client_ip", client_ip::check),
     ("config", config::check),

@@ -1,7 +1,8 @@
 //! The chunked transfer coding (RFC 9112 section 7.1), followed byte by byte to find where a body ends.
 //!
-//! The scanner does not decode: it says how many of the bytes belong to the body and refuses every spelling that another program could
-//! read with another length. Whoever decodes behind it sees only bodies that this one accepted.
+//! Bodies of requests and of answers alike: the scanner says how many of the bytes belong to the body and which of them are its data, and
+//! refuses every spelling that another program could read with another length. Whoever decodes behind it sees only bodies that this one
+//! accepted.
 
 use crate::domain::request::grammar::is_tchar;
 
@@ -73,7 +74,18 @@ impl ChunkScanner {
     }
 
     /// Follows `bytes` and returns how many of them belong to the body. Fewer than all only when the body ended.
+    ///
+    /// # Errors
+    /// When the body is not well-formed.
     pub fn follow(&mut self, bytes: &[u8]) -> Result<usize, InvalidChunk> {
+        self.decode(bytes, |_| {})
+    }
+
+    /// Like [`Self::follow`], and gives `data` each piece of the body's data, in order; none is empty.
+    ///
+    /// # Errors
+    /// When the body is not well-formed. The data before the fault was given.
+    pub fn decode(&mut self, bytes: &[u8], mut data: impl FnMut(&[u8])) -> Result<usize, InvalidChunk> {
         let mut at = 0;
         while at < bytes.len() && self.state != State::Done {
             if self.state == State::Data {
@@ -81,7 +93,9 @@ impl ChunkScanner {
                 self.size -= take;
                 self.data += take;
                 // `take` is at most the length of a slice.
-                at += usize::try_from(take).unwrap_or(usize::MAX);
+                let end = at + usize::try_from(take).unwrap_or(usize::MAX);
+                data(&bytes[at..end]);
+                at = end;
                 if self.size == 0 {
                     self.state = State::DataCr;
                 }
@@ -200,6 +214,22 @@ mod tests {
         assert_eq!(outcome(b"A;x=1\r\n0123456789\r\n00\r\nX: y\r\n\r\n"), Ok((31, true)));
         assert_eq!(outcome(b"0;a=\"b\\\"; c\"\r\n\r\n"), Ok((16, true)));
         assert_eq!(outcome(b"3\r\nab"), Ok((5, false)));
+    }
+
+    #[test]
+    fn data_comes_without_its_chunks() {
+        let decoded = |bytes: &[u8], step: usize| {
+            let (mut scanner, mut data) = (ChunkScanner::default(), Vec::new());
+            for piece in bytes.chunks(step) {
+                scanner.decode(piece, |piece| data.extend_from_slice(piece)).unwrap();
+            }
+            (String::from_utf8(data).unwrap(), scanner.is_done())
+        };
+        let body = b"5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nX: y\r\n\r\n";
+        for step in [1, 2, 7, body.len()] {
+            assert_eq!(decoded(body, step), ("hello world".into(), true));
+        }
+        assert_eq!(decoded(&body[..11], 3), ("hell".into(), false));
     }
 
     #[test]
