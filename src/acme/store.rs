@@ -5,6 +5,7 @@ use crate::config::AcmeSettings;
 use crate::platform;
 use crate::state::replace;
 use crate::tls::Certificate;
+use data_encoding::HEXLOWER;
 use instant_acme::AccountCredentials;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -174,7 +175,7 @@ fn named(shown: &str, values: &[&str]) -> String {
         digest.update(value.as_bytes());
         digest.update([0]);
     }
-    let digest: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest = HEXLOWER.encode(&digest.finalize()[..8]);
     format!("{}-{digest}", shown.chars().take(80).map(tame).collect::<String>())
 }
 

@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn digests() {
         let key = crate::domain::rules::consumer::digest(b"key");
-        let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = data_encoding::HEXLOWER.encode(&key);
         assert_eq!(digest(&hex).unwrap(), key);
         for bad in ["", &hex[1..], &hex.to_uppercase(), &"g".repeat(64)] {
             assert!(digest(bad).is_err(), "{bad}");

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a clock: an edge reads both clocks once per step ([`crate::platform::clock`]) and passes a [`Now`] in.
 
+use data_encoding::HEXLOWER;
 use std::fmt;
 use std::time::Duration;
 
@@ -78,10 +79,7 @@ impl RequestId {
     /// Makes an identifier of 32 hexadecimal digits from 16 random bytes.
     #[must_use]
     pub fn from_random(bytes: [u8; 16]) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 0x0f)]);
-        let text: String = bytes.iter().flat_map(|b| [digit(b >> 4), digit(*b)]).collect();
-        Self(text.into())
+        Self(HEXLOWER.encode_mut_str(&bytes, &mut [0; 32]).into())
     }
 
     #[must_use]

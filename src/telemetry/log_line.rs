@@ -6,6 +6,7 @@
 use crate::domain::exchange::Record;
 use crate::domain::request::client_ip;
 use crate::domain::types::Wall;
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use std::time::Duration;
@@ -143,11 +144,10 @@ fn text(line: &mut Vec<u8>, value: &str) {
 }
 
 fn escape(line: &mut Vec<u8>, unit: u16) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     line.extend_from_slice(b"\\u");
-    for shift in [12, 8, 4, 0] {
-        line.push(DIGITS[usize::from((unit >> shift) & 0x0f)]);
-    }
+    let mut digits = [0; 4];
+    HEXLOWER.encode_mut(&unit.to_be_bytes(), &mut digits);
+    line.extend_from_slice(&digits);
 }
 
 #[cfg(test)]

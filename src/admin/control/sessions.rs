@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
+use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -65,8 +66,8 @@ async fn list(State(shared): State<Arc<Shared>>, Query(page): Query<Page>) -> Re
 
 /// A hash as it is listed: 32 hexadecimal digits.
 fn whole_hash(text: &str) -> Option<SessionHash> {
-    let value = (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok())??;
-    Some(SessionHash::from_bytes(value.to_be_bytes()))
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?;
+    bytes.try_into().ok().map(SessionHash::from_bytes)
 }
 
 fn shown(session: &ListedSession) -> Session {

@@ -7,6 +7,7 @@ use crate::domain::rules::consumer::digest;
 use crate::sandbox::{Sandbox, SandboxSettings};
 use crate::server::BoundGate;
 use crate::text::Lang;
+use data_encoding::HEXLOWER;
 use secrecy::{ExposeSecret, SecretString};
 use std::fs;
 use std::io;
@@ -175,9 +176,7 @@ fn fresh_key(id: &str) -> Result<SecretString, String> {
 
 /// The configuration of the demonstration, as an admin would write it.
 fn configuration(upstream: SocketAddr, keys: &[SecretString; 4], staging: Staging) -> String {
-    let sha256 = |key: &SecretString| {
-        digest(key.expose_secret().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-    };
+    let sha256 = |key: &SecretString| HEXLOWER.encode(&digest(key.expose_secret().as_bytes()));
     let [shop, partner, depot, comparer] = keys.each_ref().map(sha256);
     let (burst, failed_keys, idle) = (BURST, FAILED_KEYS, staging.idle_timeout.as_secs());
     let (gate, admin) = (free_port(staging.gate_port), free_port(staging.admin_port));

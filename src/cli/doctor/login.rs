@@ -4,6 +4,7 @@ use super::Patient;
 use super::finding::{Check, Finding};
 use super::http::{self, Answer};
 use crate::text;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
@@ -76,16 +77,13 @@ pub(super) fn log_in(patient: &Patient<'_>, user: &str, password: &SecretString)
     http::send_upstream(upstream, "POST", "/v1/login/user", &fields, Some(&form))
 }
 
-/// A value of `application/x-www-form-urlencoded`.
+/// What is encoded in a value of `application/x-www-form-urlencoded`: all that no form leaves as it is.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'*');
+
+/// A value of `application/x-www-form-urlencoded`, in one allocation that is never left behind half-written.
 fn encoded(value: &str) -> String {
     let mut text = String::with_capacity(value.len() * 3);
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'*') {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
+    text.extend(utf8_percent_encode(value, ENCODED));
     text
 }
 

@@ -153,7 +153,7 @@ fn no_tls(address: SocketAddr, error: &str) -> Finding {
 pub(super) fn random_key() -> Result<String, String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(data_encoding::HEXLOWER.encode(&bytes))
 }
 
 fn key(ours: &Answer, theirs: &Answer) -> Finding {

@@ -6,6 +6,7 @@ use crate::domain::rules::api_key;
 use crate::domain::rules::consumer::digest;
 use crate::text;
 use crate::text::Text;
+use data_encoding::HEXLOWER;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use secrecy::{ExposeSecret, SecretString};
@@ -83,7 +84,7 @@ impl NewConsumer {
         })?;
         let key = api_key::make(FIRST_KEY, &random)
             .map_err(|_| text! { en: "no key can be made", fr: "impossible de créer une clé" })?;
-        let sha256 = digest(key.expose_secret().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = HEXLOWER.encode(&digest(key.expose_secret().as_bytes()));
         // Saturates in the year 9999.
         Ok(Self { name: name.to_owned(), key, sha256, created: today, expires: today.saturating_add(1.year()) })
     }

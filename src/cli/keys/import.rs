@@ -3,7 +3,7 @@
 //! A key is read from stdin, never from the command line, where everybody on the machine could see it.
 
 use super::edit::{Edit, tell_gate};
-use super::make::{expiry, hex};
+use super::make::expiry;
 use super::{ExpiryArgs, Failure, FileArgs, next_id};
 use crate::cli::{Exit, talk};
 use crate::config::draft::{KeyEntry, KeySource};
@@ -12,6 +12,7 @@ use crate::domain::request::pasted;
 use crate::domain::rules::consumer;
 use crate::text;
 use crate::text::Lang;
+use data_encoding::HEXLOWER;
 use jiff::civil::Date;
 use std::io::{self, IsTerminal, Read};
 use zeroize::Zeroizing;
@@ -93,5 +94,5 @@ fn digest_of_stdin(lang: Lang) -> Result<String, Failure> {
         };
         return Err((Exit::Usage, message).into());
     }
-    Ok(hex(&consumer::digest(key)))
+    Ok(HEXLOWER.encode(&consumer::digest(key)))
 }

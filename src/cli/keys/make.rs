@@ -6,10 +6,10 @@ use crate::config::draft::{KeyEntry, KeySource};
 use crate::domain::rules::{api_key, consumer};
 use crate::text;
 use crate::text::Text;
+use data_encoding::HEXLOWER;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use secrecy::{ExposeSecret, SecretString};
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use zeroize::Zeroizing;
 
@@ -39,7 +39,7 @@ pub(super) fn make(consumer: &str, id: &str, created: Date, expires: Option<Date
         };
         (Exit::Usage, message)
     })?;
-    let sha256 = hex(&consumer::digest(key.expose_secret().as_bytes()));
+    let sha256 = HEXLOWER.encode(&consumer::digest(key.expose_secret().as_bytes()));
     Ok(NewKey { consumer: consumer.to_owned(), id: id.to_owned(), key, sha256, created, expires })
 }
 
@@ -130,24 +130,5 @@ The key is shown only this once and stored nowhere. Send it over a secure channe
 Clé {id} de {consumer} : {fr}.
 La clé n'est affichée que cette fois et n'est conservée nulle part. Transmettez-la par un moyen sûr ; l'appelant l'envoie dans l'en-tête api_key.",
         }
-    }
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digests_are_lower_case_hex() {
-        assert_eq!(hex(&[0x00, 0xab, 0x7f]), "00ab7f");
     }
 }

@@ -108,7 +108,6 @@ fn admitted(
 mod tests {
     use super::super::{KeysArgs, KeysCommand};
     use super::*;
-    use crate::cli::keys::make::hex;
     use crate::domain::rules::api_key::checksum_holds;
     use crate::domain::rules::consumer;
     use clap::Parser;
@@ -143,7 +142,10 @@ mod tests {
         let table: toml::Table = line.parse().unwrap();
         let entry = table["keys"][0].as_table().unwrap();
         assert_eq!(entry["id"].as_str(), Some("k1"));
-        assert_eq!(entry["sha256"].as_str(), Some(hex(&consumer::digest(key.as_bytes())).as_str()));
+        assert_eq!(
+            entry["sha256"].as_str(),
+            Some(data_encoding::HEXLOWER.encode(&consumer::digest(key.as_bytes())).as_str())
+        );
         assert_eq!(entry["expires"].to_string(), "2027-06-30");
         assert!(talk.contains("boutique-paris") && talk.contains("2027-06-30"), "{talk}");
         assert!(!talk.contains("sgk_"), "the key is data: {talk}");

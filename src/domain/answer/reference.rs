@@ -172,7 +172,7 @@ impl<'a> Authority<'a> {
     fn naming(&self, itself: &Itself<'_>) -> Naming {
         let pieces: Vec<&[u8]> = self.text.split(|b| *b == b'@').collect();
         let names = |piece: &[u8]| {
-            let decoded = percent_decoded(piece);
+            let decoded: Vec<u8> = percent_encoding::percent_decode(piece).collect();
             let text = String::from_utf8_lossy(&decoded);
             let (host, port) = split_port(&text);
             let number = port.map_or(self.default_port, |port| port.parse().ok().or(self.default_port));
@@ -209,23 +209,6 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
         Some(colon) => (&text[..bracket + colon], Some(&text[bracket + colon + 1..])),
         None => (text, None),
     }
-}
-
-fn percent_decoded(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((byte, after)) = rest.split_first() {
-        let digit =
-            |at: usize| after.get(at).and_then(|b| char::from(*b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
-        if let (b'%', Some(high), Some(low)) = (byte, digit(0), digit(1)) {
-            out.push(high << 4 | low);
-            rest = &after[2..];
-        } else {
-            out.push(*byte);
-            rest = after;
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -80,25 +80,7 @@ pub(super) fn presented<'a>(request: &RequestView<'a>) -> Option<Cow<'a, [u8]>> 
 
 /// Decodes `%XX`; anything else stays. Only a token that needs it costs an allocation.
 pub(super) fn percent_decoded(token: &[u8]) -> Cow<'_, [u8]> {
-    if !token.contains(&b'%') {
-        return Cow::Borrowed(token);
-    }
-    let mut decoded = Vec::with_capacity(token.len());
-    let mut rest = token;
-    while let Some((&byte, after)) = rest.split_first() {
-        let digit = |at: usize| after.get(at).and_then(|b| char::from(*b).to_digit(16));
-        match (byte, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
-                rest = &after[2..];
-            }
-            _ => {
-                decoded.push(byte);
-                rest = after;
-            }
-        }
-    }
-    Cow::Owned(decoded)
+    percent_encoding::percent_decode(token).into()
 }
 
 /// The token of an `Authorization: Bearer …` value.

@@ -3,6 +3,7 @@
 //! The hash is keyed, so that the state file tells nothing about tokens and nobody can choose tokens that collide. 128 bits are enough:
 //! a collision among a million sessions has a chance of 2⁻⁸⁹, and finding one on purpose needs the secret.
 
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
@@ -39,7 +40,7 @@ impl SessionHash {
 
 impl fmt::Display for SessionHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(HEXLOWER.encode_mut_str(&self.0, &mut [0; 32]))
     }
 }
 
