@@ -245,7 +245,7 @@ fn request_id(value: &[u8]) {
         assert!(value.len() <= RequestId::MAX_LEN);
         assert!(value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte)));
     }
-    for place in TokenPlace::ALL {
+    for place in TokenPlace::ALL.iter().copied() {
         assert_eq!(TokenPlace::from_word(place.as_str()), Some(place));
     }
 }

@@ -29,7 +29,7 @@ pub struct Gate {
 }
 
 /// As the defaults are: every token place read, no alias, cookies dropped, tokens guarded.
-pub static GUARD: LazyLock<Gate> = LazyLock::new(|| Gate::new(SessionMode::Guard, &TokenPlace::ALL, &[], false));
+pub static GUARD: LazyLock<Gate> = LazyLock::new(|| Gate::new(SessionMode::Guard, TokenPlace::ALL, &[], false));
 
 /// One token place, both aliases, cookies passed.
 pub static ONE_PLACE: LazyLock<Gate> =

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 const MAX_REASON: usize = 500;
 
 /// One attempt without a certificate.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
 pub struct Failure {
     reason: String,
     kind: Kind,

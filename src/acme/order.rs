@@ -218,7 +218,7 @@ impl Ordering<'_> {
     /// A certificate that is what was asked for.
     fn checked(&self, chain: &str, key: &str) -> Result<Certificate, Failure> {
         let certificate = Certificate::from_pem(chain.as_bytes(), key.as_bytes())
-            .map_err(|error| Failure::of_order(&format!("the issued certificate cannot be used: {error:?}")))?;
+            .map_err(|error| Failure::of_order(&format!("the issued certificate cannot be used: {error}")))?;
         let missing = self.settings.identifiers.iter().find(|identifier| {
             let wanted = identifier.to_string();
             !certificate.names().any(|name| name == wanted)

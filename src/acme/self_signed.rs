@@ -17,7 +17,7 @@ pub fn self_signed(identifiers: &[AcmeIdentifier]) -> io::Result<Certificate> {
         Ok::<_, rcgen::Error>((params.self_signed(&key)?.pem(), zeroize::Zeroizing::new(key.serialize_pem())))
     };
     let (chain, key) = made().map_err(io::Error::other)?;
-    Certificate::from_pem(chain.as_bytes(), key.as_bytes()).map_err(|error| io::Error::other(format!("{error:?}")))
+    Certificate::from_pem(chain.as_bytes(), key.as_bytes()).map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ impl Store {
         let Some(pair) = self.read(file)? else { return Ok(None) };
         let certificate = Certificate::from_pem(&pair, &pair);
         if let Err(error) = &certificate {
-            tracing::warn!(file, ?error, "a stored certificate cannot be used, another one is ordered");
+            tracing::warn!(file, %error, "a stored certificate cannot be used, another one is ordered");
         }
         Ok(certificate.ok())
     }

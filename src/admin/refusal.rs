@@ -4,9 +4,11 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
+use strum::IntoStaticStr;
 
 /// Why an admin request was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum AdminCode {
     ForbiddenHost,
     ForbiddenOrigin,
@@ -24,16 +26,7 @@ impl AdminCode {
     /// The stable snake_case word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ForbiddenHost => "forbidden_host",
-            Self::ForbiddenOrigin => "forbidden_origin",
-            Self::Unauthorized => "unauthorized",
-            Self::NotFound => "not_found",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::TokenNotConfigured => "token_not_configured",
-            Self::NoSuchSession => "no_such_session",
-            Self::Failed => "failed",
-        }
+        self.into_str()
     }
 
     #[must_use]

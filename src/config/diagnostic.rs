@@ -3,6 +3,7 @@
 use crate::text;
 use crate::text::Text;
 use std::ops::Range;
+use strum::IntoStaticStr;
 
 /// More findings than anyone reads; further ones are counted and not kept.
 pub const MAX_DIAGNOSTICS: usize = 200;
@@ -85,7 +86,8 @@ rules! {
 }
 
 /// Whether a finding stops the gate from starting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub enum Severity {
     Error,
     Warning,
@@ -94,10 +96,7 @@ pub enum Severity {
 impl Severity {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-        }
+        self.into_str()
     }
 }
 

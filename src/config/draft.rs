@@ -30,17 +30,24 @@ pub enum KeySource {
 }
 
 /// Why an edit cannot be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     /// The text is no TOML.
+    #[error("not valid TOML")]
     Syntax,
+    #[error("no such consumer")]
     NoConsumer,
+    #[error("the consumer exists")]
     ConsumerExists,
+    #[error("the consumer has no such key")]
     NoKey,
+    #[error("the consumer has a key of this id")]
     KeyExists,
     /// A consumer without keys is not a valid one.
+    #[error("a consumer keeps at least one key")]
     LastKey,
     /// What stands there has a form that is not edited.
+    #[error("written in a form that is not edited")]
     Form,
 }
 

@@ -26,20 +26,18 @@ pub struct LockedFile {
 }
 
 /// Why a file could not be had or replaced. It is as it was.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// Somebody else held it for all of [`LOCK_PATIENCE`].
+    #[error("somebody else holds the file")]
     Locked,
+    #[error("the file is not UTF-8")]
     NotUtf8,
     /// The new file could not be given the owner and group of the old one, so that the gate might not be able to read it.
-    Owner(io::Error),
-    Io(io::Error),
-}
-
-impl From<io::Error> for FileError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
+    #[error("the new file cannot be given the owner of the old one")]
+    Owner(#[source] io::Error),
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 impl LockedFile {

@@ -114,7 +114,7 @@ impl Problem {
 
 /// The value of `Allow` (RFC 9110 section 10.2.1).
 fn allowed_methods() -> String {
-    Method::ALL.map(Method::as_str).join(", ")
+    Method::ALL.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The answer to `OPTIONS *`: which methods are forwarded, and no content (RFC 9110 section 9.3.7).

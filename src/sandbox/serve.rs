@@ -26,16 +26,9 @@ const MAX_BODY: usize = 8 << 20;
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// The connection is to be closed without an answer.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the fault close")]
 struct Closed;
-
-impl std::fmt::Display for Closed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the fault close")
-    }
-}
-
-impl std::error::Error for Closed {}
 
 impl Sandbox {
     /// Serves connections of `listener` until `shutdown` ends, then for at most one second more.

@@ -109,7 +109,8 @@ pub struct User {
 }
 
 /// Why settings are refused. Holds no secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", message.en)]
 pub struct SettingsError {
     /// Line of the file, from 1, where it is known.
     pub line: Option<usize>,

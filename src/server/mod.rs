@@ -46,16 +46,20 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 const RELOADS_AT_ONCE: usize = 8;
 
 /// Why a gate could not start.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address could not be bound.
-    Bind(SocketAddr, io::Error),
+    #[error("cannot listen on {0}")]
+    Bind(SocketAddr, #[source] io::Error),
     /// The access log or the audit log could not be opened.
-    Log(io::Error),
+    #[error("the access log or the audit log cannot be opened")]
+    Log(#[source] io::Error),
     /// The state directory cannot be used.
-    State(StateError),
+    #[error(transparent)]
+    State(#[from] StateError),
     /// Threads or timers could not be had.
-    Runtime(io::Error),
+    #[error("threads or timers cannot be had")]
+    Runtime(#[source] io::Error),
 }
 
 /// A gate whose sockets are bound and which serves nothing yet.

@@ -32,11 +32,13 @@ pub struct StateDirectory {
 }
 
 /// Why a state directory cannot be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Another gate runs on it.
+    #[error("another gate runs on {}", .0.display())]
     Locked(PathBuf),
-    Io(PathBuf, io::Error),
+    #[error("{} cannot be used", .0.display())]
+    Io(PathBuf, #[source] io::Error),
 }
 
 /// True when a process holds the directory. One that cannot be asked is not held by anybody that is known.

@@ -62,7 +62,7 @@ impl SessionLog {
             Ok(bytes) => match restore(&bytes, &rules, now) {
                 Ok(restored) => restored,
                 Err(why) => {
-                    set_aside(&directory, now, &format!("{why:?}"))?;
+                    set_aside(&directory, now, &why.to_string())?;
                     Restored::default()
                 }
             },

@@ -70,9 +70,9 @@ impl Activity {
 
     /// Requests whose token was a live one of their own, by where it stood.
     #[must_use]
-    pub fn token_places(&self) -> [(TokenPlace, u64); TokenPlace::ALL.len()] {
-        TokenPlace::ALL
-            .map(|place| (place, index(place).map_or(0, |index| self.token_places[index].load(Ordering::Relaxed))))
+    pub fn token_places(&self) -> Vec<(TokenPlace, u64)> {
+        let counts = self.token_places.iter().map(|count| count.load(Ordering::Relaxed));
+        TokenPlace::ALL.iter().copied().zip(counts).collect()
     }
 }
 

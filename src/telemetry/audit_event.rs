@@ -11,52 +11,45 @@ use crate::domain::types::Wall;
 use crate::telemetry::log_line;
 use serde::Serialize;
 use std::net::IpAddr;
+use strum::{IntoStaticStr, VariantArray};
 
-/// Declares every kind of event once.
-macro_rules! audit_kinds {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal;)+) => {
-        /// The `event` of a line.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum AuditKind {
-            $($(#[$doc])* $variant,)+
-        }
-
-        impl AuditKind {
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
-            }
-        }
-    };
+/// The `event` of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum AuditKind {
+    /// The gate serves.
+    GateStarted,
+    /// The gate was told to end; requests in flight may still follow.
+    GateStopping,
+    /// A changed configuration is in force.
+    ConfigurationReloaded,
+    /// A changed configuration was refused; the old one stays.
+    ConfigurationRefused,
+    /// 8sens accepted a login and its token is tracked.
+    Login,
+    /// A login that was forwarded gave no token that is tracked.
+    LoginFailed,
+    /// A key was accepted for the first time, as far as the gate knows.
+    KeyFirstUsed,
+    /// A key, or the way it was shown, was not accepted.
+    KeyRefused,
+    /// A token was not accepted.
+    SessionRefused,
+    /// Something that an admin has to look at.
+    Alarm,
+    /// An admin ended sessions.
+    SessionsEnded,
+    /// A wrong token was shown at the admin listener.
+    AdminTokenRefused,
 }
 
-audit_kinds! {
-    /// The gate serves.
-    GateStarted = "gate_started";
-    /// The gate was told to end; requests in flight may still follow.
-    GateStopping = "gate_stopping";
-    /// A changed configuration is in force.
-    ConfigurationReloaded = "configuration_reloaded";
-    /// A changed configuration was refused; the old one stays.
-    ConfigurationRefused = "configuration_refused";
-    /// 8sens accepted a login and its token is tracked.
-    Login = "login";
-    /// A login that was forwarded gave no token that is tracked.
-    LoginFailed = "login_failed";
-    /// A key was accepted for the first time, as far as the gate knows.
-    KeyFirstUsed = "key_first_used";
-    /// A key, or the way it was shown, was not accepted.
-    KeyRefused = "key_refused";
-    /// A token was not accepted.
-    SessionRefused = "session_refused";
-    /// Something that an admin has to look at.
-    Alarm = "alarm";
-    /// An admin ended sessions.
-    SessionsEnded = "sessions_ended";
-    /// A wrong token was shown at the admin listener.
-    AdminTokenRefused = "admin_token_refused";
+impl AuditKind {
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
 }
 
 /// Who did something to a running gate.

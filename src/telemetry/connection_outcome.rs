@@ -1,7 +1,10 @@
 //! The ways in which a caller's connection can end.
 
+use strum::{IntoStaticStr, VariantArray};
+
 /// How a caller's connection ended. A closed set: the label `outcome`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum ConnectionOutcome {
     /// Closed by either side after a whole request, or before the first byte of one.
     Closed,
@@ -28,35 +31,11 @@ pub enum ConnectionOutcome {
 }
 
 impl ConnectionOutcome {
-    pub const ALL: [Self; 11] = [
-        Self::Closed,
-        Self::Idle,
-        Self::Silent,
-        Self::Broken,
-        Self::Unopened,
-        Self::SlowHead,
-        Self::SlowBody,
-        Self::SlowReader,
-        Self::Flooded,
-        Self::Refused,
-        Self::RefusedHost,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Idle => "idle",
-            Self::Silent => "silent",
-            Self::Broken => "broken",
-            Self::Unopened => "unopened",
-            Self::SlowHead => "slow_head",
-            Self::SlowBody => "slow_body",
-            Self::SlowReader => "slow_reader",
-            Self::Flooded => "flooded",
-            Self::Refused => "refused",
-            Self::RefusedHost => "refused_host",
-        }
+        self.into_str()
     }
 }

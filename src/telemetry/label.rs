@@ -46,13 +46,22 @@ const fn open() -> Vec<(&'static str, &'static str)> {
     Vec::new()
 }
 
+/// Every value of a closed set, with its meaning.
+fn values<T: Copy>(
+    all: &[T],
+    word: impl Fn(T) -> &'static str,
+    meaning: impl Fn(T) -> &'static str,
+) -> Vec<(&'static str, &'static str)> {
+    all.iter().map(|value| (word(*value), meaning(*value))).collect()
+}
+
 fn reload_results() -> Vec<(&'static str, &'static str)> {
     let meaning = |result| match result {
         ReloadResult::Applied => "Something had changed and was taken up.",
         ReloadResult::Unchanged => "Nothing had changed.",
         ReloadResult::Refused => "The file is not valid: the old configuration runs on.",
     };
-    ReloadResult::ALL.iter().map(|result| (result.as_str(), meaning(*result))).collect()
+    values(ReloadResult::ALL, ReloadResult::as_str, meaning)
 }
 
 fn status_classes() -> Vec<(&'static str, &'static str)> {
@@ -105,7 +114,7 @@ fn outcomes() -> Vec<(&'static str, &'static str)> {
         ConnectionOutcome::Refused => "All connections were in use.",
         ConnectionOutcome::RefusedHost => "The caller's address had all connections that one address may have.",
     };
-    ConnectionOutcome::ALL.map(|outcome| (outcome.as_str(), meaning(outcome))).to_vec()
+    values(ConnectionOutcome::ALL, ConnectionOutcome::as_str, meaning)
 }
 
 fn alarms() -> Vec<(&'static str, &'static str)> {
@@ -118,7 +127,7 @@ fn alarms() -> Vec<(&'static str, &'static str)> {
         Alarm::SessionsFull => "A session could not be kept because the table is full.",
         Alarm::KeyInClear => "A key came over a transport where others can read it: it has to be replaced.",
     };
-    Alarm::ALL.map(|alarm| (alarm.as_str(), meaning(alarm))).to_vec()
+    values(Alarm::ALL, Alarm::as_str, meaning)
 }
 
 fn login_results() -> Vec<(&'static str, &'static str)> {
@@ -130,7 +139,7 @@ fn login_results() -> Vec<(&'static str, &'static str)> {
         LoginOutcome::NotUnderstood => "Answered with success, but with no token that can be read.",
         LoginOutcome::Failed => "Not answered, or answered with another status.",
     };
-    LoginOutcome::ALL.map(|result| (result.as_str(), meaning(result))).to_vec()
+    values(LoginOutcome::ALL, LoginOutcome::as_str, meaning)
 }
 
 fn order_results() -> Vec<(&'static str, &'static str)> {

@@ -1,7 +1,10 @@
 //! What came of a reload, in the words of log and metric.
 
+use strum::{IntoStaticStr, VariantArray};
+
 /// What came of reading the configuration again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum ReloadResult {
     Applied,
     Unchanged,
@@ -9,15 +12,11 @@ pub enum ReloadResult {
 }
 
 impl ReloadResult {
-    pub const ALL: [Self; 3] = [Self::Applied, Self::Unchanged, Self::Refused];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The word for log, report and metric.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Unchanged => "unchanged",
-            Self::Refused => "refused",
-        }
+        self.into_str()
     }
 }

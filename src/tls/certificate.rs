@@ -20,32 +20,23 @@ pub struct Certificate {
 }
 
 /// Why a pair of files is no certificate to serve with. Shows nothing of the key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// The first file holds no certificate in PEM.
+    #[error("no certificate in PEM")]
     NoCertificate,
     /// The first certificate cannot be read.
+    #[error("the first certificate cannot be read")]
     BadCertificate,
     /// The second file holds no private key in PEM, or one of an unknown kind.
+    #[error("no private key in PEM")]
     NoKey,
     /// The key is not that of the first certificate.
+    #[error("the key is not that of the certificate")]
     OtherKey,
     /// The certificate names no host and no address.
+    #[error("the certificate names no host")]
     NoName,
-}
-
-impl CertificateError {
-    /// The words for the log.
-    #[must_use]
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::NoCertificate => "no certificate in PEM",
-            Self::BadCertificate => "the first certificate cannot be read",
-            Self::NoKey => "no private key in PEM",
-            Self::OtherKey => "the key is not that of the certificate",
-            Self::NoName => "the certificate names no host",
-        }
-    }
 }
 
 /// The same chain: a key that fits it is the same key.

@@ -5,6 +5,7 @@ use super::resolver::Certificates;
 use crate::config::{CertificateFiles, FileCertificates};
 use crate::platform;
 use crate::telemetry::Telemetry;
+use std::fmt;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ type Look = Option<(SystemTime, u64)>;
 #[derive(Debug)]
 struct Fault {
     file: PathBuf,
-    reason: &'static str,
+    reason: String,
 }
 
 /// Takes new pairs up until it is dropped. A pair that is not one leaves the old one in place. It is counted and said once for each change,
@@ -87,13 +88,13 @@ fn read_all(files: &[CertificateFiles]) -> Result<Vec<Certificate>, Fault> {
 }
 
 fn read_pair(pair: &CertificateFiles) -> Result<Certificate, Fault> {
-    let fault = |file: &Path, reason| Fault { file: file.to_owned(), reason };
-    let chain = read(&pair.certificate).map_err(|_| fault(&pair.certificate, "cannot be read"))?;
+    let fault = |file: &Path, reason: &dyn fmt::Display| Fault { file: file.to_owned(), reason: reason.to_string() };
+    let chain = read(&pair.certificate).map_err(|_| fault(&pair.certificate, &"cannot be read"))?;
     if platform::file_mode(&pair.key).ok().flatten().is_some_and(|mode| mode & 0o007 != 0) {
-        return Err(fault(&pair.key, "everyone on this machine can use this key"));
+        return Err(fault(&pair.key, &"everyone on this machine can use this key"));
     }
-    let key = read(&pair.key).map_err(|_| fault(&pair.key, "cannot be read"))?;
-    Certificate::from_pem(&chain, &key).map_err(|error| fault(&pair.certificate, error.reason()))
+    let key = read(&pair.key).map_err(|_| fault(&pair.key, &"cannot be read"))?;
+    Certificate::from_pem(&chain, &key).map_err(|error| fault(&pair.certificate, &error))
 }
 
 fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {

@@ -171,7 +171,7 @@ fn serve_sandbox(sandbox: &Sandbox) -> io::Result<(SocketAddr, oneshot::Sender<(
 fn fresh_key(id: &str) -> Result<SecretString, String> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|error| error.to_string())?;
-    api_key::make(id, &random).map_err(|error| format!("{error:?}"))
+    api_key::make(id, &random).map_err(|error| error.to_string())
 }
 
 /// The configuration of the demonstration, as an admin would write it.

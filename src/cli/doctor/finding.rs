@@ -2,9 +2,11 @@
 
 use crate::text;
 use crate::text::Text;
+use strum::IntoStaticStr;
 
 /// How bad a finding is, in the order of badness.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub(super) enum Severity {
     Ok,
     /// Worth knowing; nothing has to be done.
@@ -17,12 +19,7 @@ pub(super) enum Severity {
 
 impl Severity {
     pub const fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
+        self.into_str()
     }
 }
 

@@ -178,7 +178,7 @@ fn body_contains(field: &Field<'_>) -> Option<Box<[u8]>> {
 }
 
 fn token_places(field: &Field<'_>) -> Option<Vec<TokenPlace>> {
-    let choices = TokenPlace::ALL.map(|place| (place.as_str(), place));
+    let choices = TokenPlace::ALL.iter().map(|place| (place.as_str(), *place)).collect::<Vec<_>>();
     let places = distinct(field, |element| element.choice(&choices))?;
     if field.list()?.is_empty() {
         field.error(

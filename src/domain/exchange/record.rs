@@ -8,6 +8,7 @@ use crate::domain::types::{HttpVersion, RequestId, Wall};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use strum::{IntoStaticStr, VariantArray};
 
 /// How an exchange ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +55,8 @@ impl EndCode {
 }
 
 /// What an admin has to look at: too rare or too grave for a counter alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Alarm {
     /// A consumer showed a token that was issued to another one.
     TokenOfAnother,
@@ -73,28 +75,12 @@ pub enum Alarm {
 }
 
 impl Alarm {
-    pub const ALL: [Self; 7] = [
-        Self::TokenOfAnother,
-        Self::TokenShared,
-        Self::LoginsRefused,
-        Self::MassExpiry,
-        Self::LoginNotUnderstood,
-        Self::SessionsFull,
-        Self::KeyInClear,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The word for log and metric.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TokenOfAnother => "token_of_another",
-            Self::TokenShared => "token_shared",
-            Self::LoginsRefused => "logins_refused",
-            Self::MassExpiry => "mass_expiry",
-            Self::LoginNotUnderstood => "login_not_understood",
-            Self::SessionsFull => "sessions_full",
-            Self::KeyInClear => "key_in_clear",
-        }
+        self.into_str()
     }
 
     /// What the admin does about it, for the application log.

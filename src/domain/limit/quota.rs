@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
+use strum::{IntoStaticStr, VariantArray};
 
 /// How many requests are admitted, and how many of them at once.
 ///
@@ -20,45 +21,52 @@ pub struct Quota {
 }
 
 /// The unit of time of a quota.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Period {
+    #[strum(serialize = "s")]
     Second,
+    #[strum(serialize = "min")]
     Minute,
+    #[strum(serialize = "h")]
     Hour,
+    #[strum(serialize = "d")]
     Day,
 }
 
 /// Why a quota could not be read. The words are for the operator and are translated by the edge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuotaError {
     /// Not of the form `COUNT/UNIT` or `COUNT/UNIT, burst COUNT`.
+    #[error("not of the form COUNT/UNIT or COUNT/UNIT, burst COUNT")]
     Shape,
     /// What stands before the `/` is not a whole number.
+    #[error("the count is not a whole number")]
     Count,
     /// The count is zero or above [`Quota::MAX_COUNT`].
+    #[error("the count is out of range")]
     CountOutOfRange,
     /// The unit is none of `s`, `min`, `h`, `d`.
+    #[error("the unit is none of s, min, h and d")]
     Unit,
     /// What stands after `burst` is not a whole number.
+    #[error("the burst is not a whole number")]
     Burst,
     /// The burst is zero or above [`Quota::MAX_BURST`].
+    #[error("the burst is out of range")]
     BurstOutOfRange,
     /// A used up burst would be back only after [`Quota::MAX_REFILL`].
+    #[error("a burst would take too long to come back")]
     RefillTooLong,
 }
 
 impl Period {
-    const ALL: [Self; 4] = [Self::Second, Self::Minute, Self::Hour, Self::Day];
+    const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The unit as it is written: `s`, `min`, `h` or `d`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Second => "s",
-            Self::Minute => "min",
-            Self::Hour => "h",
-            Self::Day => "d",
-        }
+        self.into_str()
     }
 
     /// The length in seconds.
@@ -103,7 +111,7 @@ impl Quota {
         };
         let (count, unit) = rate.split_once('/').ok_or(QuotaError::Shape)?;
         let count = number(count, QuotaError::Count, QuotaError::CountOutOfRange)?;
-        let period = Period::ALL.into_iter().find(|period| period.as_str() == unit).ok_or(QuotaError::Unit)?;
+        let period = Period::ALL.iter().copied().find(|period| period.as_str() == unit).ok_or(QuotaError::Unit)?;
         let burst = match burst {
             Some(burst) => {
                 let burst = burst.trim_start_matches(' ').strip_prefix("burst ").ok_or(QuotaError::Shape)?;
@@ -183,7 +191,7 @@ pub(super) mod tests {
 
     /// Quotas over the whole range that can be written.
     pub(crate) fn any_quota() -> impl Strategy<Value = Quota> {
-        let period = prop::sample::select(Period::ALL.to_vec());
+        let period = prop::sample::select(Period::ALL);
         let size = || prop_oneof![1..=20_u32, 1..=1_000_000_u32];
         (size(), period, size())
             .prop_filter_map("refills too slowly", |(count, period, burst)| Quota::new(count, period, Some(burst)).ok())

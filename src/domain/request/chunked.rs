@@ -13,7 +13,8 @@ const OVERHEAD_FLOOR: u64 = 8 * 1024;
 const OVERHEAD_RATIO: u64 = 16;
 
 /// A body that cannot be followed safely.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct InvalidChunk(pub &'static str);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,9 +11,11 @@ use crate::domain::request::query::{self, Secret};
 use crate::domain::types::HttpVersion;
 use std::fmt;
 use std::net::IpAddr;
+use strum::{IntoStaticStr, VariantArray};
 
 /// The methods that are ever forwarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "UPPERCASE", const_into_str)]
 pub enum Method {
     Get,
     Head,
@@ -26,25 +28,17 @@ pub enum Method {
 
 impl Method {
     /// Every method that is forwarded, in the order of the `Allow` field.
-    pub const ALL: [Self; 7] = [Self::Get, Self::Head, Self::Post, Self::Put, Self::Delete, Self::Patch, Self::Options];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The method of that exact name (RFC 9110 section 9.1: case-sensitive).
     #[must_use]
     pub fn from_bytes(name: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|method| method.as_str().as_bytes() == name)
+        Self::ALL.iter().copied().find(|method| method.as_str().as_bytes() == name)
     }
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Head => "HEAD",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Delete => "DELETE",
-            Self::Patch => "PATCH",
-            Self::Options => "OPTIONS",
-        }
+        self.into_str()
     }
 
     /// True for everything but GET, HEAD and OPTIONS: 8sens may change something, so it is never sent twice.
@@ -104,35 +98,34 @@ impl FieldRole {
 }
 
 /// A place in which an access token may travel. Which of them 8sens reads is not documented, so all are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum TokenPlace {
     /// Header field `access_token`.
+    #[strum(serialize = "header:access_token")]
     AccessTokenHeader,
     /// `Authorization: Bearer …` (RFC 6750 section 2.1).
     Bearer,
     /// Header field `token`.
+    #[strum(serialize = "header:token")]
     TokenHeader,
     /// Query parameter `access_token` (RFC 6750 section 2.3).
+    #[strum(serialize = "query:access_token")]
     AccessTokenQuery,
 }
 
 impl TokenPlace {
-    pub const ALL: [Self; 4] = [Self::AccessTokenHeader, Self::Bearer, Self::TokenHeader, Self::AccessTokenQuery];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The word that names the place in `session.token_from`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AccessTokenHeader => "header:access_token",
-            Self::Bearer => "bearer",
-            Self::TokenHeader => "header:token",
-            Self::AccessTokenQuery => "query:access_token",
-        }
+        self.into_str()
     }
 
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|place| place.as_str() == word)
+        Self::ALL.iter().copied().find(|place| place.as_str() == word)
     }
 }
 

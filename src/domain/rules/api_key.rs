@@ -21,7 +21,8 @@ const HALF_SECRET: usize = 22;
 const CHECK: usize = 6;
 
 /// The id cannot stand in a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the id cannot stand in a key")]
 pub struct InvalidId;
 
 /// Makes a key from 32 random bytes; at most 119 bytes long.

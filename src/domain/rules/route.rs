@@ -43,18 +43,23 @@ enum Tail {
 }
 
 /// Why a rule could not be read. The words are for the operator and are translated by the edge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
     /// Not of the form `METHOD /path`.
+    #[error("not of the form METHOD /path")]
     Shape,
     /// The method is neither `*` nor one that is ever forwarded.
+    #[error("the method is neither * nor one that is forwarded")]
     Method,
     /// The path does not start with `/`.
+    #[error("the path does not start with /")]
     NotAbsolute,
     /// A `*` that is neither the end of the path nor a whole segment.
+    #[error("a * that is neither the end of the path nor a whole segment")]
     Star,
     /// The path holds a query, `//`, a dot segment, or a character that has a second spelling on the wire: only
     /// unreserved characters (RFC 3986 section 2.3) can be named, so that no encoding can slip past a rule.
+    #[error("the path has another spelling on the wire")]
     NotCanonical,
 }
 

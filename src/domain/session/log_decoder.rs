@@ -7,20 +7,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Why a file cannot be read at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// The file ends within its header: it was cut off when it was begun, and holds nothing.
+    #[error("it ends within its header")]
     Torn,
     /// The file does not begin as a state file does.
+    #[error("it does not begin as a state file does")]
     NotAStateFile,
+    #[error("its header is damaged")]
     Damaged,
     /// Written by another version.
+    #[error("it is of version {0}")]
     Version(u16),
 }
 
 /// Something in the middle of the file is not what was written. Nothing behind it can be told from damage, and what came before may be
 /// without its end: nothing of the file should be believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is damaged at byte {offset}")]
 pub struct Damage {
     /// Byte offset of the frame.
     pub offset: usize,

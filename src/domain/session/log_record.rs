@@ -72,7 +72,8 @@ impl Record {
 }
 
 /// A name is longer than [`MAX_NAME`]. Nothing was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("longer than {MAX_NAME} bytes")]
 pub struct NameTooLong;
 
 /// Appends the beginning of a state file.

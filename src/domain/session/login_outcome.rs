@@ -1,7 +1,10 @@
 //! What came of a login at 8sens.
 
+use strum::{IntoStaticStr, VariantArray};
+
 /// What 8sens made of a login that was sent to it. A closed set: the label `result`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum LoginOutcome {
     /// Answered with a token.
     Accepted,
@@ -14,7 +17,7 @@ pub enum LoginOutcome {
 }
 
 impl LoginOutcome {
-    pub const ALL: [Self; 4] = [Self::Accepted, Self::Refused, Self::NotUnderstood, Self::Failed];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// What the status alone says. A success still has to hold a token.
     #[must_use]
@@ -29,11 +32,6 @@ impl LoginOutcome {
     /// The word for the metric.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Refused => "refused",
-            Self::NotUnderstood => "not_understood",
-            Self::Failed => "failed",
-        }
+        self.into_str()
     }
 }

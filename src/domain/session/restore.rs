@@ -68,11 +68,13 @@ pub struct Dropped {
 }
 
 /// Why nothing of a file is believed. It is to be set aside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    Header(HeaderError),
+    #[error(transparent)]
+    Header(#[from] HeaderError),
     /// What comes before the damage may lack its end, so it is not taken either.
-    Damage(Damage),
+    #[error(transparent)]
+    Damage(#[from] Damage),
 }
 
 /// One owner of one token.

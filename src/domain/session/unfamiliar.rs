@@ -7,6 +7,7 @@ use super::SessionHash;
 use crate::domain::types::Mono;
 use parking_lot::Mutex;
 use std::time::Duration;
+use strum::IntoStaticStr;
 
 /// Tokens that are told apart at the same time. Beyond that the longest unseen one of a few is forgotten and counts as new.
 const SLOTS: usize = 4096;
@@ -15,7 +16,8 @@ const SLOTS: usize = 4096;
 const PROBES: usize = 8;
 
 /// Where an unknown token seems to come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Issued {
     /// In use since the first idle window of this process.
     BeforeStart,
@@ -27,10 +29,7 @@ impl Issued {
     /// The word for logs, metrics and the `status` command.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::BeforeStart => "before_start",
-            Self::Elsewhere => "elsewhere",
-        }
+        self.into_str()
     }
 }
 
