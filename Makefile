@@ -86,7 +86,7 @@ test-deb: deps ## Make a .deb of the test build; dpkg installs, upgrades, remove
 	$(CARGO) build --bin sensgate
 	rm -rf target/debian
 	$(MAKE) --no-print-directory deb BIN=target/debug/sensgate DEB_FLAGS=--fast
-	SENSGATE_DEB=$$(echo target/debian/*.deb) $(CARGO) test --test deploy -- --ignored --exact debian::it_is_installed_upgraded_removed_and_purged
+	SENSGATE_DEB=$$(echo target/debian/*.deb) $(CARGO) test --test operations -- --ignored --exact deploy::debian::it_is_installed_upgraded_removed_and_purged
 
 # Pictures of the live page in docs/images/, taken by its tests.
 screenshots: deps ## Take the pictures of docs/images/ anew
@@ -114,8 +114,8 @@ fmt: ## Format the code
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 reference: deps ## Write docs/configuration.md, its French twin and docs/metrics.md from the code
-	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test reference -- --exact the_pages_say_what_the_registry_says
-	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test prometheus -- --exact reference::the_page_is_what_the_code_says
+	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test rules -- --exact reference::the_pages_say_what_the_registry_says
+	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test operations -- --exact prometheus::reference::the_page_is_what_the_code_says
 
 # It uses servers of its own.
 differential: NEEDS += nginx:nginx haproxy:haproxy apache2:apache2-bin lighttpd:lighttpd

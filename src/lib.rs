@@ -12,7 +12,7 @@
 //! [`domain`] decides on plain data and names nothing outside itself. The edges are thin: [`proxy`], [`telemetry`], [`admin`],
 //! [`acme`], [`tls`], [`state`], [`sandbox`], [`platform`]. [`config`] turns the TOML file into rules, [`server`] puts everything
 //! together, [`cli`] is what an admin types, [`mod@text`] is what an admin reads, [`explain`] says why a request was refused.
-//! `tests/architecture/` holds who may name whom.
+//! `tests/rules/architecture/` holds who may name whom.
 
 pub mod acme;
 pub mod admin;

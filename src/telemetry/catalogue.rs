@@ -1,7 +1,7 @@
 //! Every metric of the gate in one place: name, kind, unit, labels, help, an example query.
 //!
 //! Label values come from the configuration or from closed sets, never from a request. `docs/metrics.md` is written from this file, and
-//! `tests/prometheus/` fails when it is not up to date, or when a metric is neither on a board, in a rule or alert, nor said to be for
+//! `tests/operations/prometheus/` fails when it is not up to date, or when a metric is neither on a board, in a rule or alert, nor said to be for
 //! digging.
 
 use super::label::*;

@@ -7,6 +7,7 @@ mod support;
 
 mod acme;
 mod acme_directory;
+mod admin;
 #[cfg(unix)]
 mod audit;
 #[cfg(target_os = "linux")]
@@ -15,8 +16,11 @@ mod browser;
 mod clocks;
 mod closing;
 mod connections;
+mod demo_seam;
 #[cfg(target_os = "linux")]
 mod fail2ban;
+#[cfg(unix)]
+mod first_hour;
 mod forwarding;
 mod gate;
 mod grammar;
@@ -33,6 +37,7 @@ mod proxy_protocol;
 mod refusals;
 #[cfg(unix)]
 mod reload;
+mod sandbox;
 mod scan;
 mod secrets;
 #[cfg(unix)]
@@ -43,3 +48,4 @@ mod tls;
 #[cfg(target_os = "linux")]
 mod upstream_name;
 mod upstream_tls;
+mod witness;

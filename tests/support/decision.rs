@@ -1,5 +1,5 @@
 //! A configuration of the size that is measured: 1,000 consumers, in the core's own types. For `benches/core.rs` and
-//! `tests/decide_allocations.rs`.
+//! `tests/allocations/decide_allocations.rs`.
 
 use sensgate::domain::limit::Quota;
 use sensgate::domain::request::client_ip::TrustedProxies;

@@ -1,0 +1,51 @@
+//! What needs a login at 8sens.
+
+use super::site::{Site, sandbox};
+use crate::support::witness::{Action, Behaviour, Witness};
+use std::process::Command;
+use std::time::Duration;
+
+fn log_in(site: &Site, args: &[&str], password: &str) -> super::site::Diagnosis {
+    let args: Vec<_> = ["--login", "CLIENTREST"].iter().chain(args).copied().collect();
+    site.doctor_under(Command::new(env!("CARGO_BIN_EXE_sensgate")), &args, password)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_and_its_four_fields() {
+    let site = Site::new(sandbox(|_| {}).await);
+    let good = log_in(&site, &[], "clientrest\n");
+    good.expect_health();
+    good.expect("login", "ok", "CLIENTREST can log in (200)");
+    good.expect("login_fields", "ok", "access_token, paramRacineCliID, paramRacinePecID, g8CliCode");
+    log_in(&site, &[], "wrong").expect("login", "error", "refuses the login of CLIENTREST (401)");
+    std::fs::write(site.path("password"), "clientrest\n").unwrap();
+    let file = site.path("password");
+    log_in(&site, &["--password-file", file.to_str().unwrap()], "").expect("login", "ok", "can log in");
+
+    let seats = Site::new(sandbox(|settings| settings.seats = 1).await);
+    log_in(&seats, &[], "clientrest").expect("login", "ok", "can log in");
+    log_in(&seats, &[], "clientrest").expect("login", "error", "(403)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_leaves_fields_out() {
+    let body = r#"{"access_token": "abc", "g8CliCode": "X"}"#;
+    let answer =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let witness = Witness::start(Behaviour::always(Action::Bytes(answer.into_bytes()))).await;
+    let diagnosis = log_in(&Site::new(witness.addr()), &[], "p");
+    diagnosis.expect("login_fields", "warning", "paramRacineCliID, paramRacinePecID did not come back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_idle_time_is_measured() {
+    let sandbox = |seconds| sandbox(move |settings| settings.idle_timeout = Duration::from_secs(seconds));
+    let measured = |upstream, idle: &str| {
+        let timeout = format!("address = \"{upstream}\"\nidle_timeout = \"{idle}\"");
+        let site = Site::new(upstream).with(&format!("address = \"{upstream}\""), &timeout);
+        log_in(&site, &["--measure-idle", "GET /v1/articles"], "clientrest")
+    };
+    measured(sandbox(2).await, "2s").expect("idle_timeout", "ok", "after 2 s, as configured");
+    measured(sandbox(60).await, "1s").expect("idle_timeout", "warning", "for longer than the configured 1 s");
+    measured(sandbox(1).await, "3s").expect("idle_timeout", "error", "before the configured 3 s");
+}
