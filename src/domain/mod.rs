@@ -6,6 +6,8 @@
 pub mod answer;
 pub mod denial;
 pub mod exchange;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod limit;
 pub mod policy;
 pub mod request;

@@ -3,22 +3,13 @@
 //! Scripts tell each story once; random interleavings of many exchanges hold what has to be true of all of them.
 
 use super::*;
-use crate::domain::limit::Quota;
-use crate::domain::request::client_ip::TrustedProxies;
-use crate::domain::request::head::{HeadLimits, Origin, Scan, scan};
-use crate::domain::rules::consumer::{Consumer, ConsumerTable, Credential, digest};
-
-use crate::domain::request::{FieldTable, TokenPlace};
-use crate::domain::rules::enforce::Enforce;
-use crate::domain::rules::route::RouteRule;
-use crate::domain::rules::snapshot::{BudgetRules, SessionMode, SessionRules, SizeLimits};
-use crate::domain::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
-use crate::domain::tables::NoJournal;
+use crate::domain::fixture::{self, NOW, consumer, quota};
+use crate::domain::request::head::{Origin, Scan, scan};
+use crate::domain::rules::consumer::Consumer;
 use crate::domain::types::Wall;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use zeroize::Zeroizing;
 
 const SHOPS: [&str; 2] = ["boutique", "partenaire"];
 
@@ -42,10 +33,9 @@ struct Gate {
 
 impl Gate {
     fn new() -> Self {
-        let now = Now { mono: Mono(1_000_000_000), wall: Wall(1_790_000_000_000) };
         let snapshot = Arc::new(snapshot(&SHOPS));
-        let tables = Arc::new(Tables::new(&Zeroizing::new([7; 32]), &snapshot, Box::new(NoJournal), now));
-        Self { snapshot, tables, now, requests: 0 }
+        let tables = Arc::new(fixture::tables(&snapshot));
+        Self { snapshot, tables, now: NOW, requests: 0 }
     }
 
     fn pass(&mut self, time: Duration) {
@@ -117,37 +107,13 @@ impl Gate {
 }
 
 fn snapshot(shops: &[&str]) -> Snapshot {
-    let quota = |text: &str| Quota::parse(text).unwrap();
-    let consumers = shops.iter().map(|name| Consumer {
+    let shop = |name: &&str| Consumer {
         rate_limit: Some(quota(&format!("1/d, burst {BURST}"))),
-        ..Consumer::named(
-            name,
-            vec![Credential { digest: digest(format!("key-of-{name}").as_bytes()), ..Credential::named("k1") }],
-        )
-    });
-    Snapshot {
-        consumers: ConsumerTable::new(consumers.collect()),
-        fields: FieldTable::new([], "x-forwarded-for"),
-        trusted_proxies: TrustedProxies::new(vec![]),
-        session: SessionRules {
-            token_from: TokenPlace::ALL.to_vec(),
-            login_routes: vec![RouteRule::parse("POST /v1/login/user").unwrap()],
-            public: vec![],
-            mode: SessionMode::Guard,
-            limits: SessionLimits { idle_timeout: IDLE, ..SessionLimits::default() },
-            expired_when: ExpiredWhen::new(vec![ExpiredPattern { status: 401, body_contains: None }]),
-            pass_cookies: false,
-        },
-        encoded_slash: vec![],
-        budgets: BudgetRules {
-            address: quota("1000000/s"),
-            failed_credentials: quota("1000000/s"),
-            failed_tokens: quota("1000000/s"),
-            enforce: Enforce::On,
-            rate_limit_on_answers: false,
-        },
-        limits: SizeLimits { head: HeadLimits { bytes: 8 << 10, uri: 4 << 10, fields: 50 }, body: 100 },
-    }
+        ..consumer(name, &format!("key-of-{name}"))
+    };
+    let mut snapshot = fixture::snapshot(shops.iter().map(shop).collect());
+    snapshot.session.limits.idle_timeout = IDLE;
+    snapshot
 }
 
 fn login(shop: &str) -> String {

@@ -196,38 +196,12 @@ fn cookie_keys(cookie: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::request::{FieldTable, Transport};
-    use crate::domain::rules::consumer::digest;
-    use crate::domain::types::HttpVersion;
-    use std::net::Ipv4Addr;
+    use crate::domain::fixture::{credential, view};
 
     fn outcome(target: &str, fields: &[(&str, &str)]) -> String {
-        let credential = |id: &str, key: &str, expires| Credential {
-            digest: digest(key.as_bytes()),
-            expires,
-            ..Credential::named(id)
-        };
-        let consumers = ConsumerTable::new(vec![Consumer {
-            name: "shop".into(),
-            credentials: vec![credential("k1", "good-key", None), credential("k2", "old-key", Some(Wall(5)))],
-            allow_from: None,
-            allow: None,
-            deny: vec![],
-            rate_limit: None,
-            route_limits: vec![],
-            enforce: crate::domain::rules::enforce::Enforce::On,
-        }]);
-        let table = FieldTable::new(["x-api-key"], "x-forwarded-for");
-        let mut view = RequestView::new(
-            b"GET",
-            target.as_bytes(),
-            HttpVersion::Http11,
-            Ipv4Addr::LOCALHOST.into(),
-            Transport::Trusted,
-        );
-        for (name, value) in fields {
-            view.push_field(&table, name.as_bytes(), value.as_bytes());
-        }
+        let old = Credential { expires: Some(Wall(5)), ..credential("k2", "old-key") };
+        let consumers = ConsumerTable::new(vec![Consumer::named("shop", vec![credential("k1", "good-key"), old])]);
+        let view = view("GET", target, fields);
         match check(&consumers, &view, Wall(10)) {
             Ok(caller) => format!("{}/{}", caller.consumer().name, caller.credential().id),
             Err(refusal) => {

@@ -68,28 +68,17 @@ fn options(fields: &FieldTable, request: &RequestView<'_>) -> Result<(), Denial>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::fixture::{fields as table, view};
+    use crate::domain::request::FieldTable;
     use crate::domain::request::head::HeadLimits;
-    use crate::domain::request::{FieldTable, Transport};
-    use crate::domain::types::HttpVersion;
-    use std::net::Ipv4Addr;
 
     const LIMITS: SizeLimits = SizeLimits { head: HeadLimits { bytes: 1024, uri: 512, fields: 32 }, body: 100 };
 
     fn outcome(wanted: &str, fields: &[(&str, &str)], framing: Framing) -> String {
-        let table = FieldTable::new([], "x-forwarded-for");
-        let mut view = RequestView::new(
-            b"POST",
-            wanted.as_bytes(),
-            HttpVersion::Http11,
-            Ipv4Addr::LOCALHOST.into(),
-            Transport::Trusted,
-        );
+        let mut view = view("POST", wanted, fields);
         view.framing = framing;
-        for (name, value) in fields {
-            view.push_field(&table, name.as_bytes(), value.as_bytes());
-        }
         let rules = [RouteRule::parse("POST /v1/articles/*").unwrap()];
-        match super::target(&rules, &view).and_then(|()| check(&LIMITS, &table, &view)) {
+        match super::target(&rules, &view).and_then(|()| check(&LIMITS, &table(), &view)) {
             Ok(()) => "ok".into(),
             Err(denial) => denial.code.as_str().into(),
         }
@@ -199,9 +188,7 @@ mod tests {
 
     #[test]
     fn only_forwardable_methods() {
-        let with = |name: &'static str| {
-            RequestView::new(name.as_bytes(), b"/", HttpVersion::Http11, Ipv4Addr::LOCALHOST.into(), Transport::Trusted)
-        };
+        let with = |name: &'static str| view(name, "/", &[]);
         assert_eq!(method(&with("PATCH")).unwrap(), Method::Patch);
         for name in ["CONNECT", "TRACE"] {
             assert_eq!(method(&with(name)).unwrap_err().code, DenyCode::MethodNotAllowed, "{name}");

@@ -42,42 +42,15 @@ pub(super) fn check<'s>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::request::Transport;
-    use crate::domain::rules::consumer::{Consumer, Credential};
-    use crate::domain::types::HttpVersion;
-    use std::net::Ipv4Addr;
+    use crate::domain::fixture::{consumer, rules, snapshot, view};
+    use crate::domain::rules::consumer::Consumer;
+    use crate::domain::types::Wall;
 
     fn outcome(allow: Option<&[&str]>, deny: &[&str], method: &str, target: &str) -> String {
-        let rules = |texts: &[&str]| texts.iter().map(|t| RouteRule::parse(t).unwrap()).collect::<Vec<_>>();
-        let consumer = Consumer {
-            name: "shop".into(),
-            credentials: vec![Credential::named("k1")],
-            allow_from: None,
-            allow: allow.map(rules),
-            deny: rules(deny),
-            rate_limit: None,
-            route_limits: vec![],
-            enforce: crate::domain::rules::enforce::Enforce::On,
-        };
-        let session = SessionRules {
-            token_from: vec![],
-            login_routes: rules(&["POST /v1/login/user"]),
-            public: vec![],
-            mode: crate::domain::rules::snapshot::SessionMode::Guard,
-            limits: crate::domain::session::SessionLimits::default(),
-            expired_when: crate::domain::session::ExpiredWhen::default(),
-            pass_cookies: false,
-        };
-        let view = RequestView::new(
-            method.as_bytes(),
-            target.as_bytes(),
-            HttpVersion::Http11,
-            Ipv4Addr::LOCALHOST.into(),
-            Transport::Trusted,
-        );
-        let nothing =
-            RequestView::new(b"GET", b"/", HttpVersion::Http11, Ipv4Addr::LOCALHOST.into(), Transport::Trusted);
-        let (caller, _) = super::super::credential::assume(&consumer, &nothing, crate::domain::types::Wall(0));
+        let shop = Consumer { allow: allow.map(rules), deny: rules(deny), ..consumer("shop", "key") };
+        let session = snapshot(vec![]).session;
+        let view = view(method, target, &[]);
+        let (caller, _) = super::super::credential::assume(&shop, &view, Wall(0));
         let caller = caller.expect("it has a key");
         match check_login_spelling(&view, &session).and_then(|()| check(caller, &view, &session)) {
             Ok(rule) => rule.unwrap_or("everything").to_owned(),

@@ -118,36 +118,17 @@ pub(crate) fn is_token_pair(pair: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::request::{FieldTable, Transport};
-    use crate::domain::types::HttpVersion;
-    use std::net::Ipv4Addr;
+    use crate::domain::fixture::view;
 
     fn outcome(target: &str, fields: &[(&str, &str)]) -> &'static str {
-        let table = FieldTable::new([], "x-forwarded-for");
-        let mut view = RequestView::new(
-            b"GET",
-            target.as_bytes(),
-            HttpVersion::Http11,
-            Ipv4Addr::LOCALHOST.into(),
-            Transport::Trusted,
-        );
-        for (name, value) in fields {
-            view.push_field(&table, name.as_bytes(), value.as_bytes());
-        }
-        check(&view, false).map_or_else(|denial| denial.code.as_str(), |()| "ok")
+        check(&view("GET", target, fields), false).map_or_else(|denial| denial.code.as_str(), |()| "ok")
     }
 
     /// A client that always sends its field sends it empty before its first login.
     #[test]
     fn at_a_login_an_empty_field_is_no_token() {
         let outcome = |target: &str, fields: &[(&str, &str)]| {
-            let table = FieldTable::new([], "x-forwarded-for");
-            let peer = Ipv4Addr::LOCALHOST.into();
-            let mut view = RequestView::new(b"POST", target.as_bytes(), HttpVersion::Http11, peer, Transport::Trusted);
-            for (name, value) in fields {
-                view.push_field(&table, name.as_bytes(), value.as_bytes());
-            }
-            check(&view, true).map_or_else(|denial| denial.code.as_str(), |()| "ok")
+            check(&view("POST", target, fields), true).map_or_else(|denial| denial.code.as_str(), |()| "ok")
         };
         for fields in [
             &[("access_token", "")][..],

@@ -78,17 +78,16 @@ fn shows_a_token(request: &RequestView<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::request::FieldTable;
-    use crate::domain::types::HttpVersion;
+    use crate::domain::fixture::{PEER, view_from};
+
+    fn forwarded<'r>(transport: Transport, peer: &str, proto: &[&'r str]) -> RequestView<'r> {
+        let fields: Vec<_> = proto.iter().map(|value| ("X-Forwarded-Proto", *value)).collect();
+        view_from(peer.parse().unwrap(), transport, "GET", "/", &fields)
+    }
 
     fn passes(transport: Transport, peer: &str, proto: &[&str]) -> bool {
-        let table = FieldTable::new([], "x-forwarded-for");
         let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
-        let mut view = RequestView::new(b"GET", b"/", HttpVersion::Http11, peer.parse().unwrap(), transport);
-        for value in proto {
-            view.push_field(&table, b"X-Forwarded-Proto", value.as_bytes());
-        }
-        check(&trusted, &view).is_ok()
+        check(&trusted, &forwarded(transport, peer, proto)).is_ok()
     }
 
     #[test]
@@ -132,13 +131,9 @@ mod tests {
     #[test]
     fn an_https_uri_is_for_https() {
         let outcome = |transport, peer: &str, proto: &[&str], asks_for_https| {
-            let table = FieldTable::new([], "x-forwarded-for");
             let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
-            let mut view = RequestView::new(b"GET", b"/", HttpVersion::Http11, peer.parse().unwrap(), transport);
+            let mut view = forwarded(transport, peer, proto);
             view.asks_for_https = asks_for_https;
-            for value in proto {
-                view.push_field(&table, b"X-Forwarded-Proto", value.as_bytes());
-            }
             right_scheme(&trusted, &view).map_err(|denial| denial.code)
         };
         use Transport::{BehindProxy, Cleartext, Lan, Tls, Trusted};
@@ -154,14 +149,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_seen_wherever_it_stands() {
-        let table = FieldTable::new([], "x-forwarded-for");
         let shows = |target: &str, field: Option<(&str, &str)>| {
-            let peer = std::net::Ipv4Addr::LOCALHOST.into();
-            let mut view = RequestView::new(b"GET", target.as_bytes(), HttpVersion::Http11, peer, Transport::Cleartext);
-            if let Some((name, value)) = field {
-                view.push_field(&table, name.as_bytes(), value.as_bytes());
-            }
-            exposes_a_secret(&view)
+            exposes_a_secret(&view_from(PEER, Transport::Cleartext, "GET", target, field.as_slice()))
         };
         for field in [
             ("api_key", "k"),

@@ -76,59 +76,14 @@ impl Judge for AllRulings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::limit::Quota;
-    use crate::domain::limit::quota::Period;
+    use crate::domain::fixture::{self, NOW, consumer, quota, rules, snapshot, view_from};
     use crate::domain::policy::decide;
-    use crate::domain::request::client_ip::{ClientIp, TrustedProxies};
-    use crate::domain::request::head::HeadLimits;
-    use crate::domain::request::{FieldTable, Framing, TokenPlace, Transport};
+    use crate::domain::request::client_ip::ClientIp;
+    use crate::domain::request::{Framing, Transport};
     use crate::domain::rules::consumer::Credential;
-    use crate::domain::rules::consumer::{ConsumerTable, digest};
-    use crate::domain::rules::route::RouteRule;
     use crate::domain::rules::snapshot::SessionMode;
-    use crate::domain::rules::snapshot::{BudgetRules, SessionRules, SizeLimits};
-    use crate::domain::session::{ExpiredWhen, SessionLimits};
-    use crate::domain::tables::NoJournal;
     use crate::domain::types::Wall;
-    use crate::domain::types::{HttpVersion, Mono};
     use proptest::prelude::*;
-    use zeroize::Zeroizing;
-
-    const NOW: Now = Now { mono: Mono(10_000_000_000_000), wall: Wall(1_790_000_000_000) };
-
-    fn quota(count: u32) -> Quota {
-        Quota::new(count, Period::Second, None).unwrap()
-    }
-
-    fn rules(texts: &[&str]) -> Vec<RouteRule> {
-        texts.iter().map(|text| RouteRule::parse(text).unwrap()).collect()
-    }
-
-    fn snapshot(consumer: Consumer, mode: SessionMode) -> Snapshot {
-        Snapshot {
-            consumers: ConsumerTable::new(vec![consumer]),
-            fields: FieldTable::new([], "x-forwarded-for"),
-            trusted_proxies: TrustedProxies::default(),
-            session: SessionRules {
-                token_from: TokenPlace::ALL.to_vec(),
-                login_routes: rules(&["POST /v1/login/user"]),
-                public: rules(&["GET /v1/version"]),
-                mode,
-                limits: SessionLimits::default(),
-                expired_when: ExpiredWhen::default(),
-                pass_cookies: false,
-            },
-            encoded_slash: vec![],
-            budgets: BudgetRules {
-                address: quota(100),
-                failed_credentials: quota(100),
-                failed_tokens: quota(100),
-                enforce: Enforce::On,
-                rate_limit_on_answers: true,
-            },
-            limits: SizeLimits { head: HeadLimits { bytes: 4096, uri: 1024, fields: 32 }, body: 100 },
-        }
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
@@ -149,40 +104,37 @@ mod tests {
             body in prop_oneof![Just(0_u64), Just(101)],
             used_up in any::<bool>(),
         ) {
-            let consumer = Consumer {
-                name: "shop".into(),
+            let shop = Consumer {
                 credentials: vec![Credential {
-                    digest: digest(b"key"),
                     expires: expired.then_some(Wall(0)),
                     enabled,
-                    ..Credential::named("k1")
+                    ..fixture::credential("k1", "key")
                 }],
                 allow_from: from.then(|| vec!["203.0.113.0/24".parse().unwrap()]),
                 allow: allow.then(|| rules(&["GET /v1/*"])),
                 deny: if deny { rules(&["* /v1/secret*"]) } else { vec![] },
-                rate_limit: limited.then(|| quota(1)),
-                route_limits: vec![],
+                rate_limit: limited.then(|| quota("1/s")),
                 enforce,
+                ..consumer("shop", "key")
             };
-            let snapshot = snapshot(consumer, mode);
+            let mut snapshot = snapshot(vec![shop]);
+            snapshot.session.mode = mode;
             // Both may use something up, so each gets tables of its own.
             let tables = || {
-                let tables = Tables::new(&Zeroizing::new([7; 32]), &snapshot, Box::new(NoJournal), NOW);
+                let tables = fixture::tables(&snapshot);
                 let hash = tables.sessions.hash(b"mine");
                 if let Some(caller) = tables.sessions.caller("shop", "k1") {
                     let _ = tables.sessions.learn(hash, caller, NOW.mono, &snapshot.session.limits);
                 }
                 if used_up {
-                    let _ = tables.limiter.consumer_bucket("shop").charge(&quota(1), NOW.mono);
+                    let _ = tables.limiter.consumer_bucket("shop").charge(&quota("1/s"), NOW.mono);
                 }
                 tables
             };
             let client = client.parse().unwrap();
-            let mut view = RequestView::new(method.as_bytes(), target.as_bytes(), HttpVersion::Http11, client, transport);
+            let fields: Vec<_> = tokens.iter().map(|token| ("access_token", *token)).collect();
+            let mut view = view_from(client, transport, method, target, &fields);
             view.framing = Framing::Length(body);
-            for token in &tokens {
-                view.push_field(&snapshot.fields, b"access_token", token.as_bytes());
-            }
             let consumer = snapshot.consumers.iter().next().unwrap();
             let rulings = rehearse(&snapshot, &tables(), consumer, &view, Some(client), NOW);
             let first = rulings.iter().find(|ruling| ruling.ends_it()).and_then(|ruling| ruling.refusal.clone());

@@ -174,28 +174,16 @@ fn half(digest: &KeyDigest) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::fixture::credential;
 
     fn table() -> ConsumerTable {
-        let credential = |id: &str, key: &[u8], expires, enabled| Credential {
-            digest: digest(key),
-            expires,
-            enabled,
-            ..Credential::named(id)
-        };
-        ConsumerTable::new(vec![Consumer {
-            name: "shop".into(),
-            credentials: vec![
-                credential("k1", b"first", None, true),
-                credential("k2", b"second", Some(Wall(1_000)), true),
-                credential("k3", b"third", None, false),
-            ],
-            allow_from: Some(vec!["192.0.2.0/24".parse().unwrap()]),
-            allow: None,
-            deny: vec![],
-            rate_limit: None,
-            route_limits: vec![],
-            enforce: Enforce::On,
-        }])
+        let credentials = vec![
+            credential("k1", "first"),
+            Credential { expires: Some(Wall(1_000)), ..credential("k2", "second") },
+            Credential { enabled: false, ..credential("k3", "third") },
+        ];
+        let allow_from = Some(vec!["192.0.2.0/24".parse().unwrap()]);
+        ConsumerTable::new(vec![Consumer { allow_from, ..Consumer::named("shop", credentials) }])
     }
 
     fn id(lookup: KeyLookup<'_>) -> String {

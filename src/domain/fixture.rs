@@ -1,0 +1,102 @@
+//! What tests of the domain decide on: a request, a consumer, a configuration, and the tables beside it.
+//!
+//! Unit tests take it from here; `tests/support/decision.rs` includes it for programs that see the library from outside.
+
+use super::limit::Quota;
+use super::request::client_ip::TrustedProxies;
+use super::request::head::HeadLimits;
+use super::request::{FieldTable, RequestView, TokenPlace, Transport};
+use super::rules::consumer::{Consumer, ConsumerTable, Credential, digest};
+use super::rules::enforce::Enforce;
+use super::rules::route::RouteRule;
+use super::rules::snapshot::{BudgetRules, SessionMode, SessionRules, SizeLimits, Snapshot};
+use super::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
+use super::tables::{NoJournal, Tables};
+use super::types::{HttpVersion, Mono, Now, Wall};
+use std::net::{IpAddr, Ipv4Addr};
+use zeroize::Zeroizing;
+
+/// Some instant, long after the start of both clocks.
+pub const NOW: Now = Now { mono: Mono(10_000_000_000_000), wall: Wall(1_790_000_000_000) };
+
+/// Where a request comes from when the test does not say.
+pub const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// The name that [`fields`] adds for the key.
+const KEY_ALIAS: &str = "x-api-key";
+
+pub fn quota(text: &str) -> Quota {
+    Quota::parse(text).expect("a test writes well-formed quotas")
+}
+
+pub fn rules(texts: &[&str]) -> Vec<RouteRule> {
+    texts.iter().map(|text| RouteRule::parse(text).expect("a test writes well-formed rules")).collect()
+}
+
+/// The meaning of field names, with one more name for the key.
+pub fn fields() -> FieldTable {
+    FieldTable::new([KEY_ALIAS], "x-forwarded-for")
+}
+
+/// A request from [`PEER`] on a trusted listener.
+pub fn view<'r>(method: &'r str, target: &'r str, fields: &[(&str, &'r str)]) -> RequestView<'r> {
+    view_from(PEER, Transport::Trusted, method, target, fields)
+}
+
+pub fn view_from<'r>(
+    peer: IpAddr,
+    transport: Transport,
+    method: &'r str,
+    target: &'r str,
+    given: &[(&str, &'r str)],
+) -> RequestView<'r> {
+    let table = fields();
+    let mut view = RequestView::new(method.as_bytes(), target.as_bytes(), HttpVersion::Http11, peer, transport);
+    for (name, value) in given {
+        view.push_field(&table, name.as_bytes(), value.as_bytes());
+    }
+    view
+}
+
+/// A key without end.
+pub fn credential(id: &str, key: &str) -> Credential {
+    Credential { digest: digest(key.as_bytes()), ..Credential::named(id) }
+}
+
+/// A consumer with one key `k1`, which may do everything.
+pub fn consumer(name: &str, key: &str) -> Consumer {
+    Consumer::named(name, vec![credential("k1", key)])
+}
+
+/// Sessions are held to their owners, `GET /v1/version` needs none, a bare 401 ends one, and no budget is ever used up.
+pub fn snapshot(consumers: Vec<Consumer>) -> Snapshot {
+    let plenty = quota("1000000/s");
+    Snapshot {
+        consumers: ConsumerTable::new(consumers),
+        fields: fields(),
+        trusted_proxies: TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("a network")]),
+        session: SessionRules {
+            token_from: TokenPlace::ALL.to_vec(),
+            login_routes: rules(&["POST /v1/login/user"]),
+            public: rules(&["GET /v1/version"]),
+            mode: SessionMode::Guard,
+            limits: SessionLimits::default(),
+            expired_when: ExpiredWhen::new(vec![ExpiredPattern { status: 401, body_contains: None }]),
+            pass_cookies: false,
+        },
+        encoded_slash: vec![],
+        budgets: BudgetRules {
+            address: plenty,
+            failed_credentials: plenty,
+            failed_tokens: plenty,
+            enforce: Enforce::On,
+            rate_limit_on_answers: true,
+        },
+        limits: SizeLimits { head: HeadLimits { bytes: 8 << 10, uri: 4 << 10, fields: 50 }, body: 100 },
+    }
+}
+
+/// Tables that nothing has happened to, as of [`NOW`].
+pub fn tables(snapshot: &Snapshot) -> Tables {
+    Tables::new(&Zeroizing::new([7; 32]), snapshot, Box::new(NoJournal), NOW)
+}
