@@ -97,7 +97,7 @@ async fn live(State(admin): State<AdminContext>, Query(from): Query<From>) -> Js
 
 fn traffic(admin: &AdminContext) -> BTreeMap<String, Traffic> {
     let mut by_consumer = BTreeMap::<String, Traffic>::new();
-    for (labels, count) in admin.shared.telemetry.metrics.readings().counts(catalogue::REQUESTS.name) {
+    for (labels, count) in admin.shared.telemetry.metrics.readings().counts(catalogue::requests().name) {
         let label = |name: &str| labels.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         let of = by_consumer.entry(label("consumer").unwrap_or_default().to_owned()).or_default();
         of.requests += count;

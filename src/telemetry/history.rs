@@ -1,8 +1,10 @@
 //! How many requests came and how long they took, over the last minutes: for the plots of the live page.
 //!
-//! Read from the counters that `/metrics` shows, so that both say the same. The oldest point gives way.
+//! Numbers of requests are read from the counters that `/metrics` shows, so that both say the same; durations are recorded here, to one
+//! per cent. The oldest point gives way.
 
 use crate::domain::types::{Mono, Now, Wall};
+use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -10,6 +12,12 @@ use std::time::Duration;
 
 /// From one point to the next, at least.
 const STEP: Duration = Duration::from_millis(1900);
+
+/// The longest duration that is told from longer ones, in microseconds: ten minutes.
+const LONGEST: u64 = 600_000_000;
+
+/// Significant digits of durations. With them, a histogram takes some 20 KiB.
+const DIGITS: u8 = 2;
 
 /// Points that are kept: ten minutes, at one every two seconds.
 pub const POINTS: usize = 300;
@@ -19,10 +27,6 @@ pub const POINTS: usize = 300;
 pub(super) struct Totals {
     pub(super) requests: u64,
     pub(super) refusals: u64,
-    /// For each bound in turn, the requests that took no longer. Shorter than the bounds while there was no request.
-    pub(super) durations: Vec<u64>,
-    /// All requests that have a duration.
-    pub(super) timed: u64,
 }
 
 /// The last points by column, the oldest first.
@@ -51,9 +55,17 @@ struct Point {
 /// The points of one gate.
 #[derive(Debug)]
 pub struct History {
-    /// Seconds, ascending.
-    bounds: &'static [f64],
+    /// Microseconds of the requests that ended since the last point.
+    durations: Mutex<Histogram<u64>>,
     kept: Mutex<Kept>,
+}
+
+impl Default for History {
+    #[expect(clippy::expect_used, reason = "the bounds and the precision are constants that the histogram takes")]
+    fn default() -> Self {
+        let durations = Histogram::new_with_bounds(1, LONGEST, DIGITS).expect("1 < LONGEST, and 2 digits are allowed");
+        Self { durations: Mutex::new(durations), kept: Mutex::default() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -65,8 +77,9 @@ struct Kept {
 }
 
 impl History {
-    pub(super) fn new(bounds: &'static [f64]) -> Self {
-        Self { bounds, kept: Mutex::default() }
+    /// A request ended that took so long.
+    pub(super) fn ended_after(&self, duration: Duration) {
+        self.durations.lock().saturating_record(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// Takes a point down when one is due. `totals` is called then only.
@@ -76,8 +89,17 @@ impl History {
             return;
         }
         let totals = totals();
+        let [p50_ms, p95_ms] = self.quantiles();
         if let Some((at, before)) = &kept.last {
-            let point = self.point(now, now.mono.since(*at), before, &totals);
+            let elapsed = now.mono.since(*at).as_secs_f64();
+            let per_second = |before: u64, after: u64| round(count(after.saturating_sub(before)) / elapsed);
+            let point = Point {
+                at: now.wall,
+                requests_per_second: per_second(before.requests, totals.requests),
+                refusals_per_second: per_second(before.refusals, totals.refusals),
+                p50_ms,
+                p95_ms,
+            };
             if kept.points.len() == POINTS {
                 kept.points.pop_front();
                 kept.gone += 1;
@@ -105,43 +127,20 @@ impl History {
         points
     }
 
-    fn point(&self, now: Now, elapsed: Duration, before: &Totals, after: &Totals) -> Point {
-        let per_second = |before: u64, after: u64| round(count(after.saturating_sub(before)) / elapsed.as_secs_f64());
-        let before_at = |place: usize| before.durations.get(place).copied().unwrap_or_default();
-        let durations: Vec<u64> =
-            after.durations.iter().enumerate().map(|(place, now)| now.saturating_sub(before_at(place))).collect();
-        let timed = after.timed.saturating_sub(before.timed);
-        let quantile = |share| quantile(share, self.bounds, &durations, timed).map(|seconds| round(seconds * 1000.0));
-        Point {
-            at: now.wall,
-            requests_per_second: per_second(before.requests, after.requests),
-            refusals_per_second: per_second(before.refusals, after.refusals),
-            p50_ms: quantile(0.5),
-            p95_ms: quantile(0.95),
-        }
+    /// The durations that half and 95 % of the requests since the last call did not exceed, in milliseconds; `None` when there was none.
+    fn quantiles(&self) -> [Option<f64>; 2] {
+        let mut durations = self.durations.lock();
+        let some = !durations.is_empty();
+        let milliseconds = |share| some.then(|| round(count(durations.value_at_quantile(share)) / 1000.0));
+        let quantiles = [0.5, 0.95].map(milliseconds);
+        durations.reset();
+        quantiles
     }
-}
-
-/// The duration that a share of `all` requests did not exceed, taken as spread evenly within its bucket, as Prometheus's
-/// `histogram_quantile` does. Beyond the last bound it is that bound.
-fn quantile(share: f64, bounds: &[f64], cumulative: &[u64], all: u64) -> Option<f64> {
-    if all == 0 {
-        return None;
-    }
-    let rank = share * count(all);
-    let (mut below, mut low) = (0, 0.0);
-    for (bound, up_to) in bounds.iter().zip(cumulative) {
-        if count(*up_to) >= rank {
-            return Some(low + (bound - low) * (rank - count(below)) / count(up_to - below));
-        }
-        (below, low) = (*up_to, *bound);
-    }
-    Some(low)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a plot shows no more than three digits")]
-const fn count(requests: u64) -> f64 {
-    requests as f64
+const fn count(number: u64) -> f64 {
+    number as f64
 }
 
 /// To two decimals: nobody sees more, and points travel every second.
@@ -153,24 +152,25 @@ fn round(value: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const BOUNDS: &[f64] = &[0.01, 0.1, 1.0];
-
     fn at(seconds: u64) -> Now {
         Now { mono: Mono(seconds * 1_000_000_000), wall: Wall(i64::try_from(seconds).unwrap() * 1000) }
     }
 
-    fn totals(requests: u64, refusals: u64, durations: [u64; 3]) -> Totals {
-        Totals { requests, refusals, durations: durations.to_vec(), timed: requests }
+    fn totals(requests: u64, refusals: u64) -> Totals {
+        Totals { requests, refusals }
     }
 
     #[test]
     fn a_point_is_what_happened_since_the_last_one() {
-        let history = History::new(BOUNDS);
-        history.sample(at(0), || totals(10, 10, [10, 10, 10]));
+        let history = History::default();
+        history.sample(at(0), || totals(10, 10));
         assert_eq!(history.since(0), Points::default(), "one reading is no rate");
         history.sample(at(1), || unreachable!("no point is due"));
-        history.sample(at(2), || totals(30, 11, [20, 30, 30]));
-        history.sample(at(4), || totals(30, 11, [20, 30, 30]));
+        for milliseconds in 1..=20 {
+            history.ended_after(Duration::from_millis(milliseconds));
+        }
+        history.sample(at(2), || totals(30, 11));
+        history.sample(at(4), || totals(30, 11));
         assert_eq!(
             history.since(0),
             Points {
@@ -178,17 +178,17 @@ mod tests {
                 time: vec![2000, 4000],
                 requests_per_second: vec![10.0, 0.0],
                 refusals_per_second: vec![0.5, 0.0],
-                p50_ms: vec![Some(10.0), None],
-                p95_ms: vec![Some(91.0), None],
+                p50_ms: vec![Some(10.05), None],
+                p95_ms: vec![Some(19.07), None],
             }
         );
     }
 
     #[test]
     fn the_oldest_gives_way_and_numbers_go_on() {
-        let history = History::new(BOUNDS);
+        let history = History::default();
         for step in 0..=POINTS as u64 + 2 {
-            history.sample(at(step * 2), || totals(step, 0, [step; 3]));
+            history.sample(at(step * 2), || totals(step, 0));
         }
         let all = history.since(0);
         assert_eq!((all.first, all.time.len()), (2, POINTS));
@@ -199,10 +199,16 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_lie_within_their_bucket() {
-        let middle = quantile(0.5, BOUNDS, &[0, 10, 10], 10).unwrap();
-        assert!((middle - 0.055).abs() < 1e-9, "{middle}");
-        assert_eq!(quantile(0.95, BOUNDS, &[0, 0, 0], 10), Some(1.0), "beyond the last bound");
-        assert_eq!(quantile(0.5, BOUNDS, &[0, 0, 0], 0), None);
+    fn a_quantile_is_true_to_one_per_cent_however_long_requests_take() {
+        let history = History::default();
+        history.sample(at(0), Totals::default);
+        for duration in [Duration::ZERO, Duration::from_micros(87), Duration::from_secs(3), Duration::from_secs(86_400)]
+        {
+            history.ended_after(duration);
+        }
+        let [half, most] = history.quantiles().map(Option::unwrap);
+        assert!((half - 0.087).abs() < 0.01, "{half}");
+        assert!((most - 600_000.0).abs() < 6_000.0, "{most}: longer than what is told apart");
+        assert_eq!(history.quantiles(), [None, None], "what was read is forgotten");
     }
 }

@@ -1,7 +1,7 @@
 //! When every key was last accepted, as a metric that is read at each scrape.
 
 use crate::domain::tables::key_use::KeyUses;
-use crate::telemetry::catalogue::KEY_LAST_USED;
+use crate::telemetry::family::{Family, Kind, Metric};
 use crate::telemetry::replaced_gauges::gauge;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -11,17 +11,22 @@ use std::sync::{Arc, OnceLock};
 /// One gauge per key that was used. Not a `GaugeVec`, for the reasons that `ReplacedGauges` has.
 #[derive(Clone)]
 pub(crate) struct KeyLastUses {
+    family: Family,
     desc: Desc,
     uses: Arc<OnceLock<Arc<KeyUses>>>,
 }
 
-impl KeyLastUses {
-    pub(crate) fn new() -> prometheus::Result<Self> {
-        let labels = KEY_LAST_USED.labels.iter().map(|label| (*label).to_owned()).collect();
-        let desc = Desc::new(KEY_LAST_USED.name.into(), KEY_LAST_USED.help.into(), labels, HashMap::new())?;
-        Ok(Self { desc, uses: Arc::default() })
-    }
+impl Metric for KeyLastUses {
+    const KIND: Kind = Kind::Gauge;
 
+    fn of(family: Family) -> prometheus::Result<Self> {
+        let labels = family.labels.iter().map(|label| (*label).to_owned()).collect();
+        let desc = Desc::new(family.name.into(), family.help.into(), labels, HashMap::new())?;
+        Ok(Self { family, desc, uses: Arc::default() })
+    }
+}
+
+impl KeyLastUses {
     /// States where the uses are. A second call changes nothing: a gate has one table for its life.
     pub(crate) fn read_from(&self, uses: Arc<KeyUses>) {
         let _ = self.uses.set(uses);
@@ -37,7 +42,7 @@ impl Collector for KeyLastUses {
         let uses = self.uses.get().map(|uses| uses.all()).unwrap_or_default();
         let gauges = uses
             .iter()
-            .filter_map(|used| gauge(KEY_LAST_USED, &[&used.consumer, &used.key_id], used.at.0.div_euclid(1000)).ok());
+            .filter_map(|used| gauge(self.family, &[&used.consumer, &used.key_id], used.at.0.div_euclid(1000)).ok());
         gauges.flat_map(|gauge| gauge.collect()).collect()
     }
 }

@@ -11,6 +11,7 @@ mod audit_log;
 pub mod build_info;
 pub mod catalogue;
 mod connection_outcome;
+pub mod family;
 mod gauge_guard;
 pub mod history;
 mod key_last_use;
@@ -79,7 +80,7 @@ impl Telemetry {
             would_refuse: WouldRefuseLedger::default(),
             refusals: RecentRefusals::default(),
             activity: Activity::default(),
-            history: History::new(metrics::DURATION_BUCKETS),
+            history: History::default(),
             audit,
             access_log,
             anonymize_ip: settings.anonymize_ip,
@@ -95,6 +96,7 @@ impl Telemetry {
         self.would_refuse.take_down(record);
         self.refusals.take_down(record);
         self.activity.take_down(record, now);
+        self.history.ended_after(record.total);
         self.access_log.log(record);
         self.audit.record(record);
         if let Some(alarm) = record.alarm {

@@ -1,6 +1,6 @@
 //! Gauges whose series follow the configuration: all of them are replaced at once, so that those of what is gone do not stay.
 
-use crate::telemetry::catalogue::Family;
+use crate::telemetry::family::{Family, Kind, Metric};
 use parking_lot::RwLock;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -17,13 +17,17 @@ pub(crate) struct ReplacedGauges {
     gauges: Arc<RwLock<Vec<IntGauge>>>,
 }
 
-impl ReplacedGauges {
-    pub(crate) fn new(family: Family) -> prometheus::Result<Self> {
+impl Metric for ReplacedGauges {
+    const KIND: Kind = Kind::Gauge;
+
+    fn of(family: Family) -> prometheus::Result<Self> {
         let labels = family.labels.iter().map(|label| (*label).to_owned()).collect();
         let desc = Desc::new(family.name.into(), family.help.into(), labels, HashMap::new())?;
         Ok(Self { family, desc, gauges: Arc::default() })
     }
+}
 
+impl ReplacedGauges {
     /// Replaces all series. Of several with the same label values the first is kept.
     pub(crate) fn replace<'v, const N: usize>(&self, series: impl IntoIterator<Item = ([&'v str; N], i64)>) {
         let mut seen = HashSet::new();
@@ -57,16 +61,16 @@ impl Collector for ReplacedGauges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::catalogue::KEY_EXPIRY;
+    use crate::telemetry::catalogue::key_expiry;
     use prometheus::{Registry, TextEncoder};
 
     #[test]
     fn series_are_replaced_whole_and_never_run_together() {
-        let (expiries, registry) = (ReplacedGauges::new(KEY_EXPIRY).unwrap(), Registry::new());
+        let (expiries, registry) = (ReplacedGauges::of(key_expiry()).unwrap(), Registry::new());
         registry.register(Box::new(expiries.clone())).unwrap();
         let samples = || -> Vec<String> {
             let scrape = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-            scrape.lines().filter_map(|line| line.strip_prefix(KEY_EXPIRY.name)).map(str::to_owned).collect()
+            scrape.lines().filter_map(|line| line.strip_prefix(key_expiry().name)).map(str::to_owned).collect()
         };
         assert_eq!(samples(), [""; 0]);
         expiries.replace([(["shop", "11"], 1_700_000_000), (["shop1", "1"], 1_800_000_000), (["gone", "k1"], -1)]);

@@ -237,7 +237,7 @@ async fn metrics_are_prometheus_text() {
         samples += 1;
     }
     assert!(samples > 10, "{}", answer.body);
-    assert!(answer.body.contains(&format!("# HELP {}", catalogue::BUILD_INFO.name)));
+    assert!(answer.body.contains(&format!("# HELP {}", catalogue::build_info().name)));
 }
 
 #[tokio::test]

@@ -177,23 +177,23 @@ pub fn take(shared: &Shared, now: Now) -> Status {
         revision: revision(&readings),
         mode: mode(rules.mode).to_owned(),
         uptime_seconds: uptime.as_secs(),
-        started: readings.gauge(catalogue::START_TIME.name).map(|seconds| rfc3339(Wall(millis(seconds)))),
+        started: readings.gauge(catalogue::start_time().name).map(|seconds| rfc3339(Wall(millis(seconds)))),
         time: rfc3339(now.wall),
         idle_timeout_seconds: idle.as_secs(),
         upstream: Upstream {
             address: format!("{}:{}", settings.upstream.host, settings.upstream.port),
-            up: readings.gauge(catalogue::UPSTREAM_UP.name).map(|up| up > 0.0),
+            up: readings.gauge(catalogue::upstream_up().name).map(|up| up > 0.0),
         },
         sessions: shared.tables.sessions.len(),
         sessions_max: rules.limits.total,
         connections: shared.slots.open(),
         connections_max: shared.connections_max(settings.connections.max),
-        in_flight: whole(readings.gauge(catalogue::REQUESTS_IN_FLIGHT.name)),
+        in_flight: whole(readings.gauge(catalogue::requests_in_flight().name)),
         requests: in_all.requests,
         refusals: in_all.refusals,
         last_minute: LastMinute { requests: lately.requests, refusals: lately.refusals },
-        access_log_lines_dropped: readings.count(catalogue::ACCESS_LOG_LINES_DROPPED.name),
-        state_write_failures: readings.count(catalogue::STATE_WRITE_FAILURES.name),
+        access_log_lines_dropped: readings.count(catalogue::access_log_lines_dropped().name),
+        state_write_failures: readings.count(catalogue::state_write_failures().name),
         last_reload: last_reload(&readings),
         consumers: consumers(shared, &settings, now),
         listeners: settings.listeners.iter().map(listener).collect(),
@@ -256,7 +256,7 @@ fn consumers(shared: &Shared, settings: &Settings, now: Now) -> Vec<ConsumerStat
 
 /// What the listeners serve now, renewed certificates included.
 fn certificates(readings: &Readings, now: Wall) -> Vec<CertificateStatus> {
-    let found = readings.gauges(catalogue::CERTIFICATE_EXPIRY.name).into_iter().map(|(labels, seconds)| {
+    let found = readings.gauges(catalogue::certificate_expiry().name).into_iter().map(|(labels, seconds)| {
         let expires = Wall(millis(seconds));
         CertificateStatus {
             listener: label(&labels, "listener"),
@@ -274,19 +274,19 @@ fn token_places(shared: &Shared) -> Vec<TokenPlaceCount> {
 }
 
 fn alarms(readings: &Readings) -> Vec<AlarmCount> {
-    let counted = readings.counts(catalogue::ALARMS.name).into_iter().filter(|(_, count)| *count > 0);
+    let counted = readings.counts(catalogue::alarms().name).into_iter().filter(|(_, count)| *count > 0);
     counted.map(|(labels, count)| AlarmCount { alarm: label(&labels, "alarm"), count }).collect()
 }
 
 fn last_reload(readings: &Readings) -> Option<Reload> {
-    let successful = readings.gauge(catalogue::CONFIG_RELOADED.name)? > 0.0;
-    let seconds = readings.gauge(catalogue::CONFIG_RELOAD_TIME.name);
-    let restart_needed = readings.gauge(catalogue::CONFIG_RESTART_NEEDED.name).is_some_and(|needed| needed > 0.0);
+    let successful = readings.gauge(catalogue::config_reloaded().name)? > 0.0;
+    let seconds = readings.gauge(catalogue::config_reload_time().name);
+    let restart_needed = readings.gauge(catalogue::config_restart_needed().name).is_some_and(|needed| needed > 0.0);
     Some(Reload { successful, restart_needed, in_force_since: seconds.map(|seconds| rfc3339(Wall(millis(seconds)))) })
 }
 
 fn revision(readings: &Readings) -> String {
-    let found = readings.gauges(catalogue::BUILD_INFO.name);
+    let found = readings.gauges(catalogue::build_info().name);
     found.first().map(|(labels, _)| label(labels, "revision")).unwrap_or_default()
 }
 

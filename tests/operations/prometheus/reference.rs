@@ -2,9 +2,9 @@
 
 use super::files::{ALERTS, CONSUMER, OVERVIEW, RULES, family, project, read, recorded, series_named};
 use sensgate::telemetry::Metrics;
-use sensgate::telemetry::catalogue::{self, Family, Kind, Purpose};
+use sensgate::telemetry::catalogue::{self, DURATION_BUCKETS, OVERHEAD_BUCKETS};
+use sensgate::telemetry::family::{Family, Kind, Purpose};
 use sensgate::telemetry::label::Label;
-use sensgate::telemetry::metrics::{DURATION_BUCKETS, OVERHEAD_BUCKETS};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -71,7 +71,7 @@ fn index(page: &mut String) {
     }
     let seconds = |buckets: &[f64]| buckets.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
     writeln!(page, "\nBuckets of durations, in seconds: {}.", seconds(DURATION_BUCKETS)).unwrap();
-    writeln!(page, "Of `{}`: {}.\n", catalogue::OVERHEAD.name, seconds(OVERHEAD_BUCKETS)).unwrap();
+    writeln!(page, "Of `{}`: {}.\n", catalogue::overhead().name, seconds(OVERHEAD_BUCKETS)).unwrap();
 }
 
 /// Where the values of a label are explained: GitHub's name for the heading that [`values`] writes.

@@ -1,0 +1,85 @@
+//! What the configuration in force is, and the keys and sessions that it admits.
+
+use super::{Metrics, gauge_value};
+use crate::domain::tables::key_use::KeyUses;
+use crate::domain::types::Wall;
+use crate::telemetry::reload_result::ReloadResult;
+use std::sync::Arc;
+
+impl Metrics {
+    /// A configuration is in force, at a start or after a reload; `restart_needed` when a part of it waits for a restart.
+    pub fn config_taken_up(&self, at: Wall, restart_needed: bool) {
+        self.series.config_reloaded.set(1);
+        self.series.config_reload_time.set(at.0.div_euclid(1000));
+        self.series.config_restart_needed.set(i64::from(restart_needed));
+    }
+
+    /// A changed configuration was refused: the old one runs on.
+    pub fn config_refused(&self) {
+        self.series.config_reloaded.set(0);
+    }
+
+    /// Counts one reading of the configuration.
+    pub fn config_reloads(&self, result: ReloadResult) {
+        self.series.config_reloads.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// Replaces the expiries of all keys: consumer, key id, first instant at which the key is no longer valid.
+    pub fn set_key_expiries<'k>(&self, keys: impl IntoIterator<Item = (&'k str, &'k str, Wall)>) {
+        let seconds = |expires: Wall| expires.0.div_euclid(1000);
+        self.series
+            .key_expiry
+            .replace(keys.into_iter().map(|(consumer, id, expires)| ([consumer, id], seconds(expires))));
+    }
+
+    /// States where the last uses of keys are found.
+    pub fn read_key_uses_from(&self, uses: Arc<KeyUses>) {
+        self.series.key_last_used.read_from(uses);
+    }
+
+    /// How many places there may be: in all, and of each consumer.
+    pub fn set_sessions_max(&self, total: usize, per_consumer: usize) {
+        self.series.sessions_max.set(gauge_value(total));
+        self.series.consumer_sessions_max.set(gauge_value(per_consumer));
+    }
+
+    /// States how many places on tokens are known: in all, and of each consumer.
+    pub fn sessions<'c>(&self, places: usize, consumers: impl IntoIterator<Item = (&'c str, usize)>) {
+        self.series.sessions.set(gauge_value(places));
+        self.series
+            .consumer_sessions
+            .replace(consumers.into_iter().map(|(consumer, places)| ([consumer], gauge_value(places))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{used, value};
+    use super::*;
+
+    #[test]
+    fn the_last_use_of_a_key_is_read_at_the_scrape() {
+        let series = r#"sensgate_key_last_used_timestamp_seconds{consumer="shop",key_id="k1"}"#;
+        assert_eq!(value(&used(), series), Some(1_700_000_000.0));
+        assert_eq!(value(&Metrics::new(), series), None);
+    }
+
+    #[test]
+    fn a_refused_reload_shows_until_one_is_taken_up() {
+        let metrics = Metrics::new();
+        let state = || {
+            ["successful", "success_timestamp_seconds"]
+                .map(|name| value(&metrics, &format!("sensgate_config_last_reload_{name}")))
+        };
+        metrics.config_taken_up(Wall(5_999), false);
+        assert_eq!(state(), [Some(1.0), Some(5.0)]);
+        metrics.config_refused();
+        metrics.config_reloads(ReloadResult::Refused);
+        assert_eq!(state(), [Some(0.0), Some(5.0)]);
+        assert_eq!(value(&metrics, r#"sensgate_config_reloads_total{result="refused"}"#), Some(1.0));
+        assert_eq!(value(&metrics, r#"sensgate_config_reloads_total{result="applied"}"#), Some(0.0));
+        metrics.config_taken_up(Wall(9_000), true);
+        assert_eq!(state(), [Some(1.0), Some(9.0)]);
+        assert_eq!(value(&metrics, "sensgate_config_restart_needed"), Some(1.0));
+    }
+}

@@ -1,0 +1,172 @@
+//! Requests: how many there were, how long they took, what an admin has to know about them.
+
+use super::Metrics;
+use crate::domain::exchange::{EndCode, Record};
+use crate::domain::session::LoginOutcome;
+use crate::domain::session::unfamiliar::Issued;
+use crate::telemetry::gauge_guard::InFlight;
+use crate::telemetry::history::Totals;
+use prometheus::core::Collector;
+
+/// The `consumer` of a request without an accepted key, and the `status_class` of one that was sent no status.
+const NONE: &str = "-";
+
+/// The `route` of a request that no rule allowed by name.
+const OTHER: &str = "other";
+
+impl Metrics {
+    /// Counts one ended request.
+    pub fn observe(&self, record: &Record) {
+        let consumer = record.consumer.as_deref().unwrap_or(NONE);
+        let route = record.route.as_deref().unwrap_or(OTHER);
+        self.series
+            .requests
+            .with_label_values(&[consumer, route, status_class(record.status), record.code.as_str()])
+            .inc();
+        self.series.request_duration.with_label_values(&[consumer, route]).observe(record.total.as_secs_f64());
+        if let Some(upstream) = record.upstream {
+            self.series.upstream_duration.with_label_values(&[consumer, route]).observe(upstream.as_secs_f64());
+        }
+        self.series.overhead.observe(record.own.as_secs_f64());
+        if record.client_ip_unreadable {
+            self.series.client_ip_unreadable.inc();
+        }
+        if let Some(login) = record.login {
+            self.series.logins.with_label_values(&[consumer, login.as_str()]).inc();
+        }
+        self.observe_notices(record, consumer);
+    }
+
+    /// Counts what would have been refused and what an admin has to look at.
+    fn observe_notices(&self, record: &Record, consumer: &str) {
+        if let Some(would) = record.would_refuse {
+            let issued = would.issued.map_or(NONE, Issued::as_str);
+            self.series.would_refuse.with_label_values(&[consumer, would.code.as_str(), issued]).inc();
+        }
+        if let Some(alarm) = record.alarm {
+            self.series.alarms.with_label_values(&[alarm.as_str()]).inc();
+        }
+    }
+
+    /// Counts a request as in flight until the guard is dropped.
+    pub fn request_in_flight(&self) -> InFlight {
+        InFlight::new(&self.series.requests_in_flight)
+    }
+
+    /// Makes the series of consumers whose first count has to be seen as a rise from zero.
+    pub fn prepare<'c>(&self, consumers: impl IntoIterator<Item = &'c str>) {
+        for consumer in consumers {
+            for outcome in LoginOutcome::ALL {
+                self.series.logins.with_label_values(&[consumer, outcome.as_str()]);
+            }
+        }
+    }
+
+    /// What the history is made of.
+    pub(in crate::telemetry) fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for family in self.series.requests.collect() {
+            for metric in family.get_metric() {
+                let count = metric.get_counter().value() as u64;
+                let code = metric.get_label().iter().find(|label| label.name() == "code");
+                totals.requests += count;
+                if code.is_some_and(|code| EndCode::is_refusal_word(code.value())) {
+                    totals.refusals += count;
+                }
+            }
+        }
+        totals
+    }
+}
+
+const fn status_class(status: Option<u16>) -> &'static str {
+    match status {
+        None => NONE,
+        Some(100..=199) => "1xx",
+        Some(200..=299) => "2xx",
+        Some(300..=399) => "3xx",
+        Some(400..=499) => "4xx",
+        Some(500..=599) => "5xx",
+        Some(_) => OTHER,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{scrape, used, value};
+    use super::*;
+    use crate::domain::denial::DenyCode;
+    use crate::domain::types::RequestId;
+    use crate::telemetry::fixture;
+    use std::collections::HashSet;
+
+    #[test]
+    fn series_do_not_grow_with_what_strangers_send() {
+        let metrics = used();
+        let before = scrape(&metrics).lines().count();
+        let template = fixture::answered();
+        for i in 0..10_000u32 {
+            let mut id = [0; 16];
+            id[..4].copy_from_slice(&i.to_be_bytes());
+            metrics.observe(&Record {
+                method: format!("M{i}").into_bytes().into(),
+                path: format!("/v1/{i}").into_bytes().into(),
+                request_id: RequestId::from_random(id),
+                client_ip: std::net::Ipv4Addr::from(i).into(),
+                ..template.clone()
+            });
+        }
+        assert_eq!(scrape(&metrics).lines().count(), before);
+        assert_eq!(value(&metrics, "sensgate_overhead_duration_seconds_count"), Some(10_002.0));
+    }
+
+    #[test]
+    fn a_request_without_consumer_route_and_status() {
+        let metrics = Metrics::new();
+        metrics.observe(&Record {
+            consumer: None,
+            route: None,
+            status: None,
+            upstream: None,
+            code: EndCode::Denied(DenyCode::MalformedRequest),
+            client_ip_unreadable: true,
+            ..fixture::answered()
+        });
+        let series = r#"sensgate_requests_total{code="malformed_request",consumer="-",route="other",status_class="-"}"#;
+        assert_eq!(value(&metrics, series), Some(1.0));
+        assert_eq!(value(&metrics, "sensgate_client_ip_unreadable_total"), Some(1.0));
+        assert!(!scrape(&metrics).contains("sensgate_upstream_request_duration_seconds"));
+    }
+
+    #[test]
+    fn every_status_has_a_class_of_the_closed_set() {
+        let classes: HashSet<_> = (0..=u16::MAX).map(|status| status_class(Some(status))).collect();
+        assert_eq!(classes, HashSet::from(["1xx", "2xx", "3xx", "4xx", "5xx", "other"]));
+    }
+
+    /// A vector finds its series by the joined label values, so class and code must be readable from the end.
+    #[test]
+    fn class_and_code_cannot_run_into_the_route() {
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx", "other", "-"];
+        let denied = DenyCode::ALL.iter().map(|code| EndCode::Denied(*code));
+        let codes: Vec<_> = [EndCode::Ok, EndCode::CallerLeft, EndCode::Aborted].into_iter().chain(denied).collect();
+        let joined: Vec<_> = classes
+            .iter()
+            .flat_map(|class| codes.iter().map(move |code| format!("{class}{}", code.as_str())))
+            .collect();
+        for (i, one) in joined.iter().enumerate() {
+            assert!(joined.iter().enumerate().all(|(j, other)| i == j || !other.ends_with(one.as_str())), "{one}");
+        }
+    }
+
+    #[test]
+    fn guards_count_back_when_dropped() {
+        let metrics = Metrics::new();
+        let held = (metrics.request_in_flight(), metrics.request_in_flight(), metrics.connection());
+        assert_eq!(value(&metrics, "sensgate_requests_in_flight"), Some(2.0));
+        assert_eq!(value(&metrics, "sensgate_connections_open"), Some(1.0));
+        drop(held);
+        assert_eq!(value(&metrics, "sensgate_requests_in_flight"), Some(0.0));
+        assert_eq!(value(&metrics, "sensgate_connections_open"), Some(0.0));
+    }
+}
