@@ -30,7 +30,7 @@ pub async fn accept(connections: Arc<Connections>, socket: TcpListener, mut stop
         }
     }
     drop(socket);
-    connections.close_proxy().await;
+    connections.close_lane().await;
 }
 
 fn start(connections: &Arc<Connections>, stream: TcpStream, peer: SocketAddr, stop: &watch::Receiver<bool>) {

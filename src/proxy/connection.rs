@@ -5,15 +5,13 @@
 //! comes back for the next one.
 
 use super::caller_stream::{CallerState, CallerStream};
-use super::hooks::{Handoff, Hooks};
 use super::http2;
-use super::lent::lend;
+use super::lane::{Carried, Handoff, Lane};
 use super::linger::Lingering;
 use super::opening::Opening;
 use super::reply::{Problem, challenge_answer, http_date, methods_answer, redirect_to_https};
 use super::slots::{NoSlot, Slot, SlotLimits, Slots};
 use super::socket::{self, Socket};
-use super::target;
 use super::ticket::Ticket;
 use super::unread_body::Body;
 use super::waiting::{Decided, until_decided};
@@ -33,12 +31,8 @@ use crate::platform::clock;
 use crate::telemetry::{ConnectionOutcome, OpenConnection, Telemetry};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use pingora_core::apps::{HttpPersistentSettings, HttpServerApp};
-use pingora_core::protocols::http::ServerSession;
-use pingora_proxy::HttpProxy;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -128,7 +122,7 @@ pub struct Admitted {
 /// The application behind one traffic listener.
 pub struct Connections {
     shared: Arc<Shared>,
-    proxy: Arc<HttpProxy<Hooks>>,
+    lane: Arc<Lane>,
     opening: Opening,
     /// The port of the https to which browsers are sent from here.
     redirect: Option<u16>,
@@ -136,8 +130,8 @@ pub struct Connections {
 
 impl Connections {
     #[must_use]
-    pub fn new(shared: Arc<Shared>, proxy: Arc<HttpProxy<Hooks>>, opening: Opening, redirect: Option<u16>) -> Self {
-        Self { shared, proxy, opening, redirect }
+    pub fn new(shared: Arc<Shared>, lane: Arc<Lane>, opening: Opening, redirect: Option<u16>) -> Self {
+        Self { shared, lane, opening, redirect }
     }
 
     /// Takes a place for a connection from `peer`. A trusted proxy speaks for many, so only the cap on all holds for it.
@@ -289,9 +283,9 @@ impl Connections {
         self.shared.telemetry.accept_failed(error);
     }
 
-    /// Ends what the proxy keeps in the background, once nothing is accepted any more.
-    pub async fn close_proxy(&self) {
-        self.proxy.http_cleanup().await;
+    /// Ends what the lane keeps in the background, once nothing is accepted any more.
+    pub async fn close_lane(&self) {
+        self.lane.close().await;
     }
 }
 
@@ -304,8 +298,6 @@ enum Next {
         is_head: bool,
         expects_continue: bool,
         closes: bool,
-        /// Where the request line stands that is handed on in another form, and that form.
-        line: Option<(Range<usize>, Vec<u8>)>,
         exchange: Box<Exchange>,
         step: Step,
     },
@@ -353,17 +345,13 @@ impl Connection<'_> {
                     let outcome = self.close(caller).await;
                     return if is_slow { ConnectionOutcome::SlowHead } else { outcome };
                 }
-                Next::Request { mut head_len, framing, is_head, expects_continue, closes, line, exchange, step } => {
+                Next::Request { head_len, framing, is_head, expects_continue, closes, exchange, step } => {
                     self.served += 1;
-                    if let Some((at, line)) = line {
-                        head_len = head_len - at.len() + line.len();
-                        caller.replace(at, &line);
-                    }
                     let last = closes || self.is_last();
                     let body = Body { head_len, framing, expects_continue };
                     let mut exchange = exchange;
-                    let mut stop = self.shutdown.clone();
-                    let Ok(decided) = until_decided(step, &mut exchange, &mut caller, &mut stop).await else {
+                    let decided = until_decided(step, &mut exchange, &mut caller, &mut self.shutdown).await;
+                    let Ok(decided) = decided else {
                         let ticket = Ticket::new(*exchange, Arc::clone(&self.shared().telemetry));
                         ticket.finish(Outcome::CallerLeft { status: None });
                         return ConnectionOutcome::Closed;
@@ -396,11 +384,10 @@ impl Connection<'_> {
         let limits = &settings.connections;
         if caller.buffered().is_empty() {
             let patience = if self.served == 0 { limits.head_timeout } else { limits.keepalive_timeout };
-            let mut shutdown = self.shutdown.clone();
             let first = tokio::select! {
                 biased;
                 read = timeout(patience, caller.fill()) => read,
-                _ = shutdown.wait_for(|stop| *stop) => return Next::End(ConnectionOutcome::Closed),
+                _ = self.shutdown.wait_for(|stop| *stop) => return Next::End(ConnectionOutcome::Closed),
             };
             match first {
                 Ok(Ok(read)) if read > 0 => {}
@@ -456,11 +443,6 @@ impl Connection<'_> {
                     fresh_id(),
                     clock::now(),
                 );
-                let target = match &mut step {
-                    Step::Forward(plan) => target::for_pingora(view.target(), plan),
-                    _ => view.target(),
-                };
-                let line = head::rewritten_line(buffered, view.method, target);
                 if matches!(step, Step::Forward(_)) && is_bad_from_the_start(view.framing, &buffered[head_len..]) {
                     // 8sens need not hear of a request that cannot end well.
                     step = Step::Deny(Denial::because(Reason::BadChunk));
@@ -471,7 +453,6 @@ impl Connection<'_> {
                     is_head: view.method == b"HEAD",
                     expects_continue: view.expect.count() > 0,
                     closes,
-                    line,
                     exchange: Box::new(exchange),
                     step,
                 })
@@ -631,7 +612,7 @@ impl Connection<'_> {
         if keeps && taken { Ok(caller) } else { Err(self.close(caller).await) }
     }
 
-    /// Hands one request to Pingora and takes the connection back.
+    /// Hands one request to the lane and takes the connection back.
     async fn forward(
         &self,
         mut caller: CallerStream,
@@ -647,29 +628,14 @@ impl Connection<'_> {
             ticket.finish(Outcome::CallerLeft { status: None });
             return Err(self.close(caller).await);
         }
-        let state = caller.open_request(body.head_len, body.framing, plan.is_write);
-        let (lent, loan) = lend(caller);
-        let mut session = ServerSession::new_http1(Box::new(loan));
-        session.set_keepalive(Some(settings.connections.keepalive_timeout.as_secs().max(1)));
-        let mut persistent = HttpPersistentSettings::for_session(&session);
         let hsts = self.app.hsts(self.origin.transport).cloned();
-        persistent.set_user_context(Box::new(Handoff {
-            ticket,
-            plan,
-            caller: state,
-            settings,
-            hsts,
-            framing: body.framing,
-            last,
-            shutdown: self.shutdown.clone(),
-        }));
-        persistent.apply_to_session(&mut session);
-        let keeps = self.app.proxy.process_new_http(session, &self.shutdown).await.is_some();
-        let Some(caller) = lent.returned() else { return Err(ConnectionOutcome::Closed) };
-        if keeps && caller.is_reusable() {
-            return Ok(caller);
+        let Body { head_len, framing, .. } = body;
+        let handoff = Handoff { ticket, plan, settings, hsts, head_len, framing, last };
+        match self.app.lane.carry(caller, handoff, &self.shutdown).await {
+            Carried::Reusable(caller) => Ok(caller),
+            Carried::ToClose(caller) => Err(self.close(caller).await),
+            Carried::Lost => Err(ConnectionOutcome::Closed),
         }
-        Err(self.close(caller).await)
     }
 }
 

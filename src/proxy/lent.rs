@@ -4,15 +4,7 @@
 //! overtake the answer and take it away (RFC 9112 section 9.6). A [`Loan`] is all that they get, so the connection always comes back to
 //! be closed in order.
 
-use super::caller_stream::CallerStream;
-use async_trait::async_trait;
 use parking_lot::Mutex;
-use pingora_core::protocols::raw_connect::ProxyDigest;
-use pingora_core::protocols::{
-    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
-    UniqueIDType,
-};
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -47,6 +39,13 @@ impl<S> Lent<S> {
     }
 }
 
+impl<S> Loan<S> {
+    /// Looks at the connection.
+    pub fn look<T>(&self, at: impl FnOnce(&S) -> T) -> T {
+        at(&self.0.lock())
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Loan<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.0.lock()).poll_read(cx, out)
@@ -64,43 +63,5 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Loan<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.0.lock()).poll_shutdown(cx)
-    }
-}
-
-#[async_trait]
-impl Shutdown for Loan<CallerStream> {
-    async fn shutdown(&mut self) {
-        // Closing twice, or what is closed already, is no failure.
-        let _ = poll_fn(|cx| Pin::new(&mut *self).poll_shutdown(cx)).await;
-    }
-}
-
-impl UniqueID for Loan<CallerStream> {
-    fn id(&self) -> UniqueIDType {
-        // Only told apart, so the sign does not matter.
-        self.0.lock().socket().id() as UniqueIDType
-    }
-}
-
-// What the gate knows of the connection it knows itself; Pingora is told nothing that it does not need.
-impl Ssl for Loan<CallerStream> {}
-
-impl Peek for Loan<CallerStream> {}
-
-impl GetTimingDigest for Loan<CallerStream> {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        Vec::new()
-    }
-}
-
-impl GetProxyDigest for Loan<CallerStream> {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        None
-    }
-}
-
-impl GetSocketDigest for Loan<CallerStream> {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        None
     }
 }

@@ -1,7 +1,5 @@
 //! A caller's socket, encrypted or not: small writes of one answer leave together.
 
-use crate::proxy::http2;
-use crate::proxy::upstream::tcp_keepalive;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +19,21 @@ const WRITE_BUFFER: usize = 4096;
 /// taken: the system tells it when half of them are gone. Left alone, it holds megabytes and tells of a third of those.
 #[cfg(target_os = "linux")]
 const UNSENT_MAX: u32 = 64 * 1024;
+
+/// The name of HTTP/2 in the TLS handshake (RFC 9113 section 3.2).
+pub const ALPN_HTTP2: &[u8] = b"h2";
+
+/// When the system asks whether the other end of a connection is still there, and how often before it gives up.
+#[derive(Clone, Copy, Debug)]
+pub struct Keepalive {
+    pub idle: Duration,
+    pub interval: Duration,
+    pub count: u32,
+}
+
+/// Notices a vanished peer within about two minutes, a caller as well as 8sens.
+pub const KEEPALIVE: Keepalive =
+    Keepalive { idle: Duration::from_secs(60), interval: Duration::from_secs(15), count: 4 };
 
 /// What the bytes travel on.
 #[derive(Debug)]
@@ -72,9 +85,8 @@ impl AsyncWrite for Wire {
 /// the system holds for a caller that takes nothing of it is dropped, also after the gate has closed. It is given twice the `patience`
 /// that the gate itself has while there is something left to write.
 pub fn tune(stream: &TcpStream, patience: Duration) {
-    let probes = tcp_keepalive();
-    let keepalive =
-        TcpKeepalive::new().with_time(probes.idle).with_interval(probes.interval).with_retries(probes.count as u32);
+    let Keepalive { idle, interval, count } = KEEPALIVE;
+    let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(count);
     // All of it only makes a good connection better; one that is gone already shows it at the first read.
     let socket = SockRef::from(stream);
     let _ = socket.set_tcp_keepalive(&keepalive);
@@ -133,7 +145,7 @@ impl Socket {
     #[must_use]
     pub fn speaks_http2(&self) -> bool {
         match self.stream.get_ref() {
-            Wire::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(http2::ALPN),
+            Wire::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2),
             Wire::Plain(_) | Wire::Piped(_) => false,
         }
     }

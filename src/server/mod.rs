@@ -19,16 +19,14 @@ use crate::platform::clock;
 use crate::platform::{Notice, ServiceManager};
 use crate::proxy::acceptor::accept;
 use crate::proxy::connection::{Connections, Shared};
-use crate::proxy::hooks::{Hooks, MAX_ATTEMPTS};
+use crate::proxy::lane::Lane;
+use crate::proxy::lane::upstream::Upstream;
 use crate::proxy::opening::Opening;
-use crate::proxy::upstream::Upstream;
 use crate::state::{SessionLog, StateDirectory, StateError};
 use crate::telemetry::audit_event::AuditEvent;
 use crate::telemetry::{Telemetry, build_info, panics};
 use crate::text::Lang;
 use crate::tls;
-use pingora_core::server::configuration::ServerConf;
-use pingora_proxy::{HttpProxy, http_proxy};
 use reload::{Reloader, Wanted};
 use serving::Serving;
 use std::io;
@@ -139,7 +137,7 @@ impl BoundGate {
         let readiness = Arc::new(Readiness::default());
         let (stop, stopped) = watch::channel(false);
         let admin_token = settings.admin.as_ref().and_then(|admin| admin.token.clone());
-        let proxy = Arc::new(proxy(&settings, Arc::clone(&upstream)));
+        let lane = Arc::new(Lane::pingora(Arc::clone(&upstream), settings.upstream.pool_size));
         let shared = Arc::new(Shared::new(settings, tables, Arc::clone(&telemetry)));
         publish(&shared, &shared.settings.load());
         telemetry.metrics.config_taken_up(clock::now().wall, false);
@@ -165,7 +163,7 @@ impl BoundGate {
                 signatures: Arc::clone(&signatures),
             };
             let redirect = (listener.transport == Transport::Cleartext).then_some(https);
-            let app = Connections::new(Arc::clone(&shared), Arc::clone(&proxy), opening, redirect);
+            let app = Connections::new(Arc::clone(&shared), Arc::clone(&lane), opening, redirect);
             let socket = tokio::net::TcpListener::from_std(socket).map_err(StartError::Runtime)?;
             services.push(tokio::spawn(accept(Arc::new(app), socket, stopped.clone())));
             serving.push(serves);
@@ -245,18 +243,6 @@ fn signatures_at_once(threads: usize) -> usize {
 fn https_port(listeners: &[(ListenerSettings, TcpListener)]) -> u16 {
     let first = listeners.iter().find(|(listener, _)| listener.tls.is_some());
     first.and_then(|(_, socket)| socket.local_addr().ok()).map_or(443, |address| address.port())
-}
-
-/// Pingora's proxy with its hurtful defaults replaced.
-fn proxy(settings: &Settings, upstream: Arc<Upstream>) -> HttpProxy<Hooks> {
-    let conf = ServerConf {
-        // Multiplied with the pool size by Pingora.
-        threads: 1,
-        max_retries: MAX_ATTEMPTS,
-        upstream_keepalive_pool_size: settings.upstream.pool_size,
-        ..ServerConf::default()
-    };
-    http_proxy(&Arc::new(conf), Hooks::new(upstream))
 }
 
 /// Waits until no connection is open, at most as long as the configuration allows.

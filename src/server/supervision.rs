@@ -1,7 +1,7 @@
 //! What the service manager learns while the gate runs: that it is alive, and whether 8sens answers.
 
 use crate::platform::{Notice, ServiceManager};
-use crate::proxy::upstream::Upstream;
+use crate::proxy::lane::upstream::Upstream;
 use crate::text;
 use crate::text::Lang;
 use std::sync::Arc;

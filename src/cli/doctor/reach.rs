@@ -1,7 +1,7 @@
 //! Finds 8sens as the gate does: every address of its name, and the first of them that takes a connection.
 
-use crate::proxy::upstream::Addresses;
-use crate::proxy::upstream::race::{self, Failure};
+use crate::proxy::lane::upstream::Addresses;
+use crate::proxy::lane::upstream::race::{self, Failure};
 use crate::text;
 use crate::text::Text;
 use std::io;

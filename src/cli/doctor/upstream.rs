@@ -4,7 +4,7 @@ use super::Patient;
 use super::finding::{Check, Finding};
 use super::http::{self, Answer};
 use super::reach;
-use crate::proxy::upstream::race::Failure;
+use crate::proxy::lane::upstream::race::Failure;
 use crate::text;
 use crate::text::Text;
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};

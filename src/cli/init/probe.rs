@@ -1,6 +1,6 @@
 //! Looks whether something answers where 8sens is said to be. No key is sent.
 
-use crate::proxy::upstream::{Addresses, race};
+use crate::proxy::lane::upstream::{Addresses, race};
 use crate::text;
 use crate::text::Text;
 use std::io;

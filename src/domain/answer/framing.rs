@@ -2,19 +2,27 @@
 
 use crate::domain::request::Method;
 
-/// What is known of an answer's framing before it goes on.
-#[derive(Clone, Copy, Debug)]
-pub struct AnswerHead<'a> {
-    /// The method of the request that is answered.
-    pub method: Method,
-    /// A final status: interim answers never go on.
-    pub status: u16,
-    /// Whether 8sens answered in HTTP/1.1; an older version knows no transfer coding.
-    pub is_http11: bool,
-    /// Every `Transfer-Encoding` line.
-    pub codings: &'a [&'a [u8]],
-    /// Every `Content-Length` line.
-    pub lengths: &'a [&'a [u8]],
+/// What the lines of one answer say of its end, taken one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FramingLines {
+    coding: Coding,
+    length: Length,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Coding {
+    #[default]
+    None,
+    Chunked,
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Length {
+    #[default]
+    None,
+    One(u64),
+    Several,
 }
 
 /// What an answer brings beside its head.
@@ -60,56 +68,74 @@ impl FramingFault {
     }
 }
 
-/// Settles where an answer ends.
-///
-/// # Errors
-/// When two programs could see its end in different places.
-pub fn settle(head: AnswerHead<'_>) -> Result<AnswerFraming, FramingFault> {
-    // A coding overrides the length (RFC 9112 section 6.3), which then says nothing.
-    let length = if head.codings.is_empty() { one_length(head.lengths)? } else { None };
-    let has_coding = !head.codings.is_empty();
-    let bare = |length_field, announced_too_much| {
-        Ok(AnswerFraming { content: Content::None, length_field, announced_too_much })
-    };
-    match head.status {
-        204 => bare(None, has_coding || length.is_some_and(|length| length > 0)),
-        // The length is that of the answer which is not sent.
-        _ if head.status == 304 || head.method == Method::Head => bare(length, has_coding),
-        205 => {
-            check_coding(&head)?;
-            Ok(AnswerFraming { content: Content::Dropped, length_field: Some(0), announced_too_much: false })
+impl FramingLines {
+    /// Takes one field line; those that say nothing of the end are passed over.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        if name.eq_ignore_ascii_case(b"content-length") {
+            for element in value.split(|b| *b == b',') {
+                self.length = self.length.and(digits(element.trim_ascii()));
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            let is_chunked = self.coding == Coding::None && value.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            self.coding = if is_chunked { Coding::Chunked } else { Coding::Other };
         }
-        _ => {
-            check_coding(&head)?;
-            let content = match length {
-                _ if has_coding => Content::Chunked,
-                Some(length) => Content::Length(length),
-                None => Content::UntilClose,
-            };
-            Ok(AnswerFraming { content, length_field: length, announced_too_much: false })
+    }
+
+    /// Settles where an answer of this final status to a request with this method ends. `is_http11` says that 8sens answered in HTTP/1.1;
+    /// an older version knows no transfer coding.
+    ///
+    /// # Errors
+    /// When two programs could see its end in different places.
+    pub fn settle(self, method: Method, status: u16, is_http11: bool) -> Result<AnswerFraming, FramingFault> {
+        let has_coding = self.coding != Coding::None;
+        // A coding overrides the length (RFC 9112 section 6.3), which then says nothing.
+        let length = if has_coding { None } else { self.length.number()? };
+        let one_coding = match self.coding {
+            Coding::None => Ok(()),
+            Coding::Chunked if is_http11 => Ok(()),
+            Coding::Chunked | Coding::Other => Err(FramingFault::Coding),
+        };
+        let bare = |length_field, announced_too_much| {
+            Ok(AnswerFraming { content: Content::None, length_field, announced_too_much })
+        };
+        match status {
+            204 => bare(None, has_coding || length.is_some_and(|length| length > 0)),
+            // The length is that of the answer which is not sent.
+            _ if status == 304 || method == Method::Head => bare(length, has_coding),
+            205 => {
+                one_coding?;
+                Ok(AnswerFraming { content: Content::Dropped, length_field: Some(0), announced_too_much: false })
+            }
+            _ => {
+                one_coding?;
+                let content = match length {
+                    _ if has_coding => Content::Chunked,
+                    Some(length) => Content::Length(length),
+                    None => Content::UntilClose,
+                };
+                Ok(AnswerFraming { content, length_field: length, announced_too_much: false })
+            }
         }
     }
 }
 
-fn check_coding(head: &AnswerHead<'_>) -> Result<(), FramingFault> {
-    match head.codings {
-        [] => Ok(()),
-        [coding] if head.is_http11 && coding.trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(FramingFault::Coding),
-    }
-}
-
-/// The number that all lines and all elements of their lists agree on.
-fn one_length(lines: &[&[u8]]) -> Result<Option<u64>, FramingFault> {
-    let mut found = None;
-    for element in lines.iter().flat_map(|line| line.split(|b| *b == b',')) {
-        let length = digits(element.trim_ascii()).ok_or(FramingFault::Length)?;
-        if found.is_some_and(|known| known != length) {
-            return Err(FramingFault::Length);
+impl Length {
+    /// All lines and all elements of their lists have to agree.
+    fn and(self, element: Option<u64>) -> Self {
+        match (self, element) {
+            (Self::None, Some(length)) => Self::One(length),
+            (Self::One(known), Some(length)) if known == length => self,
+            _ => Self::Several,
         }
-        found = Some(length);
     }
-    Ok(found)
+
+    const fn number(self) -> Result<Option<u64>, FramingFault> {
+        match self {
+            Self::None => Ok(None),
+            Self::One(length) => Ok(Some(length)),
+            Self::Several => Err(FramingFault::Length),
+        }
+    }
 }
 
 fn digits(text: &[u8]) -> Option<u64> {
@@ -123,9 +149,15 @@ mod tests {
     use proptest::prelude::*;
 
     fn settled(method: Method, status: u16, codings: &[&str], lengths: &[&str]) -> Result<AnswerFraming, FramingFault> {
-        let codings: Vec<&[u8]> = codings.iter().map(|text| text.as_bytes()).collect();
-        let lengths: Vec<&[u8]> = lengths.iter().map(|text| text.as_bytes()).collect();
-        settle(AnswerHead { method, status, is_http11: true, codings: &codings, lengths: &lengths })
+        lines(codings, lengths).settle(method, status, true)
+    }
+
+    fn lines(codings: &[&str], lengths: &[&str]) -> FramingLines {
+        let mut lines = FramingLines::default();
+        codings.iter().for_each(|value| lines.push(b"Transfer-Encoding", value.as_bytes()));
+        lengths.iter().for_each(|value| lines.push(b"content-length", value.as_bytes()));
+        lines.push(b"content-type", b"text/plain");
+        lines
     }
 
     #[test]
@@ -184,10 +216,10 @@ mod tests {
 
     #[test]
     fn http_1_0_has_no_coding() {
-        let head = |method, codings| AnswerHead { method, status: 200, is_http11: false, codings, lengths: &[] };
-        assert_eq!(settle(head(Method::Get, &[b"chunked"])), Err(FramingFault::Coding));
-        assert_eq!(settle(head(Method::Get, &[])).map(|framing| framing.content), Ok(Content::UntilClose));
-        assert!(settle(head(Method::Head, &[b"chunked"])).is_ok_and(|framing| framing.announced_too_much));
+        let head = |method, codings: &[&str]| lines(codings, &[]).settle(method, 200, false);
+        assert_eq!(head(Method::Get, &["chunked"]), Err(FramingFault::Coding));
+        assert_eq!(head(Method::Get, &[]).map(|framing| framing.content), Ok(Content::UntilClose));
+        assert!(head(Method::Head, &["chunked"]).is_ok_and(|framing| framing.announced_too_much));
     }
 
     proptest! {

@@ -5,7 +5,10 @@
 //! exchange pins its [`Snapshot`], owns everything it needs and never waits, so any lane can carry it across its own awaits.
 
 mod answer;
+mod ending;
 mod errand;
+mod fault;
+mod fields;
 pub mod needs;
 mod plan;
 mod record;
@@ -13,8 +16,11 @@ mod record;
 pub(crate) mod simulation;
 
 pub use answer::ChunkVerdict;
+pub use ending::Ending;
+pub use fault::{Attempts, Fault, TlsFault};
+pub use fields::{FieldEdits, RateLimitFields};
 pub use needs::{Event, Need};
-pub use plan::{FieldEdits, ForwardPlan, Observe, RateLimitFields, Resend, Target};
+pub use plan::{ForwardPlan, Observe, Resend, Target};
 pub use record::{Alarm, Bytes, EndCode, Outcome, Record};
 
 use crate::domain::denial::{Denial, DenyCode, Reason};
@@ -480,9 +486,10 @@ impl Exchange {
             method,
             target: plan::forwarded_target(request, &token_from),
             fields: FieldEdits {
-                of_connection: plan::of_connection(&self.snapshot.fields, request),
+                of_connection: fields::of_connection(&self.snapshot.fields, request),
                 token_from,
                 pass_cookies: session.pass_cookies,
+                answer_is_read: is_login,
                 client_ip: self.head.client.address,
                 https: matches!(request.transport, Transport::BehindProxy | Transport::Tls),
                 request_id: self.head.request_id.clone(),

@@ -409,6 +409,8 @@ pub struct RequestView<'a> {
     pub transport: Transport,
     /// The target came in absolute-form, with the scheme https.
     pub asks_for_https: bool,
+    /// The target stands in the request line as it does here.
+    pub is_origin_form: bool,
     pub keys: Values<'a, 2>,
     pub key_aliases: Values<'a, 1>,
     /// Values that may be keys and stand where none is accepted.
@@ -459,6 +461,7 @@ impl<'a> RequestView<'a> {
             peer,
             transport,
             asks_for_https: false,
+            is_origin_form: true,
             keys: Values::default(),
             key_aliases: Values::default(),
             key_lookalikes: Values::default(),
@@ -522,8 +525,9 @@ impl<'a> RequestView<'a> {
         self.target
     }
 
-    /// Puts another target in place of the one that the view was made with.
+    /// Puts another target in place of the one that the view was made with, and that stands in the request line.
     pub fn set_target(&mut self, target: &'a [u8]) {
+        self.is_origin_form = false;
         self.target = target;
         self.path = normalise(split_target(target).0);
         self.has_secrets = has_secrets(target);

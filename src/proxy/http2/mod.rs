@@ -30,9 +30,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// The name of HTTP/2 in the TLS handshake (RFC 9113 section 3.2).
-pub const ALPN: &[u8] = b"h2";
-
 /// Streams that may be open on one connection. Each also takes a place among all connections.
 const MAX_STREAMS: u32 = 100;
 

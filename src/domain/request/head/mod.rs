@@ -136,6 +136,36 @@ pub fn rewritten_line(bytes: &[u8], method: &[u8], target: &[u8]) -> Option<(Ran
     (!is_same).then(|| (0..end, [method, target, HTTP_1_1].join(&b' ')))
 }
 
+/// One field line of a head that was scanned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct FieldLine<'a> {
+    /// As it came, with its line end.
+    pub line: &'a [u8],
+    pub name: &'a [u8],
+    /// Without the blanks around it.
+    pub value: &'a [u8],
+}
+
+/// The value may be a key.
+impl fmt::Debug for FieldLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FieldLine").field("name", &self.name.escape_ascii()).finish_non_exhaustive()
+    }
+}
+
+/// The field lines of a head that [`scan`] has found complete, in their order. Nothing is read anew: what a line is, and that each has a
+/// name and one value, was settled by the scan. Of anything else, only the lines that look like fields are given.
+pub fn field_lines(head: &[u8]) -> impl Iterator<Item = FieldLine<'_>> {
+    let mut rest = memchr::memchr(b'\n', head).map_or(&[][..], |end| &head[end + 1..]);
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', rest)? + 1;
+        let (line, after) = rest.split_at(end);
+        rest = after;
+        let colon = memchr::memchr(b':', line)?;
+        Some(FieldLine { line, name: &line[..colon], value: line[colon + 1..].trim_ascii() })
+    })
+}
+
 fn complete<'a>(
     head: &'a [u8],
     limits: HeadLimits,
@@ -630,7 +660,44 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_lines_of_a_scanned_head_are_there_as_they_came() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\nX-Own:\t b : c \r\nempty:\r\n\r\nbody: no\r\n";
+        let lines: Vec<_> =
+            field_lines(&head[..head.len() - 10]).map(|field| (field.line, field.name, field.value)).collect();
+        let expected: [(&[u8], &[u8], &[u8]); 3] = [
+            (b"Host: a\r\n", b"Host", b"a"),
+            (b"X-Own:\t b : c \r\n", b"X-Own", b"b : c"),
+            (b"empty:\r\n", b"empty", b""),
+        ];
+        assert_eq!(lines, expected);
+        assert_eq!(field_lines(b"").count() + field_lines(b"GET / HTTP/1.1\r\n\r\n").count(), 0);
+    }
+
     proptest! {
+        /// Whoever goes through the lines of a head sees the fields that were decided on.
+        #[test]
+        fn lines_are_what_was_scanned(
+            fields in proptest::collection::vec(("[a-zA-Z_-]{1,9}", "[ \t]{0,2}", "[!-~é][ -~é\t]{0,9}|", "[ \t]{0,2}"), 0..6),
+        ) {
+            let table = FieldTable::new([], "x-forwarded-for");
+            let text: String = fields.iter().map(|(name, a, value, b)| format!("{name}:{a}{value}{b}\r\n")).collect();
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{text}\r\n");
+            let origin =
+                Origin { peer: Ipv4Addr::LOCALHOST.into(), transport: Transport::Trusted, version: HttpVersion::Http11 };
+            let Scan::Complete(len, view) = scan(head.as_bytes(), LIMITS, &table, origin) else { return Ok(()) };
+            let lines: Vec<_> = field_lines(&head.as_bytes()[..len]).collect();
+            prop_assert_eq!(lines.len(), view.field_count);
+            let keys = |lines: &[FieldLine<'_>]| lines.iter().map(|field| field.line.to_vec()).collect::<Vec<_>>().concat();
+            prop_assert_eq!(keys(&lines), format!("Host: a\r\n{text}").into_bytes());
+            let mut seen = fields.iter();
+            for line in &lines[1..] {
+                let (name, _, value, _) = seen.next().unwrap();
+                prop_assert_eq!(line.name, name.as_bytes());
+                prop_assert_eq!(line.value, value.trim_ascii_end().as_bytes());
+            }
+        }
+
         /// However a head is cut into reads, the verdict on the whole is the same, and no part of a good head is
         /// refused.
         #[test]

@@ -1,25 +1,21 @@
 //! How Pingora connects to an 8sens whose name has several addresses, or for a request whose target it cannot write.
 
-use super::addresses::Addresses;
-use super::race::{self, Failure};
 use super::raw_line::{RawLine, RawLineStream};
 use crate::config::UpstreamTls;
+use crate::proxy::lane::upstream::race::{self, Failure};
+use crate::proxy::lane::upstream::{Addresses, handshake};
 use async_trait::async_trait;
 use pingora_core::connectors::l4::Connect;
 use pingora_core::protocols::l4::socket;
 use pingora_core::protocols::l4::stream::Stream;
 use pingora_core::protocols::l4::virt::VirtualSocketStream;
 use pingora_error::{Error, ErrorType, Result};
-use rustls_pki_types::ServerName;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 /// One attempt at a connection.
 #[derive(Debug)]
@@ -76,22 +72,6 @@ impl Connect for Dial {
 
 fn virtual_stream<S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static>(stream: S, line: &RawLine) -> Stream {
     VirtualSocketStream::new(Box::new(RawLineStream::new(stream, line.clone()))).into()
-}
-
-/// TLS as Pingora does it: the certificate is from the authorities of the configuration, and for the name that stands
-/// there.
-async fn handshake(tls: &UpstreamTls, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(tls.authorities.iter().cloned());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let name = ServerName::try_from(tls.name.clone()).map_err(io::Error::other)?;
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
 /// What Pingora would call it.

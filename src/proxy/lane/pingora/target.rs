@@ -4,18 +4,31 @@
 //! stand-in, and the target that was decided on goes into the request that 8sens receives.
 
 use crate::domain::exchange::{ForwardPlan, Target};
+use crate::domain::request::head;
+use crate::proxy::caller_stream::CallerStream;
 
 /// What Pingora reads, and may write, instead.
 const STAND_IN: &[u8] = b"/";
 
-/// The target that Pingora reads, given the one in origin-form that was decided on. When it is the stand-in, the plan
-/// holds what 8sens receives.
-pub fn for_pingora<'t>(decided: &'t [u8], plan: &mut ForwardPlan) -> &'t [u8] {
+/// Puts a request line into the buffered head that Pingora reads as it stands there, and returns the length that the head of `head_len`
+/// bytes then has. Where the target in it is the stand-in, the plan holds what 8sens receives.
+#[must_use]
+pub fn put_line(caller: &mut CallerStream, head_len: usize, plan: &mut ForwardPlan) -> usize {
+    let head = &caller.buffered()[..head_len];
+    let target = for_pingora(head::fragment(head).target, plan);
+    let Some((at, line)) = head::rewritten_line(head, plan.method.as_str().as_bytes(), target) else { return head_len };
+    let new_len = head_len - at.len() + line.len();
+    caller.replace(at, &line);
+    new_len
+}
+
+/// The target that Pingora reads, given the one that was received.
+fn for_pingora<'t>(received: &'t [u8], plan: &mut ForwardPlan) -> &'t [u8] {
     if plan.target == Target::AsReceived {
-        if is_taken(decided) {
-            return decided;
+        if is_taken(received) {
+            return received;
         }
-        plan.target = Target::Rewritten(decided.into());
+        plan.target = Target::Rewritten(received.into());
     }
     STAND_IN
 }
@@ -49,6 +62,7 @@ mod tests {
                 token_from: vec![],
                 of_connection: vec![],
                 pass_cookies: false,
+                answer_is_read: false,
                 client_ip: Ipv4Addr::LOCALHOST.into(),
                 https: false,
                 request_id: RequestId::from_random([1; 16]),

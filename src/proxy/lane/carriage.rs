@@ -1,0 +1,254 @@
+//! One decided request while a lane carries it: what every lane does alike.
+//!
+//! A lane moves bytes and reports what it sees; what follows from that is said here or in the core. So no lane decides whether a request is
+//! sent again, how much of an answer is held back, what a fault is answered with, or what the record says.
+
+use super::handoff::Handoff;
+use super::upstream::{Addresses, Upstream};
+use crate::config::Settings;
+use crate::domain::answer::fields::AnswerEdits;
+use crate::domain::answer::framing::{AnswerFraming, Content};
+use crate::domain::answer::own_name::Itself;
+use crate::domain::denial::Denial;
+use crate::domain::exchange::{Attempts, ChunkVerdict, Ending, Fault, ForwardPlan};
+use crate::domain::request::Framing;
+use crate::domain::types::Mono;
+use crate::platform::clock;
+use crate::proxy::caller_stream::CallerState;
+use crate::proxy::reply::Problem;
+use crate::proxy::ticket::Ticket;
+use crate::proxy::unread_body::has_small_rest;
+use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Interim answers that 8sens may send before its answer.
+const MAX_INTERIM: usize = 16;
+
+/// A switch of protocols (RFC 9110 section 15.2.2).
+const SWITCHING_PROTOCOLS: u16 = 101;
+
+/// A request on its way.
+#[derive(Debug)]
+pub struct Carriage {
+    pub plan: ForwardPlan,
+    pub settings: Arc<Settings>,
+    ticket: Ticket,
+    caller: Arc<CallerState>,
+    hsts: Option<HeaderValue>,
+    framing: Framing,
+    last: bool,
+    attempts: Attempts,
+    /// Since when a connection is tried for; `None` while there is one.
+    connecting_since: Option<Mono>,
+    /// Interim answers (1xx) seen so far.
+    interim: usize,
+    /// The refusal that is written in place of an answer.
+    refused: Option<Denial>,
+    /// The status of 8sens's final answer.
+    status: Option<u16>,
+    /// The answer may have no content: what comes of it is not passed on.
+    drops_content: bool,
+    /// The end of the answer was handed on to a caller that had not left.
+    is_complete: bool,
+    /// What the exchange keeps back of the answer; it bounds the amount.
+    held: BytesMut,
+}
+
+/// What the caller gets in place of a piece of the answer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Passing {
+    /// That piece.
+    AsItIs,
+    /// Nothing yet, or nothing at all.
+    Nothing,
+    /// What was held back, this piece included.
+    Held(Bytes),
+}
+
+impl Carriage {
+    /// `caller` is what the caller's stream says of the request for which it was opened.
+    #[must_use]
+    pub fn new(handoff: Handoff, caller: Arc<CallerState>) -> Self {
+        let Handoff { ticket, plan, settings, hsts, head_len: _, framing, last } = handoff;
+        Self {
+            plan,
+            settings,
+            ticket,
+            caller,
+            hsts,
+            framing,
+            last,
+            attempts: Attempts::default(),
+            connecting_since: None,
+            interim: 0,
+            refused: None,
+            status: None,
+            drops_content: false,
+            is_complete: false,
+            held: BytesMut::new(),
+        }
+    }
+
+    /// What was seen of the caller.
+    #[must_use]
+    pub fn caller(&self) -> &CallerState {
+        &self.caller
+    }
+
+    /// True when the request takes a connection that nobody has used and nobody is going to: a write, or a second sending, must not meet
+    /// one that 8sens is just closing (decision 0004).
+    #[must_use]
+    pub const fn needs_fresh_connection(&self) -> bool {
+        self.plan.is_write || self.attempts.is_resend()
+    }
+
+    /// Another attempt begins: where 8sens is, and how long a connection to it may take. All attempts share one `connect_timeout`, part of
+    /// which the resolver may use.
+    ///
+    /// # Errors
+    /// When the name of 8sens was never resolved.
+    pub async fn begin_attempt(&mut self, upstream: &Upstream) -> Result<(Arc<Addresses>, Duration), Fault> {
+        self.attempts.begin();
+        let now = clock::now();
+        if let Some(exchange) = self.ticket.exchange() {
+            exchange.upstream_started(now);
+        }
+        let has_failed = self.connecting_since.is_some();
+        let since = *self.connecting_since.get_or_insert(now.mono);
+        upstream.whereabouts(self.settings.upstream.connect_timeout, since, has_failed).await.ok_or(Fault::NotResolved)
+    }
+
+    /// There is a connection: the request counts.
+    pub fn connected(&mut self) {
+        self.attempts.connected();
+        self.connecting_since = None;
+        if let Some(exchange) = self.ticket.exchange() {
+            exchange.upstream_connected();
+        }
+    }
+
+    /// Whether the request is sent again after this fault, by a new attempt and from its first byte.
+    pub fn try_again(&mut self, fault: Fault) -> bool {
+        let again = self.status.is_none() && self.attempts.allow_another(self.plan.resend, fault);
+        if again && let Some(exchange) = self.ticket.exchange() {
+            exchange.request_body_restarts();
+        }
+        again
+    }
+
+    /// So many bytes of the request body are on their way to 8sens, without their framing.
+    ///
+    /// # Errors
+    /// When the body is larger than allowed.
+    pub fn request_chunk(&mut self, len: usize) -> Result<(), Fault> {
+        let Some(exchange) = self.ticket.exchange() else { return Ok(()) };
+        exchange.request_chunk(len).map_err(|_| Fault::BodyGrew)
+    }
+
+    /// An interim answer (1xx) came. It goes no further: the gate itself has told the caller to go on.
+    ///
+    /// # Errors
+    /// When it would make everything behind it somebody else's bytes, or there is no end of them.
+    pub fn interim_answer(&mut self, status: u16) -> Result<(), Fault> {
+        self.interim += 1;
+        let is_harmless = status != SWITCHING_PROTOCOLS && self.interim <= MAX_INTERIM;
+        if is_harmless { Ok(()) } else { Err(Fault::AnswerNotParsed) }
+    }
+
+    /// The head of 8sens's final answer came.
+    pub fn answer_head(&mut self, status: u16, framing: AnswerFraming) {
+        self.drops_content = framing.content == Content::Dropped;
+        self.status = Some(status);
+        if let Some(exchange) = self.ticket.exchange() {
+            exchange.response_head(status, clock::now());
+        }
+    }
+
+    /// The rules for the fields of that answer.
+    #[must_use]
+    pub fn answer_edits(&self, framing: AnswerFraming) -> AnswerEdits<'_> {
+        AnswerEdits { of_request: &self.plan.fields, hsts: self.hsts.as_ref().map(HeaderValue::as_bytes), framing }
+    }
+
+    /// By which names 8sens is recognised in what it answers; `addresses` are those of its name.
+    #[must_use]
+    pub fn itself<'c>(&'c self, addresses: &'c [IpAddr]) -> Itself<'c> {
+        let upstream = &self.settings.upstream;
+        Itself { host: &upstream.host, also_known_as: &upstream.also_known_as, addresses }
+    }
+
+    /// True when the answer that is about to begin is the last on its connection: the caller or its limits want it so, the gate is ending,
+    /// or more of a body is still to come than is worth reading (RFC 9112 section 9.6). `body_read` counts the bytes of it so far.
+    #[must_use]
+    pub fn ends_with_this(&self, body_is_done: bool, body_read: u64, gate_is_ending: bool) -> bool {
+        self.last || gate_is_ending || !(body_is_done || has_small_rest(self.framing, body_read))
+    }
+
+    /// The head of the answer is on its way to the caller.
+    pub fn answer_head_sent(&mut self) {
+        if let Some(exchange) = self.ticket.exchange() {
+            exchange.response_head_sent(clock::now());
+        }
+    }
+
+    /// A piece of the answer's content came. It may be empty, and has to be so where the answer has no content; the `last` one ends it.
+    ///
+    /// # Errors
+    /// When the answer has to be cut off, so that the caller notices.
+    pub fn answer_chunk(&mut self, chunk: &[u8], last: bool) -> Result<Passing, Fault> {
+        let chunk = if self.drops_content { b"" } else { chunk };
+        self.is_complete |= last && !self.caller.has_left();
+        let Some(exchange) = self.ticket.exchange() else { return Ok(Passing::AsItIs) };
+        match exchange.response_chunk(chunk, last, clock::now()) {
+            ChunkVerdict::Release if !self.held.is_empty() => {
+                self.held.extend_from_slice(chunk);
+                Ok(Passing::Held(std::mem::take(&mut self.held).freeze()))
+            }
+            ChunkVerdict::Release if self.drops_content => Ok(Passing::Nothing),
+            ChunkVerdict::Release => Ok(Passing::AsItIs),
+            ChunkVerdict::Hold => {
+                self.held.extend_from_slice(chunk);
+                Ok(Passing::Nothing)
+            }
+            ChunkVerdict::Abort => Err(Fault::CutOff),
+        }
+    }
+
+    /// What the caller is told in place of an answer, with which the connection ends; `None` when an answer has begun, or when there is
+    /// nobody to tell. What was wrong with the caller's own body says more than what came of it.
+    pub fn refuse(&mut self, fault: Fault, answer_has_begun: bool) -> Option<Problem> {
+        let fault = match fault {
+            Fault::NotResolved | Fault::BodyGrew => fault,
+            other => self.fault_of_body().unwrap_or(other),
+        };
+        let denial = Denial::because(fault.reason().filter(|_| !answer_has_begun)?);
+        let exchange = self.ticket.exchange()?;
+        exchange.upstream_failed();
+        let problem = Problem::new(&denial, exchange.request_id(), exchange.rate_limit()).with_hsts(self.hsts.as_ref());
+        self.refused = Some(denial);
+        Some(problem)
+    }
+
+    fn fault_of_body(&self) -> Option<Fault> {
+        match (self.caller.sent_bad_chunk(), self.caller.sent_too_slowly()) {
+            (true, _) => Some(Fault::BadChunk),
+            (_, true) => Some(Fault::BodyTooSlow),
+            _ => None,
+        }
+    }
+
+    /// Ends the exchange and writes its record. `fault` is what broke it off, also when the caller was told.
+    pub fn finish(self, fault: Option<Fault>) {
+        let ending = Ending {
+            refused: self.refused,
+            fault,
+            status: self.status,
+            is_complete: self.is_complete && !self.caller.lost_answer(),
+            caller_left: self.caller.has_left(),
+        };
+        self.ticket.finish(ending.outcome());
+    }
+}
