@@ -1,8 +1,8 @@
 //! A downstream connection on loan to a library.
 //!
-//! Pingora and the HTTP/2 library drop a connection that they are done with, and a drop with unread bytes resets it: the reset can
-//! overtake the answer and take it away (RFC 9112 section 9.6). A [`Loan`] is all that they get, so the connection always comes back to
-//! be closed in order.
+//! Pingora and the HTTP/2 library drop a connection that they are done with, and a drop with unread bytes resets it:
+//! the reset can overtake the answer and take it away (RFC 9112 section 9.6). A [`Loan`] is all that they get, so the
+//! connection always comes back to be closed in order.
 
 use parking_lot::Mutex;
 use std::io;
@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 #[derive(Debug)]
 pub struct Lent<S>(Arc<Mutex<S>>);
 
-/// What the borrower gets: the stream in every respect. Only one side uses it at a time, so the lock is never waited for.
+/// What the borrower gets: the stream in every respect. Only one side uses it at a time, so the lock is never waited
+/// for.
 #[derive(Debug)]
 pub struct Loan<S>(Arc<Mutex<S>>);
 

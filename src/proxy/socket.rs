@@ -15,8 +15,9 @@ use tokio_rustls::server::TlsStream;
 /// Bytes of an answer that are gathered before they are sent.
 const WRITE_BUFFER: usize = 4096;
 
-/// Bytes of an answer that the system may hold unsent for one caller. Past them the gate itself waits, and sees how slowly they are
-/// taken: the system tells it when half of them are gone. Left alone, it holds megabytes and tells of a third of those.
+/// Bytes of an answer that the system may hold unsent for one caller. Past them the gate itself waits, and sees how
+/// slowly they are taken: the system tells it when half of them are gone. Left alone, it holds megabytes and tells of a
+/// third of those.
 #[cfg(target_os = "linux")]
 const UNSENT_MAX: u32 = 64 * 1024;
 
@@ -81,9 +82,9 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// Sets what every accepted connection gets: answers leave at once, a peer that vanished is noticed within about two minutes, and what
-/// the system holds for a caller that takes nothing of it is dropped, also after the gate has closed. It is given twice the `patience`
-/// that the gate itself has while there is something left to write.
+/// Sets what every accepted connection gets: answers leave at once, a peer that vanished is noticed within about two
+/// minutes, and what the system holds for a caller that takes nothing of it is dropped, also after the gate has closed.
+/// It is given twice the `patience` that the gate itself has while there is something left to write.
 pub fn tune(stream: &TcpStream, patience: Duration) {
     let Keepalive { idle, interval, count } = KEEPALIVE;
     let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(count);
@@ -156,8 +157,8 @@ impl Socket {
         self.stalled_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Reads bytes that nobody wants, in clear or not: encrypted ones are not worth the work of decrypting them. 0 is the end of the
-    /// stream. Nothing can be read in earnest afterwards.
+    /// Reads bytes that nobody wants, in clear or not: encrypted ones are not worth the work of decrypting them. 0 is
+    /// the end of the stream. Nothing can be read in earnest afterwards.
     pub fn poll_discard(&mut self, cx: &mut Context<'_>, scratch: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         scratch.clear();
         ready!(match self.stream.get_mut() {
@@ -168,8 +169,8 @@ impl Socket {
         Poll::Ready(Ok(scratch.filled().len()))
     }
 
-    /// Closes without a farewell: what the system still holds for the other end is dropped with the connection, instead of being kept
-    /// for as long as it takes nothing.
+    /// Closes without a farewell: what the system still holds for the other end is dropped with the connection, instead
+    /// of being kept for as long as it takes nothing.
     pub fn reset(self) {
         let stream = match self.stream.get_ref() {
             Wire::Plain(stream) => stream,

@@ -1,5 +1,5 @@
-//! What callers see of an answer's fields, as rules on names and values: which of 8sens's lines go on as they came, and what the gate
-//! writes itself. Any lane applies them.
+//! What callers see of an answer's fields, as rules on names and values: which of 8sens's lines go on as they came, and
+//! what the gate writes itself. Any lane applies them.
 
 use super::framing::{AnswerFraming, Content};
 use crate::domain::exchange::FieldEdits;
@@ -24,7 +24,8 @@ const HIDDEN: [&[u8]; 12] = [
 /// Fields that an option of 8sens's connection does not take away: they are settled here, whatever it calls them.
 const SETTLED_HERE: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"date"];
 
-/// The rules for the fields of one answer. `Date` and `Connection` are for whoever writes to the caller; 8sens's own go no further.
+/// The rules for the fields of one answer. `Date` and `Connection` are for whoever writes to the caller; 8sens's own go
+/// no further.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerEdits<'e> {
     /// What was settled when the request was decided on.
@@ -35,8 +36,8 @@ pub struct AnswerEdits<'e> {
 }
 
 impl AnswerEdits<'_> {
-    /// True when a line of 8sens's answer with this name goes on as it came, in its order. `connection` are the values of all its
-    /// `Connection` lines. Lines of [`super::reference::FIELDS`] are to be led back to the gate first.
+    /// True when a line of 8sens's answer with this name goes on as it came, in its order. `connection` are the values
+    /// of all its `Connection` lines. Lines of [`super::reference::FIELDS`] are to be led back to the gate first.
     #[must_use]
     pub fn keeps<'l>(&self, name: &[u8], connection: impl DoubleEndedIterator<Item = &'l [u8]>) -> bool {
         !self.is_replaced(name) && self.passes(name, connection)

@@ -1,4 +1,5 @@
-//! Whether an answer has content, where that ends, and which framing fields may say so (RFC 9112 section 6.3, RFC 9110 section 8.6).
+//! Whether an answer has content, where that ends, and which framing fields may say so (RFC 9112 section 6.3, RFC 9110
+//! section 8.6).
 
 use crate::domain::request::Method;
 
@@ -45,7 +46,8 @@ pub struct AnswerFraming {
     pub content: Content,
     /// The one `Content-Length` that the caller is told, if it is told any.
     pub length_field: Option<u64>,
-    /// 8sens announced content that this answer cannot have. It may still be on its way, so the connection is not to be used again.
+    /// 8sens announced content that this answer cannot have. It may still be on its way, so the connection is not to be
+    /// used again.
     pub announced_too_much: bool,
 }
 
@@ -81,8 +83,8 @@ impl FramingLines {
         }
     }
 
-    /// Settles where an answer of this final status to a request with this method ends. `is_http11` says that 8sens answered in HTTP/1.1;
-    /// an older version knows no transfer coding.
+    /// Settles where an answer of this final status to a request with this method ends. `is_http11` says that 8sens
+    /// answered in HTTP/1.1; an older version knows no transfer coding.
     ///
     /// # Errors
     /// When two programs could see its end in different places.

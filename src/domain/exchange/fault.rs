@@ -1,4 +1,5 @@
-//! Why a lane could not carry a request to its end, in words of no lane: what the caller is told of it, and whether it is tried again.
+//! Why a lane could not carry a request to its end, in words of no lane: what the caller is told of it, and whether it
+//! is tried again.
 
 use super::plan::Resend;
 use crate::domain::denial::Reason;
@@ -14,7 +15,8 @@ pub enum Fault {
     NoConnection,
     /// There was a connection and no TLS on it that may be used.
     Tls(TlsFault),
-    /// 8sens closed or broke the connection before the first byte of an answer. `reused` says that it had served another request.
+    /// 8sens closed or broke the connection before the first byte of an answer. `reused` says that it had served
+    /// another request.
     ClosedBeforeAnswer { reused: bool },
     /// It did so later.
     ClosedInAnswer,
@@ -94,7 +96,8 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// As many as there can be: the first, one more when the connect failed, one more when a reused connection turned out closed.
+    /// As many as there can be: the first, one more when the connect failed, one more when a reused connection turned
+    /// out closed.
     pub const MAX: usize = 3;
 
     /// Another one begins.
@@ -108,8 +111,8 @@ impl Attempts {
         self.is_connected = true;
     }
 
-    /// Whether one more is made after this fault. One that only had no connection wrote nothing, so any request may try again, once at its
-    /// beginning; a timeout has used up the caller's patience, and a certificate does not change.
+    /// Whether one more is made after this fault. One that only had no connection wrote nothing, so any request may try
+    /// again, once at its beginning; a timeout has used up the caller's patience, and a certificate does not change.
     pub fn allow_another(&mut self, resend: Resend, fault: Fault) -> bool {
         match fault {
             Fault::NoConnection | Fault::Tls(TlsFault::Handshake) => self.made == 1 && !self.is_connected,

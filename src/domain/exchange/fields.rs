@@ -1,5 +1,5 @@
-//! What 8sens sees of a request's fields, as rules on names and values: which of the caller's lines go on as they came, and what the gate
-//! writes itself. Any lane applies them.
+//! What 8sens sees of a request's fields, as rules on names and values: which of the caller's lines go on as they came,
+//! and what the gate writes itself. Any lane applies them.
 
 use crate::domain::policy;
 use crate::domain::request::{FieldRole, FieldTable, RequestView, TokenPlace, client_ip};
@@ -12,7 +12,8 @@ const VIA: &[u8] = b"1.1 sensgate";
 /// Fields that would make an answer unreadable: packed, in part, or not sent because the caller has it already.
 const HINDER_READING: [&[u8]; 4] = [b"accept-encoding", b"range", b"if-none-match", b"if-modified-since"];
 
-/// What happens to the caller's header fields. The upstream key is not part of the plan: it never leaves the edge that sets it.
+/// What happens to the caller's header fields. The upstream key is not part of the plan: it never leaves the edge that
+/// sets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldEdits {
     /// Fields that the caller meant for its own connection: lower-case names, in order and each once.
@@ -42,7 +43,7 @@ impl FieldEdits {
     #[must_use]
     pub fn keeps(&self, name: &[u8], role: Option<FieldRole>, value: &[u8]) -> bool {
         match role {
-            None => !self.is_of_connection(name) && !(self.answer_is_read && hinders_reading(name)),
+            None => !(self.is_of_connection(name) || self.answer_is_read && hinders_reading(name)),
             Some(FieldRole::Token(place)) => self.token_from.contains(&place),
             Some(FieldRole::Authorization) => {
                 !policy::token::is_bearer(value) || self.token_from.contains(&TokenPlace::Bearer)
@@ -52,9 +53,9 @@ impl FieldEdits {
         }
     }
 
-    /// Gives `write` each field that the gate adds, name and value, to be written behind those that were kept: `Via` says the way in its
-    /// order. None of the kept ones has such a name but `Via`. `Host` and the upstream key are for the lane to write: once each, and no
-    /// caller's copy of them is kept.
+    /// Gives `write` each field that the gate adds, name and value, to be written behind those that were kept: `Via`
+    /// says the way in its order. None of the kept ones has such a name but `Via`. `Host` and the upstream key are for
+    /// the lane to write: once each, and no caller's copy of them is kept.
     pub fn add(&self, mut write: impl FnMut(&'static str, &[u8])) {
         let mut address = Vec::with_capacity(40);
         client_ip::write(self.client_ip, &mut address);
@@ -74,8 +75,8 @@ fn hinders_reading(name: &[u8]) -> bool {
     HINDER_READING.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// The fields that the connection options name and that would go on otherwise (RFC 9110 section 7.6.1). Those that decide anything were
-/// refused, and those of every connection go no further anyway.
+/// The fields that the connection options name and that would go on otherwise (RFC 9110 section 7.6.1). Those that
+/// decide anything were refused, and those of every connection go no further anyway.
 pub(super) fn of_connection(table: &FieldTable, request: &RequestView<'_>) -> Vec<Box<[u8]>> {
     let unknown = request.connection_options().filter(|option| table.role(option).is_none());
     let mut names: Vec<Box<[u8]>> = unknown.map(|option| option.to_ascii_lowercase().into()).collect();

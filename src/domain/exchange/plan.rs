@@ -34,8 +34,8 @@ pub enum Observe {
 pub enum Target {
     /// As it stands in the request line.
     AsReceived,
-    /// It came in absolute-form, its path was put into normal form, or a known token place that 8sens is not told to read was taken out of
-    /// the query.
+    /// It came in absolute-form, its path was put into normal form, or a known token place that 8sens is not told to
+    /// read was taken out of the query.
     Rewritten(Arc<[u8]>),
 }
 
@@ -58,7 +58,8 @@ pub enum Resend {
     OnceIfReusedConnectionClosed,
 }
 
-/// The target with its path in normal form, and without `access_token` parameters when 8sens does not read the token there.
+/// The target with its path in normal form, and without `access_token` parameters when 8sens does not read the token
+/// there.
 pub(super) fn forwarded_target(request: &RequestView<'_>, token_from: &[TokenPlace]) -> Target {
     let query = request.query();
     let drops_tokens = !token_from.contains(&TokenPlace::AccessTokenQuery);

@@ -1,7 +1,8 @@
 //! One decided request while a lane carries it: what every lane does alike.
 //!
-//! A lane moves bytes and reports what it sees; what follows from that is said here or in the core. So no lane decides whether a request is
-//! sent again, how much of an answer is held back, what a fault is answered with, or what the record says.
+//! A lane moves bytes and reports what it sees; what follows from that is said here or in the core. So no lane decides
+//! whether a request is sent again, how much of an answer is held back, what a fault is answered with, or what the
+//! record says.
 
 use super::handoff::Handoff;
 use super::upstream::{Addresses, Upstream};
@@ -98,15 +99,15 @@ impl Carriage {
         &self.caller
     }
 
-    /// True when the request takes a connection that nobody has used and nobody is going to: a write, or a second sending, must not meet
-    /// one that 8sens is just closing (decision 0004).
+    /// True when the request takes a connection that nobody has used and nobody is going to: a write, or a second
+    /// sending, must not meet one that 8sens is just closing (decision 0004).
     #[must_use]
     pub const fn needs_fresh_connection(&self) -> bool {
         self.plan.is_write || self.attempts.is_resend()
     }
 
-    /// Another attempt begins: where 8sens is, and how long a connection to it may take. All attempts share one `connect_timeout`, part of
-    /// which the resolver may use.
+    /// Another attempt begins: where 8sens is, and how long a connection to it may take. All attempts share one
+    /// `connect_timeout`, part of which the resolver may use.
     ///
     /// # Errors
     /// When the name of 8sens was never resolved.
@@ -180,8 +181,9 @@ impl Carriage {
         Itself { host: &upstream.host, also_known_as: &upstream.also_known_as, addresses }
     }
 
-    /// True when the answer that is about to begin is the last on its connection: the caller or its limits want it so, the gate is ending,
-    /// or more of a body is still to come than is worth reading (RFC 9112 section 9.6). `body_read` counts the bytes of it so far.
+    /// True when the answer that is about to begin is the last on its connection: the caller or its limits want it so,
+    /// the gate is ending, or more of a body is still to come than is worth reading (RFC 9112 section 9.6). `body_read`
+    /// counts the bytes of it so far.
     #[must_use]
     pub fn ends_with_this(&self, body_is_done: bool, body_read: u64, gate_is_ending: bool) -> bool {
         self.last || gate_is_ending || !(body_is_done || has_small_rest(self.framing, body_read))
@@ -194,7 +196,8 @@ impl Carriage {
         }
     }
 
-    /// A piece of the answer's content came. It may be empty, and has to be so where the answer has no content; the `last` one ends it.
+    /// A piece of the answer's content came. It may be empty, and has to be so where the answer has no content; the
+    /// `last` one ends it.
     ///
     /// # Errors
     /// When the answer has to be cut off, so that the caller notices.
@@ -217,8 +220,8 @@ impl Carriage {
         }
     }
 
-    /// What the caller is told in place of an answer, with which the connection ends; `None` when an answer has begun, or when there is
-    /// nobody to tell. What was wrong with the caller's own body says more than what came of it.
+    /// What the caller is told in place of an answer, with which the connection ends; `None` when an answer has begun,
+    /// or when there is nobody to tell. What was wrong with the caller's own body says more than what came of it.
     pub fn refuse(&mut self, fault: Fault, answer_has_begun: bool) -> Option<Problem> {
         let fault = match fault {
             Fault::NotResolved | Fault::BodyGrew => fault,

@@ -8,9 +8,9 @@ use crate::proxy::ticket::Ticket;
 use http::HeaderValue;
 use std::sync::Arc;
 
-/// A decided request. Its head is the first `head_len` bytes that the caller's stream has buffered, as it came: the lane reads its lines
-/// with [`crate::domain::request::head::field_lines`] and never by another grammar. What was read of the body follows it. The caller was
-/// told to go on where it waited for that.
+/// A decided request. Its head is the first `head_len` bytes that the caller's stream has buffered, as it came: the
+/// lane reads its lines with [`crate::domain::request::head::field_lines`] and never by another grammar. What was read
+/// of the body follows it. The caller was told to go on where it waited for that.
 #[derive(Debug)]
 pub struct Handoff {
     pub ticket: Ticket,

@@ -1,8 +1,8 @@
 //! The lanes: how a decided request gets to 8sens and its answer back.
 //!
-//! A lane is given the caller's stream and a [`Handoff`]. It writes the request by its plan, reads the answer, and passes both ways what
-//! comes; what follows from what it sees is for its [`Carriage`] to say, the same for every lane. No capability knows which lane carries a
-//! request.
+//! A lane is given the caller's stream and a [`Handoff`]. It writes the request by its plan, reads the answer, and
+//! passes both ways what comes; what follows from what it sees is for its [`Carriage`] to say, the same for every lane.
+//! No capability knows which lane carries a request.
 
 mod carriage;
 mod handoff;
@@ -31,7 +31,8 @@ impl Lane {
         Self::Pingora(PingoraLane::new(upstream, pool_size))
     }
 
-    /// Carries one request to its end, records it, and gives the caller's connection back. `shutdown` turns true when the gate is ending.
+    /// Carries one request to its end, records it, and gives the caller's connection back. `shutdown` turns true when
+    /// the gate is ending.
     pub async fn carry(&self, caller: CallerStream, handoff: Handoff, shutdown: &watch::Receiver<bool>) -> Carried {
         match self {
             Self::Pingora(lane) => lane.carry(caller, handoff, shutdown).await,

@@ -39,14 +39,15 @@ pub fn of_exchange(e: &Error, reused: bool, request_is_sent: bool) -> Fault {
     }
 }
 
-/// True when a connection to 8sens ended before any byte of an answer. Pingora calls a half-read head retriable as well and says so
-/// only in its context.
+/// True when a connection to 8sens ended before any byte of an answer. Pingora calls a half-read head retriable as well
+/// and says so only in its context.
 fn closed_without_a_byte(e: &Error) -> bool {
     let no_byte = || e.context.as_ref().is_some_and(|context| context.as_str().ends_with("bytes already read: 0"));
     *e.etype() == ErrorType::WriteError || no_byte()
 }
 
-/// What is wrong with the certificate that 8sens showed, if it showed any. Pingora keeps rustls's words and not its error.
+/// What is wrong with the certificate that 8sens showed, if it showed any. Pingora keeps rustls's words and not its
+/// error.
 fn of_handshake(e: &Error) -> TlsFault {
     let words = e.context.as_ref().map(|context| context.as_str()).unwrap_or_default();
     let known = [

@@ -47,8 +47,8 @@ pub fn edit_request(request: &mut RequestHeader, plan: &ForwardPlan, settings: &
     request.insert_header("api_key", upstream.api_key.clone())
 }
 
-/// Leaves one reading of where 8sens's answer ends. Pingora takes any coding that mentions chunked for it and passes its name on, passes
-/// repeated lengths and the framing of answers without content on, and answers in 8sens's version.
+/// Leaves one reading of where 8sens's answer ends. Pingora takes any coding that mentions chunked for it and passes
+/// its name on, passes repeated lengths and the framing of answers without content on, and answers in 8sens's version.
 ///
 /// # Errors
 /// When there is more than one reading.

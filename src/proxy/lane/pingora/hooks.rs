@@ -1,6 +1,7 @@
 //! What Pingora asks while it carries a request, translated: no rule is decided here.
 //!
-//! The connection has already read, scanned and decided. The hooks apply the plan, tell the [`Carriage`] what they see, and do what it says.
+//! The connection has already read, scanned and decided. The hooks apply the plan, tell the [`Carriage`] what they see,
+//! and do what it says.
 
 use super::dial::Dial;
 use super::fault;
@@ -64,7 +65,8 @@ impl Hooks {
 }
 
 impl Context {
-    /// The decided request. An error only if a request came into Pingora past the connection, which must never be forwarded.
+    /// The decided request. An error only if a request came into Pingora past the connection, which must never be
+    /// forwarded.
     fn carriage(&mut self) -> Result<&mut Carriage> {
         let undecided = || Error::explain(ErrorType::InternalError, "request was not decided on");
         self.boarded.as_mut().map(|(carriage, _)| carriage).ok_or_else(undecided)
@@ -292,7 +294,8 @@ impl ProxyHttp for Hooks {
         carriage.finish(e.map(|e| ctx.fault.unwrap_or_else(|| of_error(e))));
     }
 
-    /// Pingora's own line would show the query. Failures stand in the access log, and 8sens's state in the application log.
+    /// Pingora's own line would show the query. Failures stand in the access log, and 8sens's state in the application
+    /// log.
     fn suppress_error_log(&self, _session: &Downstream, _ctx: &Context, error: &Error) -> bool {
         *error.esource() != pingora_error::ErrorSource::Internal
     }

@@ -1,7 +1,7 @@
 //! Pingora's proxy as a lane.
 //!
-//! Pingora is handed the caller's stream as if it were a socket, and sees the bytes of exactly one request. Its types for requests,
-//! answers and errors, and the texts of these, are named in this folder and nowhere else.
+//! Pingora is handed the caller's stream as if it were a socket, and sees the bytes of exactly one request. Its types
+//! for requests, answers and errors, and the texts of these, are named in this folder and nowhere else.
 
 mod dial;
 mod fault;

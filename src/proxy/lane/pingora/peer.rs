@@ -53,8 +53,8 @@ impl fmt::Debug for Trust {
 }
 
 impl Peers {
-    /// The peer for one attempt to connect to one of these addresses, which may take so long. Connections that were opened under another
-    /// `generation` are left alone.
+    /// The peer for one attempt to connect to one of these addresses, which may take so long. Connections that were
+    /// opened under another `generation` are left alone.
     #[must_use]
     pub fn peer(
         &self,

@@ -61,9 +61,9 @@ impl Upstream {
         }
     }
 
-    /// Where a request that has tried to connect since then may try next, and how long that may take: all its attempts share one connect
-    /// timeout. Asks the resolver when it has not answered yet, or when an attempt `has_failed`. `None` when the name of 8sens was never
-    /// resolved.
+    /// Where a request that has tried to connect since then may try next, and how long that may take: all its attempts
+    /// share one connect timeout. Asks the resolver when it has not answered yet, or when an attempt `has_failed`.
+    /// `None` when the name of 8sens was never resolved.
     pub async fn whereabouts(
         &self,
         connect_timeout: Duration,
@@ -103,7 +103,8 @@ impl Upstream {
         self.generation.load(Ordering::Relaxed)
     }
 
-    /// No connection that is open now is used for another request: what is still to come on it could be taken for an answer.
+    /// No connection that is open now is used for another request: what is still to come on it could be taken for an
+    /// answer.
     pub fn leave_idle_connections(&self) {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }

@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Verifies as Pingora does: the certificate is from the authorities of the configuration, and for the name that stands there.
+/// Verifies as Pingora does: the certificate is from the authorities of the configuration, and for the name that stands
+/// there.
 ///
 /// # Errors
 /// When there is no TLS, or the certificate is not believed. The caller of this sets the deadline.
