@@ -1,6 +1,7 @@
 //! `check`: every problem of a configuration file at once.
 
 use super::{Exit, Format};
+use crate::cli::help::{self, both};
 use crate::config::{self, Report};
 use crate::text;
 use crate::text::{Lang, Text};
@@ -9,15 +10,16 @@ use std::path::PathBuf;
 
 /// Checks a configuration file without starting anything.
 #[derive(Clone, Debug, clap::Args)]
+#[command(about = both(
+    "Check a configuration and show every problem at once",
+    "Vérifier une configuration et montrer tous les problèmes à la fois"
+))]
 pub struct CheckArgs {
-    /// The configuration file
-    #[arg(long, value_name = "PATH", env = "SENSGATE_CONFIG")]
+    #[arg(long, value_name = "PATH", env = "SENSGATE_CONFIG", help = help::config())]
     pub config: PathBuf,
-    /// Let warnings fail too
-    #[arg(long)]
+    #[arg(long, help = both("Fail on warnings too", "Échouer aussi sur les avertissements"))]
     pub strict: bool,
-    /// Text on stderr, or JSON on stdout
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::Text, help = help::format())]
     pub format: Format,
 }
 

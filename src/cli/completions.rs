@@ -1,13 +1,18 @@
 //! `completions`: what a shell needs to complete command lines.
 
 use super::Exit;
+use crate::cli::help::both;
 use crate::text::Lang;
 use clap_complete::Shell;
 use std::io::{self, Write};
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both(
+    "Print what a shell needs to complete command lines",
+    "Afficher ce dont un shell a besoin pour compléter les commandes"
+))]
 pub struct CompletionsArgs {
-    #[arg(value_enum, value_name = "SHELL")]
+    #[arg(value_enum, value_name = "SHELL", help = both("The shell", "Le shell"))]
     pub shell: Shell,
 }
 

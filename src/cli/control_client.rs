@@ -2,6 +2,7 @@
 
 use super::Exit;
 use crate::admin::control::socket_in;
+use crate::cli::help;
 use crate::config::{self, Report};
 use crate::text;
 use crate::text::Lang;
@@ -23,9 +24,9 @@ const MAX_ANSWER: usize = 16 << 20;
 /// Which gate is meant.
 #[derive(clap::Args, Clone, Debug)]
 pub struct GateArgs {
-    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", required_unless_present = "state")]
+    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", required_unless_present = "state", help = help::config())]
     pub config: Option<PathBuf>,
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help = help::state())]
     pub state: Option<PathBuf>,
 }
 

@@ -4,14 +4,22 @@ mod visit;
 mod world;
 
 use super::Exit;
+use crate::cli::help::both;
 use crate::platform;
 use crate::text;
 use crate::text::Lang;
 use world::{Staging, World};
 
 #[derive(clap::Args, Debug)]
+#[command(about = both(
+    "Start a sandbox, a gate and two consumers on loopback",
+    "Lancer un bac à sable, une passerelle et deux consommateurs en local"
+))]
 pub struct DemoArgs {
-    #[arg(long)]
+    #[arg(long, help = both(
+        "Play a whole visit, show what was expected and seen, and end",
+        "Jouer une visite entière, montrer l'attendu et le constaté, puis finir"
+    ))]
     pub once: bool,
 }
 
@@ -53,7 +61,9 @@ fn serve(lang: Lang) -> Exit {
         lang,
     );
     super::data(&format!(
-        "# {}\ncurl -i -X POST -H {form} -H 'Accept: application/json' -H 'api_key: {shop}' -d '{login}' http://{gate}/v1/login/user\n",
+        "# {}\n\
+         curl -i -X POST -H {form} -H 'Accept: application/json' -H 'api_key: {shop}' -d '{login}' \
+         http://{gate}/v1/login/user\n",
         text! { en: "boutique-paris logs in: four fields", fr: "boutique-paris se connecte : quatre champs" }
             .in_lang(lang),
     ));

@@ -3,6 +3,7 @@
 use super::control_client::{Silence, ask_at};
 use super::{Exit, Format};
 use crate::admin::control::socket_in;
+use crate::cli::help::{self, both};
 use crate::config::{self, Settings};
 use crate::domain::denial::DenyCode;
 use crate::explain::rehearsal::{self, Imagined, Outcome, Rehearsal, ShownToken, Step};
@@ -17,20 +18,47 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both(
+    "Say why a request was refused, or what would become of one",
+    "Dire pourquoi une requête a été refusée, ou ce qu'il en adviendrait"
+))]
+#[command(long_about = both(
+    "explain REQUEST_ID asks a running gate for one of its last 1,024 refusals; the id is in the body and the \
+     X-Request-ID of the refusal and in the access log. explain - reads a line of the access log from the \
+     standard input.\n\n\
+     explain --consumer NAME 'POST /v1/devis' asks every rule of the configuration file about a request that was \
+     never made; no gate has to run and no key is needed. The exit code is 1 when it would be refused.",
+    "explain IDENTIFIANT demande à une passerelle en service l'un de ses 1 024 derniers refus ; l'identifiant \
+     figure dans le corps et le X-Request-ID du refus, et dans le journal des accès. explain - lit une ligne du \
+     journal des accès sur l'entrée standard.\n\n\
+     explain --consumer NOM 'POST /v1/devis' interroge chaque règle du fichier de configuration sur une requête \
+     jamais faite ; aucune passerelle n'a besoin de tourner, aucune clé n'est nécessaire. Le code de sortie est 1 \
+     si elle était refusée."
+))]
 pub struct ExplainArgs {
-    #[arg(value_name = "REQUEST_ID | 'METHOD /PATH' | -")]
+    #[arg(value_name = "REQUEST_ID | 'METHOD /PATH' | -", help = both(
+        "The id of a refused request; or a method and a path, with --consumer; or - for a line of the access log",
+        "L'identifiant d'une requête refusée ; ou une méthode et un chemin, avec --consumer ; ou - pour une ligne \
+         du journal"
+    ))]
     pub request: String,
-    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", required_unless_present = "state")]
+    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", required_unless_present = "state", help = help::config())]
     pub config: Option<PathBuf>,
-    #[arg(long, value_name = "DIR", conflicts_with = "consumer")]
+    #[arg(long, value_name = "DIR", conflicts_with = "consumer", help = help::state())]
     pub state: Option<PathBuf>,
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = both("Whose request it would be", "De qui serait la requête"))]
     pub consumer: Option<String>,
-    #[arg(long, value_name = "IP", requires = "consumer")]
+    #[arg(long, value_name = "IP", requires = "consumer", help = both(
+        "The caller's address",
+        "L'adresse de l'appelant"
+    ))]
     pub from: Option<IpAddr>,
-    #[arg(long, value_enum, requires = "consumer")]
+    #[arg(long, value_enum, requires = "consumer", help = both(
+        "The token it would show: a live one of its own (yes), none (no), …  [default: yes]",
+        "Le jeton qu'elle présenterait : un vivant bien à elle (yes), aucun (no), …  [défaut : yes]"
+    ))]
     pub token: Option<TokenArg>,
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help = help::format())]
     pub format: Format,
 }
 

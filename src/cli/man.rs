@@ -1,6 +1,7 @@
 //! `man`: manual pages.
 
 use super::Exit;
+use crate::cli::help::both;
 use crate::text;
 use crate::text::{Lang, Text};
 use clap::Command;
@@ -9,8 +10,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both("Print manual pages", "Afficher les pages de manuel"))]
 pub struct ManArgs {
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help = both(
+        "Write one page for each command into this directory",
+        "Écrire une page par commande dans ce répertoire"
+    ))]
     pub dir: Option<PathBuf>,
 }
 

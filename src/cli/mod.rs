@@ -28,24 +28,34 @@ use crate::platform::EarlySignals;
 use crate::text::{Lang, Text};
 use check::CheckArgs;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use help::both;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
-/// The command line. Its help texts stand in [`help`], in both languages.
+/// The command line. Each command and option has its help beside it, in both languages.
 #[derive(Parser, Debug)]
-#[command(name = "sensgate", version)]
+#[command(name = "sensgate", version, about = both(
+    "The gate in front of the REST port of 8sens",
+    "La passerelle devant le port REST de 8sens"
+))]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
-    #[arg(short = 't', requires = "config")]
+    #[arg(short = 't', requires = "config", help = both(
+        "Check the configuration, as `check` does",
+        "Vérifier la configuration, comme `check`"
+    ))]
     test: bool,
 
-    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", help = help::config())]
     config: Option<PathBuf>,
 
-    #[arg(long, global = true, value_name = "en|fr")]
+    #[arg(long, global = true, value_name = "en|fr", help = both(
+        "Language of messages [default: from LANG]",
+        "Langue des messages [défaut : selon LANG]"
+    ))]
     lang: Option<LangArg>,
 }
 

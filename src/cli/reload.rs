@@ -3,6 +3,7 @@
 use super::control_client::{GateArgs, Silence, read, send_at};
 use super::{Exit, Format};
 use crate::admin::control::{ReloadReport, socket_in};
+use crate::cli::help::{self, both};
 use crate::config;
 use crate::config::Report;
 use crate::text;
@@ -12,10 +13,24 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both(
+    "Have a running gate read its configuration again, and show what changed",
+    "Faire relire sa configuration à une passerelle en service, et montrer ce qui change"
+))]
+#[command(long_about = both(
+    "The file is taken up whole or not at all. Consumers, keys, rules, limits, timeouts, the log level and \
+     certificates are in force at once; sessions, limits and connections stay. What only a restart takes up is \
+     named, and what was in force stays for it. A file that is not valid changes nothing, and the exit code is \
+     78. SIGHUP does the same.",
+    "Le fichier est repris en entier ou pas du tout. Consommateurs, clés, règles, limites, délais, niveau de \
+     journal et certificats sont en vigueur aussitôt ; sessions, limites et connexions restent. Ce qui demande un \
+     redémarrage est nommé, et ce qui était en vigueur le reste. Un fichier incorrect ne change rien, et le code \
+     de sortie est 78. SIGHUP fait de même."
+))]
 pub struct ReloadArgs {
     #[command(flatten)]
     pub gate: GateArgs,
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help = help::format())]
     pub format: Format,
 }
 

@@ -1,6 +1,7 @@
 //! `run`: the gate itself.
 
 use super::Exit;
+use crate::cli::help::{self, both};
 use crate::config;
 use crate::platform;
 use crate::platform::EarlySignals;
@@ -13,9 +14,9 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 #[derive(clap::Args, Debug)]
+#[command(about = both("Serve until SIGTERM", "Servir jusqu'à SIGTERM"))]
 pub struct RunArgs {
-    /// The configuration file
-    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", help = help::config())]
     pub config: PathBuf,
 }
 

@@ -1,6 +1,7 @@
 //! `sensgate sandbox`: runs the [`sandbox`](crate::sandbox) in the foreground.
 
 use super::Exit;
+use crate::cli::help::both;
 use crate::sandbox::{self, Sandbox, SandboxSettings};
 use crate::text;
 use crate::text::{Lang, Text};
@@ -11,9 +12,39 @@ use tokio::net::TcpListener;
 
 /// The arguments of `sandbox`.
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both(
+    "Stand in for the 8sens REST server. Every route but the login is our assumption",
+    "Tenir lieu de serveur REST 8sens. Toute route autre que le login est une supposition"
+))]
+#[command(long_about = both(
+    "POST /v1/login/user answers as the vendor documents it. Every other route, every field of its answers and \
+     the shape of every refusal are OUR ASSUMPTION: the real server may differ.\n\n\
+     Assumed routes, in JSON, with amounts in integer cents:\n  \
+     GET /v1/articles, /v1/articles/CODE\n  \
+     GET, POST /v1/clients and /v1/prospects; GET /v1/clients/ID, /v1/prospects/ID\n  \
+     GET, POST /v1/devis; GET, PUT /v1/devis/NUMBER\n  \
+     POST /v1/devis/NUMBER/transformation: the order, once; 409 after that\n  \
+     GET /v1/commandes, /v1/commandes/NUMBER\n\n\
+     The settings seats, token_shared, expired_answer and wrong_key_answer settle what nobody knows of the real \
+     server.\n\n\
+     With faults = true a request may carry the header x-sandbox-fault, with one or several of these, separated \
+     by semicolons: delay=250ms, status=500, hang, close, close-after-head, slow-body=10ms, big-body=5MiB.",
+    "POST /v1/login/user répond comme l'éditeur le documente. Toute autre route, chaque champ de ses réponses et \
+     la forme de chaque refus sont UNE SUPPOSITION DE NOTRE PART : le vrai serveur peut différer.\n\n\
+     Routes supposées, en JSON, montants en centimes entiers :\n  \
+     GET /v1/articles, /v1/articles/CODE\n  \
+     GET, POST /v1/clients et /v1/prospects ; GET /v1/clients/ID, /v1/prospects/ID\n  \
+     GET, POST /v1/devis ; GET, PUT /v1/devis/NUMÉRO\n  \
+     POST /v1/devis/NUMÉRO/transformation : la commande, une seule fois ; 409 ensuite\n  \
+     GET /v1/commandes, /v1/commandes/NUMÉRO\n\n\
+     Les réglages seats, token_shared, expired_answer et wrong_key_answer fixent ce que l'on ignore du vrai \
+     serveur.\n\n\
+     Avec faults = true, une requête peut porter l'en-tête x-sandbox-fault, avec une ou plusieurs de ces pannes, \
+     séparées par des points-virgules : delay=250ms, status=500, hang, close, close-after-head, slow-body=10ms, \
+     big-body=5MiB."
+))]
 pub struct SandboxArgs {
-    /// The settings of the 8sens REST screen, as TOML; see config/sandbox.example.toml
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help = both("The sandbox's settings", "Les réglages du bac à sable"))]
     pub config: PathBuf,
 }
 

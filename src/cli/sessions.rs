@@ -3,11 +3,16 @@
 use super::control_client::{Answer, GateArgs, ask};
 use super::{Exit, Format};
 use crate::admin::control::{Ended, Session};
+use crate::cli::help::{self, both};
 use crate::text;
 use crate::text::Lang;
 use hyper::{Method, StatusCode};
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both(
+    "List or end the sessions of a running gate",
+    "Lister ou terminer les sessions d'une passerelle en service"
+))]
 pub struct SessionsArgs {
     #[command(subcommand)]
     pub command: SessionsCommand,
@@ -21,29 +26,47 @@ pub enum SessionsCommand {
 }
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both(
+    "List live sessions, by the hash of their token",
+    "Lister les sessions vivantes, par l'empreinte de leur jeton"
+))]
 pub struct ListArgs {
     #[command(flatten)]
     pub gate: GateArgs,
-    #[arg(long, value_name = "HASH")]
+    #[arg(long, value_name = "HASH", help = both("Go on after this hash", "Continuer après cette empreinte"))]
     pub after: Option<String>,
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    #[arg(long, default_value_t = 1000, value_name = "N", help = both(
+        "Most sessions to show, up to 1000",
+        "Nombre maximal de sessions affichées, jusqu'à 1000"
+    ))]
     pub limit: usize,
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help = help::format())]
     pub format: Format,
 }
 
 #[derive(clap::Args, Clone, Debug)]
 #[group(id = "which", required = true, multiple = false, args = ["hash", "consumer"])]
+#[command(about = both(
+    "End one session, or all of a consumer",
+    "Terminer une session, ou toutes celles d'un consommateur"
+))]
 pub struct EndArgs {
     #[command(flatten)]
     pub gate: GateArgs,
-    #[arg(value_name = "HASH")]
+    #[arg(value_name = "HASH", help = both(
+        "The session: at least six digits of its hash",
+        "La session : au moins six chiffres de son empreinte"
+    ))]
     pub hash: Option<String>,
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = both(
+        "All sessions of this consumer",
+        "Toutes les sessions de ce consommateur"
+    ))]
     pub consumer: Option<String>,
 }
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both("End every session", "Terminer toutes les sessions"))]
 pub struct ClearArgs {
     #[command(flatten)]
     pub gate: GateArgs,

@@ -1,16 +1,21 @@
 //! `version`: what this binary is.
 
 use super::{Exit, Format};
+use crate::cli::help::{self, both};
 use crate::telemetry::build_info::{FEATURES, LIBRARIES, REVISION, RUSTC, TARGET, VERSION};
 use crate::text;
 use crate::text::Lang;
 use serde_json::{Map, Value, json};
 
 #[derive(clap::Args, Debug)]
+#[command(about = both("Print the version", "Afficher la version"))]
 pub(super) struct VersionArgs {
-    #[arg(short, long)]
+    #[arg(short, long, help = both(
+        "With revision, compiler, target, features and linked libraries",
+        "Avec la révision, le compilateur, la cible, les options et les bibliothèques liées"
+    ))]
     verbose: bool,
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help = help::format())]
     format: Format,
 }
 

@@ -20,6 +20,7 @@ mod upstream;
 use super::control_client::{Silence, ask_at};
 use super::{Exit, Format};
 use crate::admin::control::{Status, socket_in};
+use crate::cli::help::{self, both};
 use crate::config::Settings;
 use crate::domain::types::Wall;
 use crate::platform::clock;
@@ -31,20 +32,50 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both(
+    "Look at a gate and everything around it, and say what mends it",
+    "Examiner une passerelle et tout ce qui l'entoure, et dire comment y remédier"
+))]
+#[command(long_about = both(
+    "Nothing is changed. A login is tried only with --login, because it may take a seat of the licence.\n\n\
+     Exit code: 0 when nothing is worse than worth knowing, 1 for warnings, 78 when the configuration or a secret \
+     file is at fault, 69 for any other error. docs/doctor.md lists everything that is looked at.",
+    "Rien n'est modifié. Une connexion n'est essayée qu'avec --login, car elle peut prendre un siège de la \
+     licence.\n\n\
+     Code de sortie : 0 s'il n'y a rien de grave, 1 pour des avertissements, 78 si la configuration ou un fichier \
+     secret est en cause, 69 pour toute autre erreur. docs/doctor.md énumère tout ce qui est examiné."
+))]
 pub struct DoctorArgs {
-    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", help = help::config())]
     pub config: PathBuf,
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", help = both(
+        "Log in at 8sens as this user; the password is asked for, or read from the standard input",
+        "Se connecter à 8sens sous cet utilisateur ; le mot de passe est demandé, ou lu sur l'entrée standard"
+    ))]
     pub login: Option<String>,
-    #[arg(long, value_name = "FILE", requires = "login")]
+    #[arg(long, value_name = "FILE", requires = "login", help = both(
+        "Read the password from the first line of this file",
+        "Lire le mot de passe sur la première ligne de ce fichier"
+    ))]
     pub password_file: Option<PathBuf>,
-    #[arg(long, value_name = "'GET /PATH'", requires = "login")]
+    #[arg(long, value_name = "'GET /PATH'", requires = "login", help = both(
+        "Measure how long 8sens keeps an idle token, with a route that a token opens; takes two logins and a \
+         little more than idle_timeout",
+        "Mesurer combien de temps 8sens garde un jeton inutilisé, avec une route qu'un jeton ouvre ; demande deux \
+         connexions et un peu plus que idle_timeout"
+    ))]
     pub measure_idle: Option<String>,
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help = both(
+        "Send a request through the public URL, to see whether a proxy in front lets api_key through",
+        "Envoyer une requête par l'URL publique, pour voir si un proxy placé devant laisse passer api_key"
+    ))]
     pub through: Option<String>,
-    #[arg(long, value_name = "DAYS", default_value_t = 14)]
+    #[arg(long, value_name = "DAYS", default_value_t = 14, help = both(
+        "Warn of keys and certificates that end within so many days",
+        "Signaler les clés et certificats qui se terminent dans moins de tant de jours"
+    ))]
     pub warn_days: u32,
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help = help::format())]
     pub format: Format,
 }
 

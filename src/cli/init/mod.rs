@@ -7,6 +7,7 @@ mod questions;
 mod write;
 
 use super::{Exit, Format};
+use crate::cli::help::{self, both};
 use crate::config::entry;
 use crate::platform::clock;
 use crate::text;
@@ -23,38 +24,82 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both(
+    "Write a configuration, or change one, by questions or by flags",
+    "Écrire une configuration, ou la modifier, par questions ou par options"
+))]
 pub struct InitArgs {
-    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", default_value = "sensgate.toml")]
+    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", default_value = "sensgate.toml", help = both(
+        "The configuration to write or change",
+        "La configuration à écrire ou à modifier"
+    ))]
     pub config: PathBuf,
-    #[arg(short, long)]
+    #[arg(short, long, help = both(
+        "Ask nothing: take flags and defaults, as without a terminal",
+        "Ne rien demander : prendre les options et les valeurs par défaut, comme sans terminal"
+    ))]
     pub yes: bool,
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", help = both("Where 8sens listens", "Où écoute 8sens"))]
     pub upstream: Option<String>,
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help = both(
+        "The file that holds the API Key of 8sens now; - for stdin. The gate gets a copy, mode 0600",
+        "Le fichier où se trouve l'API Key de 8sens ; - pour l'entrée standard. La passerelle en reçoit une \
+         copie, mode 0600"
+    ))]
     pub upstream_key_file: Option<PathBuf>,
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", help = both(
+        "\"Durée d'inactivité\" of the REST screen, such as 900s",
+        "« Durée d'inactivité » de l'écran REST, par exemple 900s"
+    ))]
     pub idle_timeout: Option<String>,
-    #[arg(long, value_enum, value_name = "PLACE")]
+    #[arg(long, value_enum, value_name = "PLACE", help = both(
+        "Where the token travels, by the API documentation of 8sens; unknown: observe first",
+        "Où voyage le jeton, d'après la documentation de l'API 8sens ; unknown : observer d'abord"
+    ))]
     pub token_place: Option<TokenPlaceArg>,
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", help = both("Where consumers connect", "Où se connectent les consommateurs"))]
     pub listen: Option<String>,
-    #[arg(long, value_name = "FILE", requires = "tls_key", group = "transport")]
+    #[arg(long, value_name = "FILE", requires = "tls_key", group = "transport", help = both(
+        "TLS with this chain (PEM)",
+        "TLS avec cette chaîne (PEM)"
+    ))]
     pub tls_certificate: Option<String>,
-    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    #[arg(long, value_name = "FILE", requires = "tls_certificate", help = both(
+        "Its private key (PEM, mode 0600)",
+        "Sa clé privée (PEM, mode 0600)"
+    ))]
     pub tls_key: Option<String>,
-    #[arg(long, value_name = "NAME", requires = "acme_contact", group = "transport")]
+    #[arg(long, value_name = "NAME", requires = "acme_contact", group = "transport", help = both(
+        "TLS with certificates that the gate fetches for this name; may be repeated",
+        "TLS avec des certificats que la passerelle obtient pour ce nom ; répétable"
+    ))]
     pub acme_domain: Vec<String>,
-    #[arg(long, value_name = "MAIL", requires = "acme_domain")]
+    #[arg(long, value_name = "MAIL", requires = "acme_domain", help = both(
+        "Mail address for the certificate authority",
+        "Adresse électronique pour l'autorité de certification"
+    ))]
     pub acme_contact: Option<String>,
-    #[arg(long, value_name = "URL", requires = "acme_domain")]
+    #[arg(long, value_name = "URL", requires = "acme_domain", help = both(
+        "Another certificate authority",
+        "Une autre autorité de certification"
+    ))]
     pub acme_directory: Option<String>,
-    #[arg(long, group = "transport")]
+    #[arg(long, group = "transport", help = both(
+        "In clear, for private addresses only",
+        "En clair, pour des adresses privées seulement"
+    ))]
     pub lan: bool,
-    #[arg(long, value_name = "NETWORK", group = "transport")]
+    #[arg(long, value_name = "NETWORK", group = "transport", help = both(
+        "In clear, from a proxy at this address that does TLS; may be repeated",
+        "En clair, depuis un proxy à cette adresse qui fait le TLS ; répétable"
+    ))]
     pub behind_proxy: Vec<String>,
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = both(
+        "Who may call; gets a first key, shown once; may be repeated",
+        "Qui peut appeler ; reçoit une première clé, montrée une seule fois ; répétable"
+    ))]
     pub consumer: Vec<String>,
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help = help::format())]
     pub format: Format,
 }
 

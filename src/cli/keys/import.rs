@@ -5,6 +5,7 @@
 use super::edit::{Edit, tell_gate};
 use super::make::expiry;
 use super::{ExpiryArgs, Failure, FileArgs, next_id};
+use crate::cli::help::both;
 use crate::cli::{Exit, talk};
 use crate::config::draft::{KeyEntry, KeySource};
 use crate::domain::policy::credential::MAX_KEY_LEN;
@@ -18,20 +19,41 @@ use std::io::{self, IsTerminal, Read};
 use zeroize::Zeroizing;
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both("Admit a key that a caller has already", "Admettre une clé qu'un appelant possède déjà"))]
+#[command(long_about = both(
+    "The key is read from the standard input, one line, hidden on a terminal; never from the command line. Or \
+     give its digest with --sha256. With --upstream-key --until DAY the caller may keep the shared key of 8sens \
+     itself for a while; every check warns until that entry is gone.",
+    "La clé est lue sur l'entrée standard, une ligne, masquée sur un terminal ; jamais sur la ligne de commande. \
+     Ou donnez son empreinte avec --sha256. Avec --upstream-key --until JOUR, l'appelant peut garder un temps la \
+     clé partagée de 8sens elle-même ; chaque vérification avertit tant que cette entrée existe."
+))]
 pub struct ImportArgs {
-    #[arg(value_name = "CONSUMER")]
+    #[arg(value_name = "CONSUMER", help = both("The consumer, by its name", "Le consommateur, par son nom"))]
     pub consumer: String,
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", help = both(
+        "The id of the key, shown in logs [default: the next free one]",
+        "L'identifiant de la clé, visible dans les journaux [défaut : le prochain libre]"
+    ))]
     pub id: Option<String>,
-    #[arg(long, requires = "until", conflicts_with_all = ["sha256", "expires", "no_expiry"])]
+    #[arg(long, requires = "until", conflicts_with_all = ["sha256", "expires", "no_expiry"], help = both(
+        "Admit the key of 8sens itself, for a change-over",
+        "Admettre la clé de 8sens elle-même, le temps d'une transition"
+    ))]
     pub upstream_key: bool,
-    #[arg(long, value_name = "YYYY-MM-DD", requires = "upstream_key")]
+    #[arg(long, value_name = "YYYY-MM-DD", requires = "upstream_key", help = both(
+        "Last day of that, UTC",
+        "Dernier jour de cette transition, UTC"
+    ))]
     pub until: Option<Date>,
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", help = both(
+        "SHA-256 of the whole key, hexadecimal, in place of the key",
+        "SHA-256 de la clé entière, en hexadécimal, à la place de la clé"
+    ))]
     pub sha256: Option<String>,
     #[command(flatten)]
     pub expiry: ExpiryArgs,
-    #[arg(long)]
+    #[arg(long, help = both("Make the consumer as well", "Créer aussi le consommateur"))]
     pub create: bool,
     #[command(flatten)]
     pub file: FileArgs,

@@ -3,6 +3,7 @@
 use super::{Failure, FileArgs};
 use crate::admin::control::{Key, KeyState, socket_in};
 use crate::cli::control_client::ask_at;
+use crate::cli::help::{self, both};
 use crate::cli::{Exit, Format, data, talk};
 use crate::config;
 use crate::platform::clock;
@@ -11,12 +12,19 @@ use crate::text::Lang;
 use hyper::Method;
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both(
+    "List keys with their dates, their state and their last use",
+    "Lister les clés avec leurs dates, leur état et leur dernière utilisation"
+))]
 pub struct ListArgs {
     #[command(flatten)]
     pub file: FileArgs,
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = both(
+        "Only keys of this consumer",
+        "Seulement les clés de ce consommateur"
+    ))]
     pub consumer: Option<String>,
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help = help::format())]
     pub format: Format,
 }
 

@@ -10,6 +10,7 @@ mod rotate;
 mod show;
 
 use super::{Exit, talk};
+use crate::cli::help::{self, both};
 use crate::config::Report;
 use crate::platform::clock;
 use crate::text::{Lang, Text};
@@ -21,6 +22,17 @@ use std::path::PathBuf;
 
 /// Make and manage the API keys of consumers.
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both(
+    "Make and manage the API keys of consumers",
+    "Créer et gérer les clés d'API des consommateurs"
+))]
+#[command(long_about = both(
+    "The configuration is edited under a lock and replaced whole; comments and order stay. It has to be valid \
+     before and after, or nothing is written. A running gate then reloads it, and the command says whether it did.",
+    "La configuration est modifiée sous verrou et remplacée en entier ; commentaires et ordre restent. Elle doit \
+     être correcte avant comme après, sinon rien n'est écrit. Une passerelle en service la recharge alors, et la \
+     commande dit si elle l'a fait."
+))]
 pub struct KeysArgs {
     #[command(subcommand)]
     pub command: KeysCommand,
@@ -39,20 +51,24 @@ pub enum KeysCommand {
 /// Which configuration is read or edited, and which gate is told.
 #[derive(clap::Args, Clone, Debug)]
 pub struct FileArgs {
-    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", help = help::config())]
     pub config: PathBuf,
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help = help::state())]
     pub state: Option<PathBuf>,
 }
 
 /// Until when a key is valid.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct ExpiryArgs {
-    /// The last day the key is valid, UTC [default: one year from today]
-    #[arg(long, value_name = "YYYY-MM-DD")]
+    #[arg(long, value_name = "YYYY-MM-DD", help = both(
+        "Last day on which the key is valid, UTC [default: in one year]",
+        "Dernier jour de validité de la clé, UTC [défaut : dans un an]"
+    ))]
     pub expires: Option<Date>,
-    /// Make a key that never expires
-    #[arg(long, conflicts_with = "expires")]
+    #[arg(long, conflicts_with = "expires", help = both(
+        "Make a key that never expires",
+        "Créer une clé qui n'expire jamais"
+    ))]
     pub no_expiry: bool,
 }
 

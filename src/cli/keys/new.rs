@@ -3,6 +3,7 @@
 use super::edit::Edit;
 use super::make::{NewKey, expiry, make};
 use super::{ExpiryArgs, Failure, FileArgs, next_id};
+use crate::cli::help::{self, both};
 use crate::cli::{Exit, Format};
 use crate::text;
 use crate::text::{Lang, Text};
@@ -12,24 +13,33 @@ use std::path::PathBuf;
 
 /// Make an API key, and the entry of the configuration that admits it.
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both(
+    "Make a key, show it once, and admit it in the configuration",
+    "Créer une clé, la montrer une seule fois, et l'admettre dans la configuration"
+))]
+#[command(long_about = both(
+    "The key is shown once. The configuration holds only its SHA-256 digest. Without --config and SENSGATE_CONFIG \
+     the line to paste is printed, and nothing is edited.",
+    "La clé n'est montrée qu'une fois. La configuration ne contient que son empreinte SHA-256. Sans --config ni \
+     SENSGATE_CONFIG, la ligne à coller est affichée et rien n'est modifié."
+))]
 pub struct NewArgs {
-    /// The consumer the key is for: its name in the configuration
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = both("Whom the key is for", "À qui la clé est destinée"))]
     pub consumer: String,
-    /// The name of the key among those of its consumer
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", help = both(
+        "The id of the key, shown in logs [default: the next free one]",
+        "L'identifiant de la clé, visible dans les journaux [défaut : le prochain libre]"
+    ))]
     pub id: Option<String>,
     #[command(flatten)]
     pub expiry: ExpiryArgs,
-    /// The configuration to add the key to
-    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", help = help::config())]
     pub config: Option<PathBuf>,
-    #[arg(long, value_name = "DIR", requires = "config")]
+    #[arg(long, value_name = "DIR", requires = "config", help = help::state())]
     pub state: Option<PathBuf>,
-    /// Make the consumer as well
-    #[arg(long, requires = "config")]
+    #[arg(long, requires = "config", help = both("Make the consumer as well", "Créer aussi le consommateur"))]
     pub create: bool,
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help = help::format())]
     pub format: Format,
 }
 

@@ -2,17 +2,25 @@
 
 use super::edit::{Edit, tell_gate};
 use super::{Failure, FileArgs};
+use crate::cli::help::both;
 use crate::cli::{Exit, talk};
 use crate::text;
 use crate::text::Lang;
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both(
+    "End a key, and the sessions that were opened with it",
+    "Mettre fin à une clé, et aux sessions ouvertes avec elle"
+))]
 pub struct RevokeArgs {
-    #[arg(value_name = "CONSUMER")]
+    #[arg(value_name = "CONSUMER", help = both("The consumer, by its name", "Le consommateur, par son nom"))]
     pub consumer: String,
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", help = both("The id of the key", "L'identifiant de la clé"))]
     pub id: String,
-    #[arg(long)]
+    #[arg(long, help = both(
+        "Disable the key, and leave it in the file",
+        "Désactiver la clé, et la laisser dans le fichier"
+    ))]
     pub keep: bool,
     #[command(flatten)]
     pub file: FileArgs,

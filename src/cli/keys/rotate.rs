@@ -3,6 +3,7 @@
 use super::edit::{Edit, tell_gate};
 use super::make::{expiry, make};
 use super::{ExpiryArgs, Failure, FileArgs, next_id};
+use crate::cli::help::{self, both};
 use crate::cli::{Exit, Format, talk};
 use crate::config::Settings;
 use crate::domain::rules::consumer::Credential;
@@ -15,18 +16,31 @@ use jiff::{Span, Timestamp, ToSpan};
 use std::io;
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both(
+    "Make a new key and let the old one end a little later",
+    "Créer une nouvelle clé et laisser l'ancienne prendre fin un peu plus tard"
+))]
+#[command(long_about = both(
+    "Both keys are accepted until the last day of the overlap has ended, UTC. Without --id the only key that is \
+     accepted today is replaced.",
+    "Les deux clés sont acceptées jusqu'à la fin du dernier jour du recouvrement, UTC. Sans --id, c'est la seule \
+     clé acceptée aujourd'hui qui est remplacée."
+))]
 pub struct RotateArgs {
-    #[arg(value_name = "CONSUMER")]
+    #[arg(value_name = "CONSUMER", help = both("The consumer, by its name", "Le consommateur, par son nom"))]
     pub consumer: String,
-    #[arg(long, value_name = "OLD")]
+    #[arg(long, value_name = "OLD", help = both("The id of the key to replace", "L'identifiant de la clé à remplacer"))]
     pub id: Option<String>,
-    #[arg(long, value_name = "DAYS", default_value = "7d", value_parser = days)]
+    #[arg(long, value_name = "DAYS", default_value = "7d", value_parser = days, help = both(
+        "How many days the old key stays valid: 7d, 2w, 0d",
+        "Combien de jours l'ancienne clé reste valable : 7d, 2w, 0d"
+    ))]
     pub overlap: Span,
     #[command(flatten)]
     pub expiry: ExpiryArgs,
     #[command(flatten)]
     pub file: FileArgs,
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help = help::format())]
     pub format: Format,
 }
 

@@ -2,19 +2,21 @@
 
 use super::list::{keys, or_dash, state};
 use super::{Failure, FileArgs};
+use crate::cli::help::{self, both};
 use crate::cli::{Exit, Format, data};
 use crate::text;
 use crate::text::Lang;
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both("Show what is known of one key", "Montrer ce que l'on sait d'une clé"))]
 pub struct ShowArgs {
-    #[arg(value_name = "CONSUMER")]
+    #[arg(value_name = "CONSUMER", help = both("The consumer, by its name", "Le consommateur, par son nom"))]
     pub consumer: String,
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", help = both("The id of the key", "L'identifiant de la clé"))]
     pub id: String,
     #[command(flatten)]
     pub file: FileArgs,
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help = help::format())]
     pub format: Format,
 }
 

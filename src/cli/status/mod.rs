@@ -8,6 +8,7 @@ mod watch;
 use super::Exit;
 use super::control_client::{GateArgs, Silence, ask_at};
 use crate::admin::control::Status;
+use crate::cli::help::both;
 use crate::text;
 use crate::text::{Lang, Text};
 use health::Level;
@@ -16,16 +17,44 @@ use screen::Style;
 use std::path::Path;
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both(
+    "Show what a running gate says of itself",
+    "Montrer ce qu'une passerelle en service dit d'elle-même"
+))]
+#[command(long_about = both(
+    "With --format nagios, for Nagios, Centreon, Icinga and whatever runs their plugins: 0 (OK), 1 (WARNING: the \
+     last reload was refused or waits for a restart, a key or certificate is near its end, log lines were \
+     dropped, the session log cannot be written, nearly all sessions or connections are in use), 2 (CRITICAL: \
+     8sens does not answer, or no gate does, and so no shop can order) or 3 (UNKNOWN: broken configuration, no \
+     right to ask).",
+    "Avec --format nagios, pour Nagios, Centreon, Icinga et tout ce qui lance leurs sondes : 0 (OK), 1 (WARNING : \
+     le dernier rechargement a été refusé ou attend un redémarrage, une clé ou un certificat arrive à son terme, \
+     des lignes de journal sont perdues, le journal des sessions ne peut pas être écrit, presque toutes les \
+     sessions ou connexions sont prises), 2 (CRITICAL : 8sens ne répond pas, ou aucune passerelle, et aucune \
+     boutique ne peut donc commander) ou 3 (UNKNOWN : configuration invalide, pas le droit d'interroger)."
+))]
 pub struct StatusArgs {
     #[command(flatten)]
     pub gate: GateArgs,
-    #[arg(long, conflicts_with_all = ["watch"])]
+    #[arg(long, conflicts_with_all = ["watch"], help = both(
+        "Show what guard would refuse, and whether it is safe yet",
+        "Montrer ce que guard refuserait, et si l'on peut déjà l'activer"
+    ))]
     pub would_refuse: bool,
-    #[arg(long)]
+    #[arg(long, help = both(
+        "Show it again each second, until Ctrl-C",
+        "Le montrer à nouveau chaque seconde, jusqu'à Ctrl-C"
+    ))]
     pub watch: bool,
-    #[arg(long, value_enum, default_value_t, conflicts_with = "watch")]
+    #[arg(long, value_enum, default_value_t, conflicts_with = "watch", help = both(
+        "How to print it; nagios: one line with figures, exit code 0, 1, 2 or 3",
+        "Format d'impression ; nagios : une ligne avec des mesures, code de sortie 0, 1, 2 ou 3"
+    ))]
     pub format: StatusFormat,
-    #[arg(long, value_name = "DAYS", default_value_t = 14)]
+    #[arg(long, value_name = "DAYS", default_value_t = 14, help = both(
+        "Warn of keys and certificates that end within so many days",
+        "Signaler les clés et certificats qui se terminent dans moins de tant de jours"
+    ))]
     pub warn_days: u32,
 }
 
