@@ -10,6 +10,7 @@ pub mod config;
 pub mod credentials;
 pub mod gates;
 pub mod head;
+pub mod http2;
 pub mod log_line;
 pub mod login_answer;
 pub mod path;
@@ -20,13 +21,14 @@ pub mod session_log;
 pub type Property = fn(&[u8]);
 
 /// Every property, under the name of its seeds, its dictionary and its target.
-pub const PROPERTIES: [(&str, Property); 11] = [
+pub const PROPERTIES: [(&str, Property); 12] = [
     ("answer", answer::check),
     ("chunked", chunked::check),
     ("client_ip", client_ip::check),
     ("config", config::check),
     ("credentials", credentials::check),
     ("head", head::check),
+    ("http2", http2::check),
     ("log_line", log_line::check),
     ("login_answer", login_answer::check),
     ("path", path::check),

@@ -6,7 +6,7 @@
 pub mod acceptor;
 pub mod caller_stream;
 pub mod connection;
-mod http2;
+pub mod http2;
 pub mod lane;
 pub mod lent;
 pub mod linger;

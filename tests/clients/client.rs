@@ -50,9 +50,6 @@ enum Runtime {
 /// As it is written in the source.
 const RAW: &str = r#"/v1/articles?filter={"ref":"A1|B2"}"#;
 const RAW_ACCENT: &str = r#"/v1/articles?filter={"label":"É"}"#;
-/// The same for HTTP/2, whose library takes no raw quotation mark.
-const QUOTED: &str = WHATWG;
-const QUOTED_ACCENT: &str = "/v1/articles?filter={%22label%22:%22É%22}";
 /// The query of a URL of the WHATWG: quotation marks are encoded, braces and bars are not.
 const WHATWG: &str = "/v1/articles?filter={%22ref%22:%22A1|B2%22}";
 const WHATWG_ACCENT: &str = "/v1/articles?filter={%22label%22:%22%C3%89%22}";
@@ -69,8 +66,8 @@ pub const CLIENTS: &[Client] = &[
         runtime: Runtime::Shell,
         script: "curl.sh",
         ways: &[PLAIN, UPGRADE, CODINGS, TLS, HTTP2],
-        query: &[RAW, QUOTED],
-        accent: &[RAW_ACCENT, QUOTED_ACCENT],
+        query: &[RAW],
+        accent: &[RAW_ACCENT],
         connections: 2..=2,
     },
     Client {
@@ -78,8 +75,8 @@ pub const CLIENTS: &[Client] = &[
         runtime: Runtime::Php,
         script: "php_curl.php",
         ways: &[PLAIN, UPGRADE, TLS, HTTP2],
-        query: &[RAW, QUOTED],
-        accent: &[RAW_ACCENT, QUOTED_ACCENT],
+        query: &[RAW],
+        accent: &[RAW_ACCENT],
         connections: 1..=1,
     },
     Client {

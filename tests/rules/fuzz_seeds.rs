@@ -142,4 +142,4 @@ macro_rules! held {
     };
 }
 
-held!(answer chunked client_ip config credentials head log_line login_answer path query session_log);
+held!(answer chunked client_ip config credentials head http2 log_line login_answer path query session_log);

@@ -35,6 +35,7 @@ pub const END_HEADERS: u8 = 4;
 pub const NO_ERROR: u32 = 0;
 pub const PROTOCOL_ERROR: u32 = 1;
 pub const CANCEL: u32 = 8;
+pub const COMPRESSION_ERROR: u32 = 9;
 pub const ENHANCE_YOUR_CALM: u32 = 11;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -631,6 +631,42 @@ reasons! {
         en: "the :authority of an HTTP/2 request is no host",
         fr: "le :authority d'une requête HTTP/2 n'est pas un hôte",
     }
+    Http2PseudoMissing: MalformedRequest = "pseudo-header field missing" {
+        detail: ":method, :scheme or :path is missing (RFC 9113 section 8.3.1).",
+        en: "an HTTP/2 request has no :method, no :scheme or no :path",
+        fr: "une requête HTTP/2 n'a pas de :method, de :scheme ou de :path",
+    }
+    Http2PseudoRepeated: MalformedRequest = "pseudo-header field repeated" {
+        detail: "A pseudo-header field is there more than once (RFC 9113 section 8.3).",
+        en: "an HTTP/2 request has a pseudo-header field more than once",
+        fr: "une requête HTTP/2 a plusieurs fois le même pseudo-champ",
+    }
+    Http2PseudoUnknown: MalformedRequest = "pseudo-header field of no request" {
+        detail: "A pseudo-header field is none of :method, :scheme, :authority and :path (RFC 9113 section 8.3).",
+        en: "an HTTP/2 request has a pseudo-header field that requests do not have",
+        fr: "une requête HTTP/2 a un pseudo-champ que les requêtes n'ont pas",
+    }
+    Http2PseudoLate: MalformedRequest = "pseudo-header field behind another field" {
+        detail: "A pseudo-header field follows a field that is none (RFC 9113 section 8.3).",
+        en: "a pseudo-header field of an HTTP/2 request follows an ordinary field",
+        fr: "un pseudo-champ d'une requête HTTP/2 suit un champ ordinaire",
+    }
+    Http2UpperCase: MalformedRequest = "capitals in a field name" {
+        detail: "A field name contains a capital letter, which HTTP/2 does not allow (RFC 9113 section 8.2.1).",
+        en: "a field name of an HTTP/2 request contains a capital letter",
+        fr: "un nom de champ d'une requête HTTP/2 contient une majuscule",
+    }
+    Http2ConnectionField: MalformedRequest = "field of a connection in HTTP/2" {
+        detail: "Connection, Keep-Alive, Proxy-Connection, Transfer-Encoding, Upgrade and TE other than trailers have no \
+             place in HTTP/2 (RFC 9113 section 8.2.2).",
+        en: "an HTTP/2 request has a field that belongs to a connection of HTTP/1.1",
+        fr: "une requête HTTP/2 a un champ propre à une connexion HTTP/1.1",
+    }
+    Http2Scheme: MalformedRequest = "scheme" {
+        detail: "The :scheme is not the scheme of a URI (RFC 3986 section 3.1).",
+        en: "the :scheme of an HTTP/2 request is no scheme",
+        fr: "le :scheme d'une requête HTTP/2 n'est pas un schéma",
+    }
     Http2Preface: MalformedRequest = "HTTP/2 preface is wrong" {
         detail: "The connection does not begin as HTTP/2 does (RFC 9113 section 3.4).",
         en: "the caller announced HTTP/2 and spoke something else",

@@ -4,13 +4,13 @@
 //! CVE-2019-9513, CVE-2019-9515, CVE-2023-44487). So each connection has a credit. Requests and moved bytes add to it, other frames use
 //! it up, and a connection without credit is ended.
 
-use super::layout::{HEADER_LEN, PREFACE_LEN, TYPE_HEADERS};
-use super::trailers::Trailers;
+use super::front::Front;
+use super::layout::{END_STREAM, FrameHeader, HEADER_LEN, PREFACE_LEN, TYPE_DATA, TYPE_HEADERS, TYPE_RST_STREAM};
 use bytes::BytesMut;
+use h2::Reason as ErrorCode;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
@@ -29,19 +29,14 @@ const OTHER: i64 = -1;
 const SENT_PER_CREDIT: usize = 1024;
 
 /// DATA with fewer bytes moves nothing, unless it ends its stream.
-const SMALL_DATA: u32 = 64;
-
-/// Frame types (RFC 9113 section 6) and the flag that ends a stream.
-const TYPE_DATA: u8 = 0;
-const TYPE_RST_STREAM: u8 = 3;
-const END_STREAM: u8 = 1;
+const SMALL_DATA: usize = 64;
 
 /// Follows the frames of one caller, however its bytes are cut.
 #[derive(Debug)]
 struct Meter {
     credit: i64,
     /// Bytes of the preface or of a payload that are still to come.
-    skip: u32,
+    skip: usize,
     header: [u8; HEADER_LEN],
     header_len: usize,
 }
@@ -54,8 +49,8 @@ impl Meter {
     fn received(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.skip > 0 {
-                let skipped = bytes.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
-                self.skip -= u32::try_from(skipped).unwrap_or(self.skip);
+                let skipped = bytes.len().min(self.skip);
+                self.skip -= skipped;
                 bytes = &bytes[skipped..];
                 continue;
             }
@@ -71,11 +66,11 @@ impl Meter {
     }
 
     fn frame(&mut self) {
-        let [a, b, c, kind, flags, ..] = self.header;
-        self.skip = u32::from_be_bytes([0, a, b, c]);
-        self.add(match kind {
+        let Some(header) = FrameHeader::read(&self.header) else { return };
+        self.skip = header.len;
+        self.add(match header.kind {
             TYPE_HEADERS => REQUEST,
-            TYPE_DATA if self.skip >= SMALL_DATA || flags & END_STREAM != 0 => DATA,
+            TYPE_DATA if header.len >= SMALL_DATA || header.flags & END_STREAM != 0 => DATA,
             TYPE_RST_STREAM => RESET,
             _ => OTHER,
         });
@@ -97,49 +92,69 @@ impl Meter {
     }
 }
 
-/// Tells the connection that its caller's credit is used up.
+/// Tells the connection that its caller broke a rule that ends it: used its credit up, or sent what cannot be followed.
 #[derive(Debug, Default)]
-pub struct Flood {
-    noticed: AtomicBool,
+pub struct Breach {
+    code: OnceLock<ErrorCode>,
     bell: Notify,
 }
 
-impl Flood {
-    /// Waits until there is a flood.
-    pub async fn noticed(&self) {
-        while !self.was_noticed() {
+impl Breach {
+    /// Waits until there is one, and tells what the caller is told (RFC 9113 section 7).
+    pub async fn noticed(&self) -> ErrorCode {
+        loop {
+            if let Some(code) = self.code() {
+                return code;
+            }
             self.bell.notified().await;
         }
     }
 
     #[must_use]
-    pub fn was_noticed(&self) -> bool {
-        self.noticed.load(Ordering::Relaxed)
+    pub fn code(&self) -> Option<ErrorCode> {
+        self.code.get().copied()
     }
 
-    fn notice(&self) {
-        self.noticed.store(true, Ordering::Relaxed);
+    fn notice(&self, code: ErrorCode) {
+        // The first one ends the connection.
+        let _ = self.code.set(code);
         self.bell.notify_one();
     }
 }
 
-/// A caller's connection whose frames are counted, and whose trailers are marked. Nothing more is read from a flood;
-/// writing goes on, for the GOAWAY.
+/// A caller's connection whose frames are counted, and whose field blocks are read in front of the library. After a
+/// breach nothing more is read; writing goes on, for the GOAWAY.
 #[derive(Debug)]
 pub struct Metered<S> {
     inner: S,
     meter: Meter,
-    flood: Arc<Flood>,
-    trailers: Trailers,
+    breach: Arc<Breach>,
+    front: Front,
     /// Read and changed, and not yet taken.
     changed: BytesMut,
 }
 
 impl<S> Metered<S> {
-    pub fn new(inner: S) -> (Self, Arc<Flood>) {
-        let flood = Arc::new(Flood::default());
-        let (meter, trailers) = (Meter::new(), Trailers::new());
-        (Self { inner, meter, flood: Arc::clone(&flood), trailers, changed: BytesMut::new() }, flood)
+    pub fn new(inner: S, front: Front) -> (Self, Arc<Breach>) {
+        let breach = Arc::new(Breach::default());
+        (Self { inner, meter: Meter::new(), breach: Arc::clone(&breach), front, changed: BytesMut::new() }, breach)
+    }
+
+    fn is_over(&self) -> bool {
+        self.meter.is_used_up() || self.front.breach().is_some()
+    }
+
+    /// Counts and follows what was read; what goes on in its place, when that is something else.
+    fn follow(&mut self, read: &[u8]) -> Option<Vec<u8>> {
+        self.meter.received(read);
+        let changed = self.front.pass(read);
+        if let Some(code) = self.front.breach() {
+            self.breach.notice(code);
+        }
+        if self.meter.is_used_up() {
+            self.breach.notice(ErrorCode::ENHANCE_YOUR_CALM);
+        }
+        changed
     }
 }
 
@@ -151,24 +166,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
                 out.put_slice(&self.changed.split_to(len));
                 return Poll::Ready(Ok(()));
             }
-            if self.meter.is_used_up() {
+            if self.is_over() {
                 // Woken by the connection, which ends.
                 return Poll::Pending;
             }
             let before = out.filled().len();
             ready!(Pin::new(&mut self.inner).poll_read(cx, out))?;
             let read = &out.filled()[before..];
-            self.meter.received(read);
-            if self.meter.is_used_up() {
-                self.flood.notice();
+            if read.is_empty() {
+                // The end. Of a block that is not whole nothing was handed on.
+                return Poll::Ready(Ok(()));
             }
-            let changed = if read.is_empty() {
-                // The end: what is held is all there is.
-                Some(self.trailers.rest()).filter(|rest| !rest.is_empty())
-            } else {
-                self.trailers.pass(read)
-            };
-            let Some(changed) = changed else { return Poll::Ready(Ok(())) };
+            let Some(changed) = self.follow(read) else { return Poll::Ready(Ok(())) };
             self.changed.extend_from_slice(&changed);
             out.set_filled(before);
         }

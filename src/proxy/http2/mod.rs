@@ -4,13 +4,17 @@
 //! same lane to 8sens: there is one reading of a request, and HTTP/2 has no policy of its own. What is particular to HTTP/2 stays here:
 //! settings, the life of the connection, and frames that nobody needs.
 
+mod fields;
 mod frames;
+pub mod front;
+mod hpack;
 mod layout;
 mod request;
+mod stand_in;
 mod stream;
-mod trailers;
 
-use self::frames::{Flood, Metered};
+use self::frames::{Breach, Metered};
+use self::front::Front;
 use super::connection::Connections;
 use super::lent::{Lent, Loan, lend};
 use super::slots::{NoSlot, Slot};
@@ -80,8 +84,9 @@ async fn serve_streams(
     mut shutdown: watch::Receiver<bool>,
 ) -> ConnectionOutcome {
     let settings = app.settings();
-    let (io, flood) = Metered::new(loan);
-    let opened = timeout(settings.connections.head_timeout, options(&settings).handshake::<_, Bytes>(io)).await;
+    let max_list = max_list(&settings);
+    let (io, breach) = Metered::new(loan, Front::new(max_list));
+    let opened = timeout(settings.connections.head_timeout, options(max_list).handshake::<_, Bytes>(io)).await;
     let mut connection = match opened {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) if error.is_io() => return ConnectionOutcome::Broken,
@@ -95,8 +100,8 @@ async fn serve_streams(
         let limits = app.settings();
         tokio::select! {
             biased;
-            () = flood.noticed(), if life.ending != Some(Ending::AtOnce) => {
-                connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+            code = breach.noticed(), if life.ending != Some(Ending::AtOnce) => {
+                connection.abrupt_shutdown(code);
                 life.end(Ending::AtOnce);
             }
             accepted = connection.accept() => match accepted {
@@ -107,8 +112,8 @@ async fn serve_streams(
                         life.end(Ending::AfterStreams);
                     }
                 }
-                Some(Err(error)) => break life.outcome_of(app, &error, &flood),
-                None => break life.outcome(app, &flood),
+                Some(Err(error)) => break life.outcome_of(app, &error, &breach),
+                None => break life.outcome(app, &breach),
             },
             Some(ended) = streams.join_next(), if !streams.is_empty() => {
                 life.quiet_since = Instant::now();
@@ -129,7 +134,7 @@ async fn serve_streams(
                     continue;
                 }
                 if life.ending.is_some() {
-                    break life.outcome(app, &flood);
+                    break life.outcome(app, &breach);
                 }
                 connection.graceful_shutdown();
                 life.end(Ending::Idle);
@@ -146,11 +151,16 @@ fn takes_nothing(lent: &Lent<Socket>, settings: &Settings) -> bool {
     lent.look(Socket::stalled_for) >= settings.connections.answer.grace
 }
 
-/// Pingora's own bounds, those that it leaves open, and the configured size of a head.
-fn options(settings: &Settings) -> h2::server::Builder {
+/// The largest list of fields of a head. The scanner's own limits are met first: they tell more.
+fn max_list(settings: &Settings) -> usize {
     let head = settings.snapshot.limits.head;
-    let list = head.bytes.saturating_add(head.fields.saturating_mul(FIELD_OVERHEAD)).saturating_add(1024);
+    head.bytes.saturating_add(head.fields.saturating_mul(FIELD_OVERHEAD)).saturating_add(1024)
+}
+
+/// Pingora's own bounds, those that it leaves open, and the size of a list of fields.
+fn options(max_list: usize) -> h2::server::Builder {
     let mut options = pingora_core::protocols::http::v2::server::default_h2_options();
+    let list = max_list.saturating_add(stand_in::OVERHEAD);
     options
         .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
         .max_concurrent_streams(MAX_STREAMS)
@@ -226,9 +236,9 @@ impl Life {
         streams.spawn(async move { lane.serve(request, respond, place).await });
     }
 
-    fn outcome(&self, app: &Connections, flood: &Flood) -> ConnectionOutcome {
+    fn outcome(&self, app: &Connections, breach: &Breach) -> ConnectionOutcome {
         match self.ending {
-            _ if flood.was_noticed() => cut_off(app, self.origin, Reason::Http2Flood, ConnectionOutcome::Flooded),
+            _ if let Some(code) = breach.code() => self.broken(app, code),
             Some(Ending::Idle) => ConnectionOutcome::Idle,
             None if self.served == 0 => ConnectionOutcome::Broken,
             _ => ConnectionOutcome::Closed,
@@ -236,14 +246,20 @@ impl Life {
     }
 
     /// The end that the HTTP/2 library found: a connection that is gone, or a caller that broke the rules.
-    fn outcome_of(&self, app: &Connections, error: &h2::Error, flood: &Flood) -> ConnectionOutcome {
+    fn outcome_of(&self, app: &Connections, error: &h2::Error, breach: &Breach) -> ConnectionOutcome {
         match error.reason() {
-            _ if error.is_io() || error.is_remote() || flood.was_noticed() => self.outcome(app, flood),
-            Some(h2::Reason::ENHANCE_YOUR_CALM) => {
-                cut_off(app, self.origin, Reason::Http2Flood, ConnectionOutcome::Flooded)
-            }
-            _ => cut_off(app, self.origin, Reason::Http2Broken, ConnectionOutcome::Broken),
+            Some(code) if !error.is_io() && !error.is_remote() && breach.code().is_none() => self.broken(app, code),
+            _ => self.outcome(app, breach),
         }
+    }
+
+    /// The end for a fault of the caller, who is told the same code.
+    fn broken(&self, app: &Connections, code: h2::Reason) -> ConnectionOutcome {
+        let (reason, outcome) = match code {
+            h2::Reason::ENHANCE_YOUR_CALM => (Reason::Http2Flood, ConnectionOutcome::Flooded),
+            _ => (Reason::Http2Broken, ConnectionOutcome::Broken),
+        };
+        cut_off(app, self.origin, reason, outcome)
     }
 }
 

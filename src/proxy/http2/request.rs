@@ -1,108 +1,141 @@
 //! The HTTP/1.1 request that a stream means (RFC 9113 sections 8.2 and 8.3).
 //!
-//! Only the form changes: what is wrong with a request is for the scanner and the rules to say, as for any other. The HTTP/2 library has
-//! refused what could not be written down in another form: control bytes, upper-case names, fields of a connection.
+//! Only the form changes: what is wrong with a request is for the scanner and the rules to say, as for any other. What
+//! could not be written down in another form was found to be malformed before.
 
 use crate::domain::denial::{Denial, Reason};
-use crate::domain::request::head::is_same_host;
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING};
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use bytes::{Buf, Bytes};
+use http::header::{CONTENT_LENGTH, COOKIE, TE, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Request};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Writes the head of a stream as that of an HTTP/1.1 request. `ended` says that no body follows.
+/// Writes the head of a stream as that of an HTTP/1.1 request, but for its request line, which is [`OwnLine`]'s. `ended`
+/// says that no body follows.
 ///
 /// # Errors
-/// For a CONNECT, and for two hosts that differ.
-pub fn http1(parts: Parts, ended: bool) -> Result<Request<()>, Denial> {
-    let Parts { method, uri, mut headers, .. } = parts;
-    if method == Method::CONNECT {
-        return Err(Denial::because(Reason::Connect));
-    }
-    settle_host(&uri, &mut headers)?;
-    join_cookies(&mut headers);
+/// For a method that hyper does not take.
+pub fn http1(method: &[u8], mut fields: HeaderMap, ended: bool) -> Result<Request<()>, Denial> {
+    let method = Method::from_bytes(method).map_err(|_| Denial::because(Reason::MethodByte))?;
+    join_cookies(&mut fields);
     // Says what the caller takes of this connection alone; trailers are not passed on.
-    headers.remove(TE);
-    if !ended && !headers.contains_key(CONTENT_LENGTH) {
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    fields.remove(TE);
+    if !ended && !fields.contains_key(CONTENT_LENGTH) {
+        fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    let mut request =
-        Request::builder().method(method).uri(target).body(()).map_err(|_| malformed(Reason::Http2Target))?;
-    *request.headers_mut() = headers;
+    let mut request = Request::new(());
+    *request.method_mut() = method;
+    *request.headers_mut() = fields;
     Ok(request)
 }
 
-/// The authority is the host. A Host field beside it has to name the same one; without an authority it stands alone.
-fn settle_host(uri: &Uri, headers: &mut HeaderMap) -> Result<(), Denial> {
-    let Some(authority) = uri.authority() else { return Ok(()) };
-    let default_port = if uri.scheme_str() == Some("http") { 80 } else { 443 };
-    let same = |host: &HeaderValue| is_same_host(authority.as_str().as_bytes(), host.as_bytes(), default_port);
-    if !headers.get_all(HOST).iter().all(same) {
-        return Err(malformed(Reason::AuthorityNotHost));
-    }
-    let value = HeaderValue::from_str(authority.as_str()).map_err(|_| malformed(Reason::Http2Authority))?;
-    if !headers.contains_key(HOST) {
-        headers.insert(HOST, value);
-    }
-    Ok(())
-}
-
 /// Cookies may come in pieces, and go on as one field (RFC 9113 section 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    let pieces: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+fn join_cookies(fields: &mut HeaderMap) {
+    let pieces: Vec<&[u8]> = fields.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if pieces.len() < 2 {
         return;
     }
     // Made of valid values, so always one itself.
     if let Ok(joined) = HeaderValue::from_bytes(&pieces.join(&b"; "[..])) {
-        headers.insert(COOKIE, joined);
+        fields.insert(COOKIE, joined);
     }
 }
 
-const fn malformed(reason: Reason) -> Denial {
-    Denial::because(reason)
+/// A connection of hyper's client for one request, whose request line is written here: hyper's type of a target does not
+/// hold every query that HTTP/1.1 does.
+#[derive(Debug)]
+pub struct OwnLine<S> {
+    inner: S,
+    line: Bytes,
+    /// Still in the request line that hyper writes, which goes nowhere.
+    in_first_line: bool,
+}
+
+impl<S> OwnLine<S> {
+    pub fn new(inner: S, method: &[u8], target: &[u8]) -> Self {
+        let line = [method, b" ", target, b" HTTP/1.1\r\n"].concat();
+        Self { inner, line: line.into(), in_first_line: true }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for OwnLine<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, out)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for OwnLine<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Self { inner, line, in_first_line } = &mut *self;
+        while line.has_remaining() {
+            match ready!(Pin::new(&mut *inner).poll_write(cx, line))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => line.advance(written),
+            }
+        }
+        if *in_first_line {
+            let end = memchr::memchr(b'\n', bytes);
+            *in_first_line = end.is_none();
+            return Poll::Ready(Ok(end.map_or(bytes.len(), |at| at + 1)));
+        }
+        Pin::new(inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderName;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-    fn written(uri: &str, fields: &[(&str, &str)], ended: bool) -> Result<String, &'static str> {
-        let mut builder = Request::builder().method("POST").uri(uri);
+    fn written(fields: &[(&str, &str)], ended: bool) -> String {
+        let mut map = HeaderMap::new();
         for (name, value) in fields {
-            builder = builder.header(*name, *value);
+            map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
-        let (parts, ()) = builder.body(()).unwrap().into_parts();
-        let request = http1(parts, ended).map_err(|denial| denial.reason_word())?;
-        let field = |(name, value): (&http::HeaderName, &HeaderValue)| format!("\n{name}: {}", value.to_str().unwrap());
+        let request = http1(b"POST", map, ended).unwrap();
+        let field = |(name, value): (&HeaderName, &HeaderValue)| format!("; {name}: {}", value.to_str().unwrap());
         let mut fields: Vec<_> = request.headers().iter().map(field).collect();
         fields.sort();
-        Ok(format!("{} {}{}", request.method(), request.uri(), fields.concat()))
+        format!("{}{}", request.method(), fields.concat())
     }
 
     #[test]
     fn a_stream_as_a_request() {
         let fields = [("te", "trailers"), ("cookie", "a=1"), ("api_key", "k"), ("cookie", "b=2"), ("api_key", "l")];
         assert_eq!(
-            written("https://gate.example:8443/v1/a?b=c", &fields, false).unwrap(),
-            "POST /v1/a?b=c\napi_key: k\napi_key: l\ncookie: a=1; b=2\nhost: gate.example:8443\ntransfer-encoding: chunked"
+            written(&fields, false),
+            "POST; api_key: k; api_key: l; cookie: a=1; b=2; transfer-encoding: chunked"
         );
-        assert_eq!(
-            written("https://gate.example", &[("content-length", "3")], false).unwrap(),
-            "POST /\ncontent-length: 3\nhost: gate.example"
-        );
-        assert_eq!(written("/v1/a", &[], true).unwrap(), "POST /v1/a", "the scanner misses the host");
+        assert_eq!(written(&[("content-length", "3")], false), "POST; content-length: 3");
+        assert_eq!(written(&[], true), "POST");
     }
 
-    #[test]
-    fn two_hosts_are_one() {
-        assert_eq!(written("https://a.example/", &[("host", "A.example")], true).unwrap(), "POST /\nhost: A.example");
-        assert_eq!(
-            written("https://a.example:443/", &[("host", "a.example:")], true).unwrap(),
-            "POST /\nhost: a.example:"
-        );
-        assert!(written("https://a.example/", &[("host", "b.example")], true).is_err());
-        assert!(written("https://a.example/", &[("host", "a.example:80")], true).is_err());
-        assert!(written("https://a.example/", &[("host", "a.example"), ("host", "b.example")], true).is_err());
+    #[tokio::test]
+    async fn the_request_line_is_our_own_however_it_is_cut() {
+        for piece in [1, 3, 100] {
+            let (near, mut far) = duplex(4);
+            let read = tokio::spawn(async move {
+                let mut all = Vec::new();
+                far.read_to_end(&mut all).await.unwrap();
+                all
+            });
+            let mut pipe = OwnLine::new(near, b"POST", b"/a?\"\xe9");
+            for bytes in b"POST / HTTP/1.1\r\na: b\r\n\r\nc\n".chunks(piece) {
+                pipe.write_all(bytes).await.unwrap();
+            }
+            drop(pipe);
+            assert_eq!(read.await.unwrap(), b"POST /a?\"\xe9 HTTP/1.1\r\na: b\r\n\r\nc\n");
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! One stream: a request for the lane of HTTP/1.1, and its answer on the way back.
 
-use super::request;
+use super::fields;
+use super::request::{self, OwnLine};
+use super::stand_in;
 use crate::config::ConnectionSettings;
-use crate::domain::denial::Denial;
+use crate::domain::denial::{Denial, Reason as DenyReason};
 use crate::domain::exchange::Outcome;
+use crate::domain::request::FieldRole;
 use crate::domain::request::head::{Fragment, Origin};
 use crate::platform::clock;
 use crate::proxy::caller_stream::CallerStream;
@@ -17,7 +20,7 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONNECTION, DATE, HeaderName, TRANSFER_ENCODING};
-use http::{Request, Response, StatusCode, Version};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http1;
@@ -85,16 +88,22 @@ impl StreamLane {
         respond: SendResponse<Bytes>,
         place: Result<Slot, NoSlot>,
     ) -> StreamEnd {
-        let (parts, body) = request.into_parts();
-        let (method, target) = (parts.method.clone(), parts.uri.path().to_owned());
-        let fragment = Fragment { method: method.as_str().as_bytes(), target: target.as_bytes(), key: None };
+        let (mut parts, body) = request.into_parts();
+        let Some(asked) = stand_in::read(&mut parts.headers) else { return StreamEnd::GivenUp };
+        let key = asked.fault.and_then(|_| self.sole_key(&parts.headers));
+        let fragment = Fragment { method: &asked.method, target: &asked.target, key: key.as_deref() };
         let body = RequestBody::new(body);
-        let end = match (request::http1(parts, body.is_end_stream()), place) {
+        let head = match asked.fault {
+            Some(reason) if fields::resets(reason) => return self.reset(respond, reason, fragment),
+            Some(reason) => Err(Denial::because(reason)),
+            None => request::http1(&asked.method, parts.headers, body.is_end_stream()),
+        };
+        let end = match (head, place) {
             (Err(denial), _) => self.refuse(respond, &denial, fragment),
             (Ok(_), Err(none)) => self.refuse(respond, &none.denial(), fragment),
             (Ok(head), Ok(place)) => {
                 let limits = self.app.settings().connections.clone();
-                let pipe = self.lane(place, &limits);
+                let pipe = OwnLine::new(self.lane(place, &limits), &asked.method, &asked.target);
                 carry(pipe, head.map(|()| body.clone()), respond, &limits).await
             }
         };
@@ -102,6 +111,16 @@ impl StreamLane {
             self.app.end_stream(|cx| body.poll_discard(cx), self.shutdown).await;
         }
         end
+    }
+
+    /// The value of the one key field of a head that is refused.
+    fn sole_key(&self, fields: &HeaderMap) -> Option<Vec<u8>> {
+        let settings = self.app.settings();
+        let role = |name: &HeaderName| settings.snapshot.fields.role(name.as_str().as_bytes());
+        let is_key = |name: &HeaderName| matches!(role(name), Some(FieldRole::Key | FieldRole::KeyAlias));
+        let mut keys = fields.iter().filter(|(name, _)| is_key(name));
+        let (_, key) = keys.next().filter(|_| keys.next().is_none())?;
+        Some(key.as_bytes().trim_ascii().to_vec())
     }
 
     /// Starts the lane of HTTP/1.1 for one request and returns the caller's end of it.
@@ -116,6 +135,16 @@ impl StreamLane {
             Connection::new(&app, origin, stop).serve(caller).await
         });
         near
+    }
+
+    /// Resets a malformed stream, and records why. Its siblings go on.
+    fn reset(&self, mut respond: SendResponse<Bytes>, reason: DenyReason, fragment: Fragment<'_>) -> StreamEnd {
+        let denial = Denial::because(reason);
+        let exchange = self.app.unreadable(&self.app.settings(), self.origin.peer, fragment, &denial);
+        let ticket = Ticket::new(exchange, self.app.telemetry());
+        respond.send_reset(Reason::PROTOCOL_ERROR);
+        ticket.finish(Outcome::CutOff(denial));
+        StreamEnd::GivenUp
     }
 
     /// Answers a stream that never becomes a request. Its siblings go on.
@@ -140,7 +169,7 @@ impl StreamLane {
 
 /// Puts the request into the lane and brings the answer back.
 async fn carry(
-    pipe: DuplexStream,
+    pipe: OwnLine<DuplexStream>,
     mut request: Request<RequestBody>,
     mut respond: SendResponse<Bytes>,
     limits: &ConnectionSettings,

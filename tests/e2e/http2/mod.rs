@@ -1,7 +1,9 @@
-//! HTTP/2 on a TLS listener: the same answers as over HTTP/1.1 ([`requests`]), how streams and connections end ([`endings`]), and callers
-//! that break or abuse the protocol ([`frames`]).
+//! HTTP/2 on a TLS listener: the same answers as over HTTP/1.1 ([`requests`]), what a
+//! head may hold ([`fields`]), how streams and connections end ([`endings`]), and callers that break or abuse the protocol
+//! ([`frames`]).
 
 mod endings;
+mod fields;
 mod frames;
 mod requests;
 

@@ -364,7 +364,8 @@ fn line_ends(head: &[u8], unfinished: bool) -> Result<(), Denial> {
 
 /// Digits only: no sign, no list, no blank (RFC 9110 section 8.6), and no zero before the number, which some read as
 /// octal. At most 19 digits always fit.
-fn content_length(value: &[u8]) -> Option<u64> {
+#[must_use]
+pub fn content_length(value: &[u8]) -> Option<u64> {
     if value.is_empty()
         || (value[0] == b'0' && value.len() > 1)
         || value.len() > 19
