@@ -1,4 +1,5 @@
-//! The smallest pingora-proxy with its best settings: no policy, no log, no metrics. `make bench-quick` measures sensgate against it.
+//! The smallest pingora-proxy with its best settings: no policy, no log, no metrics. `make bench-quick` measures
+//! sensgate against it.
 //!
 //! `bare_proxy LISTEN_ADDRESS UPSTREAM_ADDRESS`, both `ip:port`. SIGINT ends it at once.
 

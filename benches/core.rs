@@ -27,8 +27,10 @@ const ORIGIN: Origin =
 /// The head of an ordinary request with this key.
 fn ordinary_head(key: &str) -> Vec<u8> {
     format!(
-        "GET /v1/articles?page=2 HTTP/1.1\r\nHost: gate.example:8443\r\nUser-Agent: shop/1.0\r\nAccept: application/json\r\n\
-         Accept-Encoding: gzip\r\napi_key: {key}\r\naccess_token: token-00000000000000000000000007\r\nX-Request-ID: order-17\r\n\r\n"
+        "GET /v1/articles?page=2 HTTP/1.1\r\nHost: gate.example:8443\r\nUser-Agent: shop/1.0\r\nAccept: \
+         application/json\r\n\
+         Accept-Encoding: gzip\r\napi_key: {key}\r\naccess_token: token-00000000000000000000000007\r\nX-Request-ID: \
+         order-17\r\n\r\n"
     )
     .into_bytes()
 }

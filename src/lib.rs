@@ -2,17 +2,17 @@
 //!
 //! # The path of a request
 //!
-//! A listener hands a TCP connection to [`proxy`], which reads the head itself and scans it ([`domain::request::head`]). The view of
-//! the head ([`domain::request`]) goes to [`domain::exchange`], which asks every [`domain::policy`] in turn. A refusal is written by
-//! [`proxy::reply`]; an admitted request is carried to 8sens by a lane. Either way one [`domain::exchange::Record`] reaches
-//! [`telemetry`].
+//! A listener hands a TCP connection to [`proxy`], which reads the head itself and scans it
+//! ([`domain::request::head`]). The view of the head ([`domain::request`]) goes to [`domain::exchange`], which asks
+//! every [`domain::policy`] in turn. A refusal is written by [`proxy::reply`]; an admitted request is carried to 8sens
+//! by a lane. Either way one [`domain::exchange::Record`] reaches [`telemetry`].
 //!
 //! # Layout
 //!
-//! [`domain`] decides on plain data and names nothing outside itself. The edges are thin: [`proxy`], [`telemetry`], [`admin`],
-//! [`acme`], [`tls`], [`state`], [`sandbox`], [`platform`]. [`config`] turns the TOML file into rules, [`server`] puts everything
-//! together, [`cli`] is what an admin types, [`mod@text`] is what an admin reads, [`explain`] says why a request was refused.
-//! `tests/rules/architecture/` holds who may name whom.
+//! [`domain`] decides on plain data and names nothing outside itself. The edges are thin: [`proxy`], [`telemetry`],
+//! [`admin`], [`acme`], [`tls`], [`state`], [`sandbox`], [`platform`]. [`config`] turns the TOML file into rules,
+//! [`server`] puts everything together, [`cli`] is what an admin types, [`mod@text`] is what an admin reads,
+//! [`explain`] says why a request was refused. `tests/rules/architecture/` holds who may name whom.
 
 pub mod acme;
 pub mod admin;

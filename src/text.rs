@@ -1,7 +1,7 @@
 //! Operator sentences, French and English side by side.
 //!
-//! Everything an admin reads on a terminal goes through [`text!`](crate::text!), which does not compile with one language missing. Log
-//! fields, codes, metric names and TOML keys are English only and do not pass here.
+//! Everything an admin reads on a terminal goes through [`text!`](crate::text!), which does not compile with one
+//! language missing. Log fields, codes, metric names and TOML keys are English only and do not pass here.
 
 use std::borrow::Cow;
 
@@ -61,8 +61,8 @@ impl StaticText {
     }
 }
 
-/// Makes a [`Text`](crate::text::Text): `text! { en: "listening on {address}", fr: "à l'écoute sur {address}" }`. Names in braces are
-/// taken from the scope, as in `format!`.
+/// Makes a [`Text`](crate::text::Text): `text! { en: "listening on {address}", fr: "à l'écoute sur {address}" }`. Names
+/// in braces are taken from the scope, as in `format!`.
 #[macro_export]
 macro_rules! text {
     (en: $en:literal, fr: $fr:literal $(,)?) => {

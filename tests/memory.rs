@@ -13,7 +13,8 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 /// The bound of the design, all included, however full the tables happen to be.
 const MOST_PER_SESSION: f64 = 150.0;
 const CONSUMERS: usize = 20;
-/// More than two doublings of the map, so that its worst fill is among what is measured: it costs as much per session at a million.
+/// More than two doublings of the map, so that its worst fill is among what is measured: it costs as much per session
+/// at a million.
 const SESSIONS: usize = 500_000;
 
 /// Spreads numbers as the keyed hash would, without its cost in a debug build.

@@ -105,7 +105,8 @@ fn only_in_secrets(source: &str) -> bool {
             in_secrets(&table, &mut found);
             found == source.matches(CANARY).count()
         }
-        // What a broken file means nobody knows; a line that begins like a secret is one, but the name of a file is not.
+        // What a broken file means nobody knows; a line that begins like a secret is one, but the name of a file is
+        // not.
         Err(_) => source.lines().filter(|line| line.contains(CANARY)).all(|line| {
             let name = line.split('=').next().unwrap_or_default();
             line.contains('=') && SECRETS.contains(&name.trim()) && !line.contains(['#', '{'])

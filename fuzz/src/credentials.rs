@@ -137,8 +137,8 @@ impl Request<'_> {
     }
 }
 
-/// Secrets that stand where secrets stand are in nothing that is shown, neither as text nor as a list of bytes. Method, path and request
-/// id are no place for one, and are shown.
+/// Secrets that stand where secrets stand are in nothing that is shown, neither as text nor as a list of bytes. Method,
+/// path and request id are no place for one, and are shown.
 fn shows_nothing(head: &[u8], fields: &[Field<'_>], shown: &str) {
     let ids = fields.iter().filter(|(name, _)| is(name, "x-request-id")).map(|(_, value)| *value);
     let fragment = head::fragment(head);
@@ -162,7 +162,8 @@ fn is(name: &[u8], wanted: &str) -> bool {
     name.eq_ignore_ascii_case(wanted.as_bytes())
 }
 
-/// True for every name under which somebody might read a key: its words in any case, together or joined by one separator.
+/// True for every name under which somebody might read a key: its words in any case, together or joined by one
+/// separator.
 fn names_a_key(name: &[u8]) -> bool {
     let fold = |byte: &u8| if matches!(byte, b'-' | b'.') { b'_' } else { byte.to_ascii_lowercase() };
     let folded: Vec<u8> = name.iter().map(fold).collect();

@@ -1,7 +1,8 @@
 //! What must hold for whatever bytes come: one property for each place where the gate reads what a stranger wrote.
 //!
-//! A property is a function on bytes that panics when it does not hold. libFuzzer calls it from `fuzz_targets/`, and `tests/rules/fuzz_seeds.rs`
-//! of the gate includes these files and calls it with every seed and with mutations of them, on stable Rust. Nothing is stated twice.
+//! A property is a function on bytes that panics when it does not hold. libFuzzer calls it from `fuzz_targets/`, and
+//! `tests/rules/fuzz_seeds.rs` of the gate includes these files and calls it with every seed and with mutations of
+//! them, on stable Rust. Nothing is stated twice.
 
 pub mod answer;
 pub mod chunked;

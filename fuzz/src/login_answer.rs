@@ -45,7 +45,8 @@ fn learned(body: &[u8], token: &str) {
             Value::Number(number) if !number.is_f64() => assert_eq!(token, number.to_string()),
             other => panic!("a token from {other}"),
         },
-        // Beside the token stands what the grammar allows and no type can hold: a number out of range, half a surrogate pair.
+        // Beside the token stands what the grammar allows and no type can hold: a number out of range, half a surrogate
+        // pair.
         Err(error) => {
             let error = error.to_string();
             assert!(["out of range", "surrogate", "hex escape"].iter().any(|known| error.contains(known)), "{error}");

@@ -10,7 +10,8 @@ pub const PREFIX: &str = "/.well-known/acme-challenge/";
 /// Challenges that are open at the same time. An order has at most a hundred names, and one order runs at a time.
 const MAX_OPEN: usize = 256;
 
-/// The open challenges of all listeners. Whether there are any or not, the path is the gate's own once a listener uses ACME.
+/// The open challenges of all listeners. Whether there are any or not, the path is the gate's own once a listener uses
+/// ACME.
 #[derive(Debug, Default)]
 pub struct Challenges {
     open: Mutex<HashMap<Box<str>, Box<str>>>,
@@ -36,7 +37,8 @@ impl Challenges {
         self.open.lock().get(std::str::from_utf8(token).ok()?).cloned()
     }
 
-    /// Answers a token until the guard is dropped. `None` when the token is none (base64url, RFC 8555 section 8.3) or too many are open.
+    /// Answers a token until the guard is dropped. `None` when the token is none (base64url, RFC 8555 section 8.3) or
+    /// too many are open.
     #[must_use]
     pub fn open(self: &Arc<Self>, token: &str, key_authorization: &str) -> Option<Open> {
         let good = (16..=256).contains(&token.len())

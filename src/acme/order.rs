@@ -1,5 +1,5 @@
-//! One order, from the account to the certificate (RFC 8555 section 7). What has been reached is on disk at each step, so that an attempt
-//! after a restart goes on where the last one stopped.
+//! One order, from the account to the certificate (RFC 8555 section 7). What has been reached is on disk at each step,
+//! so that an attempt after a restart goes on where the last one stopped.
 
 use super::challenges::{Challenges, Open};
 use super::client::AcmeClient;

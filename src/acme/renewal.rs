@@ -50,8 +50,8 @@ impl Acme {
         Self { state, challenges, telemetry, turn: Mutex::default() }
     }
 
-    /// Finds something to serve on a listener at once: the certificate of before, or for want of one a self-signed one, beside those of
-    /// earlier names.
+    /// Finds something to serve on a listener at once: the certificate of before, or for want of one a self-signed one,
+    /// beside those of earlier names.
     ///
     /// # Errors
     /// When the state directory cannot be used.
@@ -142,8 +142,8 @@ impl Renewal {
         self.address
     }
 
-    /// Takes over what a new configuration asks for. Where nothing changed, an attempt that waits for its turn after a failure is made now,
-    /// unless the authority asked to wait.
+    /// Takes over what a new configuration asks for. Where nothing changed, an attempt that waits for its turn after a
+    /// failure is made now, unless the authority asked to wait.
     pub fn adopt(&self, settings: AcmeSettings) {
         self.settings.send_replace(settings);
     }
@@ -164,7 +164,8 @@ impl Renewal {
         }
     }
 
-    /// Keeps a good certificate for these settings, and never ends. `asked_to_wait` is until when the authority wants no question.
+    /// Keeps a good certificate for these settings, and never ends. `asked_to_wait` is until when the authority wants
+    /// no question.
     async fn keep(&self, settings: &AcmeSettings, asked_to_wait: &mut Option<Instant>) -> std::convert::Infallible {
         let (mut failures, mut is_new) = (0u32, false);
         let mut served = self.begin(settings).await;
@@ -175,7 +176,8 @@ impl Renewal {
                     // A clock that is wrong by months must not make an order out of every certificate.
                     failures = failures.saturating_add(1);
                     let wait = wait_after_failure(failures, None, Chance::draw());
-                    tracing::error!(listener = %self.address, retry_in_seconds = wait.as_secs(), "the new certificate is due at once; is the clock right?");
+                    tracing::error!(listener = %self.address, retry_in_seconds = wait.as_secs(), "the new certificate \
+                        is due at once; is the clock right?");
                     sleep(wait).await;
                 } else {
                     failures = 0;
@@ -209,7 +211,8 @@ impl Renewal {
         }
     }
 
-    /// What is there for these settings already. New names for which nothing is there leave what is served in place until it is.
+    /// What is there for these settings already. New names for which nothing is there leave what is served in place
+    /// until it is.
     async fn begin(&self, settings: &AcmeSettings) -> Option<Certificate> {
         let stored = newer_in(&self.store(settings).await?, None).await.ok().flatten()?;
         let serves_it = self.certificates.current().iter().any(|served| served.leaf() == stored.leaf());
@@ -225,8 +228,8 @@ impl Renewal {
         opened.ok()?.inspect_err(|error| tracing::error!(%error, "the state directory cannot be used")).ok()
     }
 
-    /// Waits until a certificate has to be renewed: when the authority says so, else at two thirds of its lifetime. False when that is
-    /// now or was before.
+    /// Waits until a certificate has to be renewed: when the authority says so, else at two thirds of its lifetime.
+    /// False when that is now or was before.
     async fn wait_until_due(&self, settings: &AcmeSettings, store: &Store, certificate: &Certificate) -> bool {
         let chance = Chance::draw();
         let own = Window::of_lifetime(certificate.not_before(), certificate.not_after());
@@ -259,7 +262,8 @@ impl Renewal {
             Ok(None) => (None, ASK_AGAIN),
             Err(failure) => {
                 let reason = failure.reason();
-                tracing::warn!(listener = %self.address, reason, "no suggestion about the renewal, two thirds of the lifetime count");
+                tracing::warn!(listener = %self.address, reason, "no suggestion about the renewal, two thirds of the \
+                    lifetime count");
                 (None, ASK_AGAIN)
             }
         }

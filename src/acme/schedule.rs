@@ -1,4 +1,5 @@
-//! When a certificate is renewed, and how long to wait after a failure. Plain arithmetic: the clock and the chance are passed in.
+//! When a certificate is renewed, and how long to wait after a failure. Plain arithmetic: the clock and the chance are
+//! passed in.
 
 use crate::domain::types::Wall;
 use std::time::Duration;
@@ -43,7 +44,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window for a certificate about which the authority suggests nothing: from two thirds of its lifetime on, for a thirtieth of it.
+    /// The window for a certificate about which the authority suggests nothing: from two thirds of its lifetime on, for
+    /// a thirtieth of it.
     #[must_use]
     pub fn of_lifetime(not_before: Wall, not_after: Wall) -> Self {
         let lifetime = not_after.0.saturating_sub(not_before.0).max(0);
@@ -58,8 +60,8 @@ impl Window {
     }
 }
 
-/// How long to wait after so many failures in a row: between half and the whole of a time that doubles up to a ceiling, and not less than
-/// the authority asked for.
+/// How long to wait after so many failures in a row: between half and the whole of a time that doubles up to a ceiling,
+/// and not less than the authority asked for.
 #[must_use]
 pub fn wait_after_failure(failures: u32, retry_after: Option<Duration>, chance: Chance) -> Duration {
     let doubled = FIRST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_WAIT);

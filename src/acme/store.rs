@@ -1,5 +1,5 @@
-//! What ACME keeps in the state directory: for each directory URL a folder with the account, an order that is under way, and certificates.
-//! Every file is 0600 and replaced whole.
+//! What ACME keeps in the state directory: for each directory URL a folder with the account, an order that is under
+//! way, and certificates. Every file is 0600 and replaced whole.
 
 use crate::config::AcmeSettings;
 use crate::platform;
@@ -98,7 +98,8 @@ impl Store {
         self.read_certificate(&self.certificate_file())
     }
 
-    /// Keeps a certificate in one file with its key, so that no moment knows one without the other. The order has come to its end.
+    /// Keeps a certificate in one file with its key, so that no moment knows one without the other. The order has come
+    /// to its end.
     pub fn keep_certificate(&self, chain: &str, key: &str) -> io::Result<()> {
         let pair = Zeroizing::new(format!("{}\n{chain}", key.trim_end()));
         replace(&self.folder, &self.certificate_file(), pair.as_bytes())?;

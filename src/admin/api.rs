@@ -1,7 +1,8 @@
 //! What the live page shows, as JSON. It is for the page of the same version, and changes with it.
 //!
-//! The page asks every second or so; there is no stream. A stream would have to carry the token in its address, because `EventSource`
-//! sends no `Authorization`, and would hold a connection for each watcher; an answer to a question is bounded by itself.
+//! The page asks every second or so; there is no stream. A stream would have to carry the token in its address, because
+//! `EventSource` sends no `Authorization`, and would hold a connection for each watcher; an answer to a question is
+//! bounded by itself.
 
 use super::control::{self, sessions, status};
 use super::paths::ACCESS_PATH;

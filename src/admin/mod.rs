@@ -1,8 +1,9 @@
-//! The admin listener: the live page, `/metrics`, `/livez` and `/readyz`. All of it reads, but for the end of a session.
+//! The admin listener: the live page, `/metrics`, `/livez` and `/readyz`. All of it reads, but for the end of a
+//! session.
 //!
-//! It is meant for a loopback address or a trusted network, and still does not trust who calls: `guard` refuses what a browser
-//! could be tricked into sending, and asks for the bearer token when there is one. Connections, their number, their age and the size
-//! of a head are bounded.
+//! It is meant for a loopback address or a trusted network, and still does not trust who calls: `guard` refuses what a
+//! browser could be tricked into sending, and asks for the bearer token when there is one. Connections, their number,
+//! their age and the size of a head are bounded.
 
 mod api;
 pub mod command;
@@ -63,7 +64,8 @@ const MAX_HEAD: usize = 16 * 1024;
 pub struct AdminContext {
     pub shared: Arc<Shared>,
     pub readiness: Arc<Readiness>,
-    /// Everything but health and the files of the page asks for it when there is one; what changes something always does.
+    /// Everything but health and the files of the page asks for it when there is one; what changes something always
+    /// does.
     pub token: Option<SecretString>,
 }
 

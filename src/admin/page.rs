@@ -1,7 +1,7 @@
 //! The live page: a few files that are part of the program.
 //!
-//! They hold no word about this gate, so they are served without a token; all that they show comes from `api`, which asks for it. A
-//! browser that is sent to a page cannot send a token along, so the page asks for it itself.
+//! They hold no word about this gate, so they are served without a token; all that they show comes from `api`, which
+//! asks for it. A browser that is sent to a page cannot send a token along, so the page asks for it itself.
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
@@ -32,8 +32,8 @@ const ASSETS: &[Asset] = &[
 ];
 
 /// Nothing but these files and `api`, nothing inline, and no frame around it.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+    img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// True for a file of the page: it is open to whoever may speak to the listener at all.
 pub(super) fn is_asset(path: &str) -> bool {

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Shared between the server, which sets it, and `/readyz`. A gate whose 8sens is down is still ready: it answers callers with a
-/// proper refusal, which a load balancer in front would hide.
+/// Shared between the server, which sets it, and `/readyz`. A gate whose 8sens is down is still ready: it answers
+/// callers with a proper refusal, which a load balancer in front would hide.
 #[derive(Debug, Default)]
 pub struct Readiness {
     listening: AtomicBool,

@@ -56,7 +56,8 @@ impl AdminCode {
     const fn detail(self) -> &'static str {
         match self {
             Self::ForbiddenHost => {
-                "Send the admin token, or use a loopback name, the address of the admin listener or a name in [admin] hosts."
+                "Send the admin token, or use a loopback name, the address of the admin listener or a name in [admin] \
+                 hosts."
             }
             Self::ForbiddenOrigin => "Pages of other origins may not read this listener.",
             Self::Unauthorized => "Send the admin token as Authorization: Bearer.",

@@ -1,6 +1,7 @@
 //! What tests of the domain decide on: a request, a consumer, a configuration, and the tables beside it.
 //!
-//! Unit tests take it from here; `tests/support/decision.rs` includes it for programs that see the library from outside.
+//! Unit tests take it from here; `tests/support/decision.rs` includes it for programs that see the library from
+//! outside.
 
 use super::limit::Quota;
 use super::request::client_ip::TrustedProxies;

@@ -1,7 +1,7 @@
 //! What is decided, on plain data: no file under this folder names anything outside it.
 //!
-//! It knows no clock, socket, file, thread, logger or framework. It is given bytes, a view of a request and a reading of both clocks
-//! ([`types::Now`]), and answers with data.
+//! It knows no clock, socket, file, thread, logger or framework. It is given bytes, a view of a request and a reading
+//! of both clocks ([`types::Now`]), and answers with data.
 
 pub mod answer;
 pub mod denial;

@@ -1,6 +1,7 @@
 //! Small values that every part of the core shares: instants, versions, request ids.
 //!
-//! Nothing here reads a clock: an edge reads both clocks once per step ([`crate::platform::clock`]) and passes a [`Now`] in.
+//! Nothing here reads a clock: an edge reads both clocks once per step ([`crate::platform::clock`]) and passes a
+//! [`Now`] in.
 
 use data_encoding::HEXLOWER;
 use std::fmt;

@@ -51,8 +51,10 @@ fn malformed(case: &Case<'_>) -> Explanation {
             rule,
             setting,
             vec![text! {
-                en: "let the proxy send it (HAProxy: send-proxy-v2; nginx: proxy_protocol on), or take its address out of `proxy_protocol`",
-                fr: "faites-le envoyer par le proxy (HAProxy : send-proxy-v2 ; nginx : proxy_protocol on), ou retirez son adresse de `proxy_protocol`"
+                en: "let the proxy send it (HAProxy: send-proxy-v2; nginx: proxy_protocol on), or take its address out \
+                     of `proxy_protocol`",
+                fr: "faites-le envoyer par le proxy (HAProxy : send-proxy-v2 ; nginx : proxy_protocol on), ou retirez \
+                     son adresse de `proxy_protocol`"
             }],
         );
     }
@@ -81,8 +83,10 @@ fn never_forwarded(case: &Case<'_>) -> Explanation {
             fr: "supprimez le champ Expect, ou envoyez-y 100-continue une seule fois"
         },
         DenyCode::HttpVersion => text! {
-            en: "let the caller speak HTTP/1.1: nginx in front with proxy_http_version 1.1, PHP 7 with 'protocol_version' => 1.1 in the stream context; docs/callers.md lists others",
-            fr: "faites parler HTTP/1.1 à l'appelant : nginx placé devant par proxy_http_version 1.1, PHP 7 par 'protocol_version' => 1.1 dans le contexte du flux ; docs/fr/callers.md en donne d'autres"
+            en: "let the caller speak HTTP/1.1: nginx in front with proxy_http_version 1.1, PHP 7 with \
+                 'protocol_version' => 1.1 in the stream context; docs/callers.md lists others",
+            fr: "faites parler HTTP/1.1 à l'appelant : nginx placé devant par proxy_http_version 1.1, PHP 7 par \
+                 'protocol_version' => 1.1 dans le contexte du flux ; docs/fr/callers.md en donne d'autres"
         },
         _ => text! {
             en: "send the body with Content-Length, or chunked",
@@ -108,25 +112,34 @@ fn key(case: &Case<'_>) -> Explanation {
         (DenyCode::MissingKey, Some(Reason::Preflight)) => (
             None,
             vec![text! {
-                en: "let the shop's server call the gate and the page call the shop: whatever a page holds, every visitor can read",
-                fr: "faites appeler la passerelle par le serveur de la boutique, et la boutique par la page : ce qu'une page détient, tout visiteur peut le lire"
+                en: "let the shop's server call the gate and the page call the shop: whatever a page holds, every \
+                     visitor can read",
+                fr: "faites appeler la passerelle par le serveur de la boutique, et la boutique par la page : ce \
+                     qu'une page détient, tout visiteur peut le lire"
             }],
         ),
         (DenyCode::MissingKey, _) => (
             None,
             vec![
-                text! { en: "send the key in the header field api_key", fr: "envoyez la clé dans le champ d'en-tête api_key" },
                 text! {
-                    en: "if it is sent: a proxy in front may drop names with an underscore (nginx: underscores_in_headers on;); `sensgate doctor --through URL` finds out",
-                    fr: "si elle est envoyée : un proxy placé devant supprime peut-être les noms à tiret bas (nginx : underscores_in_headers on;) ; `sensgate doctor --through URL` le dira"
+                    en: "send the key in the header field api_key",
+                    fr: "envoyez la clé dans le champ d'en-tête api_key"
+                },
+                text! {
+                    en: "if it is sent: a proxy in front may drop names with an underscore (nginx: \
+                         underscores_in_headers on;); `sensgate doctor --through URL` finds out",
+                    fr: "si elle est envoyée : un proxy placé devant supprime peut-être les noms à tiret bas (nginx : \
+                         underscores_in_headers on;) ; `sensgate doctor --through URL` le dira"
                 },
             ],
         ),
         (DenyCode::KeyInUrl, _) => (
             None,
             vec![text! {
-                en: "send it in the header field alone, and replace this key: URLs end up in logs (`sensgate keys rotate`)",
-                fr: "envoyez-la dans le champ d'en-tête seulement, et remplacez cette clé : les URL finissent dans des journaux (`sensgate keys rotate`)"
+                en: "send it in the header field alone, and replace this key: URLs end up in logs (`sensgate keys \
+                     rotate`)",
+                fr: "envoyez-la dans le champ d'en-tête seulement, et remplacez cette clé : les URL finissent dans des \
+                     journaux (`sensgate keys rotate`)"
             }],
         ),
         (DenyCode::AmbiguousKey, _) => (
@@ -139,15 +152,22 @@ fn key(case: &Case<'_>) -> Explanation {
         (_, Some(Reason::KeyExpired)) => (
             of_key("expires"),
             vec![
-                text! { en: "give the consumer a new key: `sensgate keys rotate`", fr: "donnez une nouvelle clé au consommateur : `sensgate keys rotate`" },
-                text! { en: "or write a later day in `expires`", fr: "ou écrivez un jour plus lointain dans `expires`" },
+                text! {
+                    en: "give the consumer a new key: `sensgate keys rotate`",
+                    fr: "donnez une nouvelle clé au consommateur : `sensgate keys rotate`"
+                },
+                text! {
+                    en: "or write a later day in `expires`",
+                    fr: "ou écrivez un jour plus lointain dans `expires`"
+                },
             ],
         ),
         (_, Some(Reason::KeyDisabled)) => (
             of_key("enabled"),
-            vec![
-                text! { en: "write `enabled = true`, or give out another key", fr: "écrivez `enabled = true`, ou donnez une autre clé" },
-            ],
+            vec![text! {
+                en: "write `enabled = true`, or give out another key",
+                fr: "écrivez `enabled = true`, ou donnez une autre clé"
+            }],
         ),
         _ => (
             None,
@@ -158,7 +178,8 @@ fn key(case: &Case<'_>) -> Explanation {
                 },
                 text! {
                     en: "lost? make a new one: `sensgate keys rotate`; the old one cannot be shown again",
-                    fr: "perdue ? créez-en une nouvelle : `sensgate keys rotate` ; l'ancienne ne peut plus être affichée"
+                    fr: "perdue ? créez-en une nouvelle : `sensgate keys rotate` ; l'ancienne ne peut plus être \
+                         affichée"
                 },
             ],
         ),
@@ -173,8 +194,10 @@ fn ambiguous_token(case: &Case<'_>) -> Explanation {
     };
     let setting = case.setting("session.token_from", Some(token_places(case)));
     let remedy = text! {
-        en: "send the token in one place only: header access_token, Authorization: Bearer, header token or query access_token",
-        fr: "envoyez le jeton à un seul endroit : en-tête access_token, Authorization: Bearer, en-tête token ou paramètre access_token"
+        en: "send the token in one place only: header access_token, Authorization: Bearer, header token or query \
+             access_token",
+        fr: "envoyez le jeton à un seul endroit : en-tête access_token, Authorization: Bearer, en-tête token ou \
+             paramètre access_token"
     };
     case.explanation(rule, setting, vec![remedy])
 }
@@ -187,7 +210,8 @@ fn token_places(case: &Case<'_>) -> String {
 fn session(case: &Case<'_>) -> Explanation {
     let rule = text! {
         en: "session: under guard, a token has to be a live one that this consumer got from a login through the gate",
-        fr: "session : sous guard, un jeton doit être vivant et avoir été obtenu par ce consommateur en se connectant à travers la passerelle"
+        fr: "session : sous guard, un jeton doit être vivant et avoir été obtenu par ce consommateur en se connectant \
+             à travers la passerelle"
     };
     let login = text! {
         en: "log in through the gate and send the new token",
@@ -217,8 +241,10 @@ fn session(case: &Case<'_>) -> Explanation {
             vec![
                 login,
                 text! {
-                    en: "if 8sens keeps tokens for longer: write its \"Durée d'inactivité\" into `idle_timeout` (`sensgate doctor --measure-idle` measures it)",
-                    fr: "si 8sens garde les jetons plus longtemps : reportez sa « Durée d'inactivité » dans `idle_timeout` (`sensgate doctor --measure-idle` la mesure)"
+                    en: "if 8sens keeps tokens for longer: write its \"Durée d'inactivité\" into `idle_timeout` \
+                         (`sensgate doctor --measure-idle` measures it)",
+                    fr: "si 8sens garde les jetons plus longtemps : reportez sa « Durée d'inactivité » dans \
+                         `idle_timeout` (`sensgate doctor --measure-idle` la mesure)"
                 },
             ],
         ),
@@ -227,11 +253,14 @@ fn session(case: &Case<'_>) -> Explanation {
             vec![
                 text! {
                     en: "let this consumer log in with its own key; a token goes only with the key that got it",
-                    fr: "faites connecter ce consommateur avec sa propre clé ; un jeton ne va qu'avec la clé qui l'a obtenu"
+                    fr: "faites connecter ce consommateur avec sa propre clé ; un jeton ne va qu'avec la clé qui l'a \
+                         obtenu"
                 },
                 text! {
-                    en: "if nobody can explain it, somebody has copied a token: `sensgate sessions end --consumer NAME`",
-                    fr: "si personne ne se l'explique, quelqu'un a copié un jeton : `sensgate sessions end --consumer NOM`"
+                    en: "if nobody can explain it, somebody has copied a token: `sensgate sessions end --consumer \
+                         NAME`",
+                    fr: "si personne ne se l'explique, quelqu'un a copié un jeton : `sensgate sessions end --consumer \
+                         NOM`"
                 },
             ],
         ),
@@ -240,8 +269,10 @@ fn session(case: &Case<'_>) -> Explanation {
             vec![
                 login,
                 text! {
-                    en: "if the caller does log in: not through this gate; give it the gate's address for the login as well",
-                    fr: "si l'appelant se connecte bien : ce n'est pas par cette passerelle ; donnez-lui l'adresse de la passerelle pour la connexion aussi"
+                    en: "if the caller does log in: not through this gate; give it the gate's address for the login as \
+                         well",
+                    fr: "si l'appelant se connecte bien : ce n'est pas par cette passerelle ; donnez-lui l'adresse de \
+                         la passerelle pour la connexion aussi"
                 },
                 observe,
             ],
@@ -270,8 +301,10 @@ fn covering(rules: &[RouteRule], case: &Case<'_>) -> Option<usize> {
 
 fn login_spelling(case: &Case<'_>) -> Explanation {
     let rule = text! {
-        en: "route: what 8sens might take for a login, and the gate does not, is refused; can be neither shadowed nor switched off",
-        fr: "route : ce que 8sens pourrait prendre pour une connexion, et pas la passerelle, est refusé ; ni observable ni désactivable"
+        en: "route: what 8sens might take for a login, and the gate does not, is refused; can be neither shadowed nor \
+             switched off",
+        fr: "route : ce que 8sens pourrait prendre pour une connexion, et pas la passerelle, est refusé ; ni \
+             observable ni désactivable"
     };
     let routes = &case.settings.snapshot.session.login_routes;
     let place = covering(routes, case);
@@ -279,20 +312,26 @@ fn login_spelling(case: &Case<'_>) -> Explanation {
         case.setting(format!("session.login_routes.{place}"), Some(format!("\"{}\"", routes[place])))
     });
     let written = place.map_or_else(String::new, |place| routes[place].to_string());
-    let remedy = text! { en: "let the caller ask for {written}, in that spelling", fr: "faites demander {written} à l'appelant, dans cette écriture" };
+    let remedy = text! {
+        en: "let the caller ask for {written}, in that spelling",
+        fr: "faites demander {written} à l'appelant, dans cette écriture"
+    };
     case.explanation(rule, which.or_else(|| case.setting("session.login_routes", None)), vec![remedy])
 }
 
 fn encoded_slash(case: &Case<'_>) -> Explanation {
     let rule = text! {
         en: "framing: a path with %2F has two readings; it is accepted where a rule says which of them 8sens has",
-        fr: "cadrage : un chemin avec %2F se lit de deux façons ; il est accepté là où une règle dit laquelle est celle de 8sens"
+        fr: "cadrage : un chemin avec %2F se lit de deux façons ; il est accepté là où une règle dit laquelle est \
+             celle de 8sens"
     };
     let value = rules(&case.settings.snapshot.encoded_slash);
     let remedies = vec![
         text! {
-            en: "if 8sens takes it for a part of a name: add the route to `encoded_slash` in [upstream], such as \"GET /v1/articles/*\"",
-            fr: "si 8sens y voit une partie d'un nom : ajoutez la route à `encoded_slash` dans [upstream], par exemple \"GET /v1/articles/*\""
+            en: "if 8sens takes it for a part of a name: add the route to `encoded_slash` in [upstream], such as \"GET \
+                 /v1/articles/*\"",
+            fr: "si 8sens y voit une partie d'un nom : ajoutez la route à `encoded_slash` dans [upstream], par exemple \
+                 \"GET /v1/articles/*\""
         },
         text! {
             en: "or let the caller ask for the reference in the query",
@@ -343,8 +382,10 @@ fn forbidden_address(case: &Case<'_>) -> Explanation {
     let remedies = vec![
         text! { en: "add \"{address}\" to `allow_from`", fr: "ajoutez \"{address}\" à `allow_from`" },
         text! {
-            en: "if {address} is a proxy of yours: name it in `trusted_proxies` of [client_ip], so that the caller behind it is seen",
-            fr: "si {address} est l'un de vos proxys : nommez-le dans `trusted_proxies` de [client_ip], pour voir l'appelant derrière lui"
+            en: "if {address} is a proxy of yours: name it in `trusted_proxies` of [client_ip], so that the caller \
+                 behind it is seen",
+            fr: "si {address} est l'un de vos proxys : nommez-le dans `trusted_proxies` de [client_ip], pour voir \
+                 l'appelant derrière lui"
         },
         shadow(),
     ];
@@ -361,15 +402,18 @@ fn listener(case: &Case<'_>, key: &str, value: Option<String>) -> Option<Setting
 
 fn insecure_transport(case: &Case<'_>) -> Explanation {
     let rule = text! {
-        en: "transport: a key must not cross a network where others can read it; can be neither shadowed nor switched off",
-        fr: "transport : une clé ne doit pas traverser un réseau où d'autres peuvent la lire ; ni observable ni désactivable"
+        en: "transport: a key must not cross a network where others can read it; can be neither shadowed nor switched \
+             off",
+        fr: "transport : une clé ne doit pas traverser un réseau où d'autres peuvent la lire ; ni observable ni \
+             désactivable"
     };
     let (setting, remedies) = match case.reason() {
         Some(Reason::PublicOnLan) => (
             listener(case, "plaintext", Some("\"lan\"".to_owned())),
             vec![text! {
                 en: "let callers from outside come with TLS: give the listener `tls`, or another listener that has it",
-                fr: "faites venir les appelants de l'extérieur en TLS : donnez `tls` au point d'écoute, ou un autre qui l'a"
+                fr: "faites venir les appelants de l'extérieur en TLS : donnez `tls` au point d'écoute, ou un autre \
+                     qui l'a"
             }],
         ),
         Some(Reason::PeerNotTrusted) => (
@@ -382,8 +426,10 @@ fn insecure_transport(case: &Case<'_>) -> Explanation {
         Some(Reason::ProxyWithoutHttps) => (
             listener(case, "plaintext", Some("\"behind_proxy\"".to_owned())),
             vec![text! {
-                en: "let the proxy set X-Forwarded-Proto to the scheme of its caller (nginx: proxy_set_header X-Forwarded-Proto $scheme;), and the caller use https",
-                fr: "faites mettre par le proxy le schéma de son appelant dans X-Forwarded-Proto (nginx : proxy_set_header X-Forwarded-Proto $scheme;), et employer https par l'appelant"
+                en: "let the proxy set X-Forwarded-Proto to the scheme of its caller (nginx: proxy_set_header \
+                     X-Forwarded-Proto $scheme;), and the caller use https",
+                fr: "faites mettre par le proxy le schéma de son appelant dans X-Forwarded-Proto (nginx : \
+                     proxy_set_header X-Forwarded-Proto $scheme;), et employer https par l'appelant"
             }],
         ),
         _ => (
@@ -421,7 +467,8 @@ fn misdirected(case: &Case<'_>) -> Explanation {
 fn too_slow(case: &Case<'_>) -> Explanation {
     let rule = text! {
         en: "time: a request has so long to arrive, so that slow callers do not hold places",
-        fr: "durée : une requête a un temps compté pour arriver, pour que les appelants lents ne retiennent pas de places"
+        fr: "durée : une requête a un temps compté pour arriver, pour que les appelants lents ne retiennent pas de \
+             places"
     };
     let connections = &case.settings.connections;
     let quoted = |duration| Some(format!("\"{}\"", show_duration(duration)));
@@ -437,7 +484,8 @@ fn too_slow(case: &Case<'_>) -> Explanation {
     };
     let remedy = text! {
         en: "find out what is slow between the caller and the gate; raise the limit for honest slow callers only",
-        fr: "cherchez ce qui est lent entre l'appelant et la passerelle ; n'augmentez la limite que pour des appelants honnêtes"
+        fr: "cherchez ce qui est lent entre l'appelant et la passerelle ; n'augmentez la limite que pour des appelants \
+             honnêtes"
     };
     case.explanation(rule, setting, vec![remedy])
 }
@@ -530,8 +578,10 @@ fn too_many_connections(case: &Case<'_>) -> Explanation {
         (
             case.setting("limits.connections_per_address", Some(connections.max_per_address.to_string())),
             text! {
-                en: "if this is a proxy of yours, name it in `trusted_proxies` of [client_ip]; else let the caller reuse connections",
-                fr: "si c'est l'un de vos proxys, nommez-le dans `trusted_proxies` de [client_ip] ; sinon, faites réutiliser ses connexions à l'appelant"
+                en: "if this is a proxy of yours, name it in `trusted_proxies` of [client_ip]; else let the caller \
+                     reuse connections",
+                fr: "si c'est l'un de vos proxys, nommez-le dans `trusted_proxies` de [client_ip] ; sinon, faites \
+                     réutiliser ses connexions à l'appelant"
             },
         )
     } else {
@@ -539,7 +589,8 @@ fn too_many_connections(case: &Case<'_>) -> Explanation {
             case.setting("limits.connections", Some(connections.max.to_string())),
             text! {
                 en: "raise it, and the limit of open files with it; `sensgate status` shows how many are open",
-                fr: "augmentez-la, et la limite de fichiers ouverts avec elle ; `sensgate status` montre combien sont ouvertes"
+                fr: "augmentez-la, et la limite de fichiers ouverts avec elle ; `sensgate status` montre combien sont \
+                     ouvertes"
             },
         )
     };
@@ -561,8 +612,10 @@ fn upstream(case: &Case<'_>) -> Explanation {
         (DenyCode::UpstreamTimeout, _) => (
             case.setting("upstream.read_timeout", Some(format!("\"{}\"", show_duration(upstream.read_timeout)))),
             text! {
-                en: "look at the 8sens client: it may be busy or waiting for a dialog; raise the timeout only for requests that honestly take longer",
-                fr: "regardez le poste 8sens : il est peut-être occupé ou attend une réponse à un dialogue ; n'augmentez le délai que pour des requêtes réellement plus longues"
+                en: "look at the 8sens client: it may be busy or waiting for a dialog; raise the timeout only for \
+                     requests that honestly take longer",
+                fr: "regardez le poste 8sens : il est peut-être occupé ou attend une réponse à un dialogue ; \
+                     n'augmentez le délai que pour des requêtes réellement plus longues"
             },
         ),
         (DenyCode::UpstreamInvalidResponse, _) => (
@@ -576,7 +629,8 @@ fn upstream(case: &Case<'_>) -> Explanation {
             case.setting("upstream.connect_timeout", Some(format!("\"{}\"", show_duration(upstream.connect_timeout)))),
             text! {
                 en: "see whether the machine of 8sens is on, and whether a firewall drops the gate's connections",
-                fr: "vérifiez que la machine de 8sens est allumée, et qu'aucun pare-feu n'écarte les connexions de la passerelle"
+                fr: "vérifiez que la machine de 8sens est allumée, et qu'aucun pare-feu n'écarte les connexions de la \
+                     passerelle"
             },
         ),
         _ => (

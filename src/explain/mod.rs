@@ -1,8 +1,8 @@
-//! Why a request was refused, in an operator's words: what happened, which rule and which setting at which line decided, and what would
-//! let it through.
+//! Why a request was refused, in an operator's words: what happened, which rule and which setting at which line
+//! decided, and what would let it through.
 //!
-//! Pure over the refusal and the configuration, so that the commands, the control socket and the live page say the same. Every
-//! [`DenyCode`] has its explanation: one that is added does not compile without it.
+//! Pure over the refusal and the configuration, so that the commands, the control socket and the live page say the
+//! same. Every [`DenyCode`] has its explanation: one that is added does not compile without it.
 
 mod codes;
 mod reasons;
@@ -144,7 +144,8 @@ mod tests {
         )
         .unwrap();
         let text = format!(
-            "[upstream]\naddress = \"127.0.0.1:8082\"\napi_key = {{ file = \"key\" }}\n[[listener]]\naddress = \"127.0.0.1:8443\"\n{more}"
+            "[upstream]\naddress = \"127.0.0.1:8082\"\napi_key = {{ file = \"key\" }}\n[[listener]]\naddress = \
+             \"127.0.0.1:8443\"\n{more}"
         );
         crate::config::parse(&text, "sensgate.toml", folder.path())
             .map_err(|report| report.render(crate::text::Lang::En, false))
@@ -152,9 +153,12 @@ mod tests {
             .settings
     }
 
-    pub(super) const SHOP: &str = "[[consumer]]\nname = \"shop\"\nallow = [\"GET /v1/*\"]\ndeny = [\"* /v1/secret*\", \"* /v1/other*\"]\n\
-         allow_from = [\"203.0.113.0/24\"]\nrate_limit = \"20/s\"\nroute_limits = [{ route = \"GET /v1/a*\", rate_limit = \"2/s\" }]\n\
-         [[consumer.keys]]\nid = \"k1\"\nsha256 = \"a5c0e0d2f25cba0ce3b25f4c0fbe5f2d40fdbb02fde9fc9eb8e4a3b2b2a2c4f1\"\nexpires = 2099-12-31\n";
+    pub(super) const SHOP: &str = "[[consumer]]\nname = \"shop\"\nallow = [\"GET /v1/*\"]\ndeny = [\"* /v1/secret*\", \
+                                   \"* /v1/other*\"]\n\
+         allow_from = [\"203.0.113.0/24\"]\nrate_limit = \"20/s\"\nroute_limits = [{ route = \"GET /v1/a*\", \
+         rate_limit = \"2/s\" }]\n\
+         [[consumer.keys]]\nid = \"k1\"\nsha256 = \
+         \"a5c0e0d2f25cba0ce3b25f4c0fbe5f2d40fdbb02fde9fc9eb8e4a3b2b2a2c4f1\"\nexpires = 2099-12-31\n";
 
     pub(super) fn refusal(code: DenyCode, reason: &str) -> Refusal {
         Refusal {

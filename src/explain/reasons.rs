@@ -18,7 +18,10 @@ fn of_code(code: DenyCode) -> Text {
             text! { en: "more than one access token was sent", fr: "plus d'un jeton d'accès a été envoyé" }
         }
         DenyCode::KeyInUrl => {
-            text! { en: "a key was sent outside its header field", fr: "une clé a été envoyée hors de son champ d'en-tête" }
+            text! {
+                en: "a key was sent outside its header field",
+                fr: "une clé a été envoyée hors de son champ d'en-tête"
+            }
         }
         DenyCode::MissingKey => {
             text! { en: "no api_key field reached the gate", fr: "aucun champ api_key n'est parvenu à la passerelle" }
@@ -32,13 +35,19 @@ fn of_code(code: DenyCode) -> Text {
         }
         DenyCode::SessionExpired => text! { en: "the access token has expired", fr: "le jeton d'accès a expiré" },
         DenyCode::SessionNotYours => {
-            text! { en: "the access token is another consumer's", fr: "le jeton d'accès est celui d'un autre consommateur" }
+            text! {
+                en: "the access token is another consumer's",
+                fr: "le jeton d'accès est celui d'un autre consommateur"
+            }
         }
         DenyCode::ForbiddenRoute => {
             text! { en: "the consumer may not use this route", fr: "le consommateur n'a pas droit à cette route" }
         }
         DenyCode::ForbiddenAddress => {
-            text! { en: "the consumer may not call from this address", fr: "le consommateur ne peut pas appeler depuis cette adresse" }
+            text! {
+                en: "the consumer may not call from this address",
+                fr: "le consommateur ne peut pas appeler depuis cette adresse"
+            }
         }
         DenyCode::InsecureTransport => {
             text! { en: "the request did not come encrypted", fr: "la requête n'est pas arrivée chiffrée" }
@@ -71,7 +80,10 @@ fn of_code(code: DenyCode) -> Text {
             text! { en: "this method is not known", fr: "cette méthode n'est pas connue" }
         }
         DenyCode::UnsupportedTransferCoding => {
-            text! { en: "the body comes in a coding other than chunked", fr: "le corps arrive dans un codage autre que chunked" }
+            text! {
+                en: "the body comes in a coding other than chunked",
+                fr: "le corps arrive dans un codage autre que chunked"
+            }
         }
         DenyCode::UpstreamUnreachable => text! { en: "8sens could not be reached", fr: "8sens n'a pas pu être joint" },
         DenyCode::UpstreamInvalidResponse => {

@@ -81,10 +81,12 @@ pub enum Outcome {
     Depends,
 }
 
-/// The moment of the rehearsal on the monotonic clock: a month in, so that a token of the longest idle time can have expired before it.
+/// The moment of the rehearsal on the monotonic clock: a month in, so that a token of the longest idle time can have
+/// expired before it.
 const MOMENT: Mono = Mono(30 * 86_400 * 1_000_000_000);
 
-/// Asks every rule about an imagined request of a consumer. The tables are empty: no quota is used up and no budget exhausted.
+/// Asks every rule about an imagined request of a consumer. The tables are empty: no quota is used up and no budget
+/// exhausted.
 #[must_use]
 pub fn run(settings: &Settings, consumer: &Consumer, imagined: &Imagined<'_>, wall: Wall) -> Rehearsal {
     let snapshot = &settings.snapshot;
@@ -226,15 +228,24 @@ impl Told<'_> {
     fn passed(&self, policy: Policy) -> (Text, Option<Setting>) {
         match policy {
             Policy::Framing => (
-                text! { en: "method, path and query are well-formed", fr: "la méthode, le chemin et la suite sont bien formés" },
+                text! {
+                    en: "method, path and query are well-formed",
+                    fr: "la méthode, le chemin et la suite sont bien formés"
+                },
                 None,
             ),
             Policy::Transport => (
-                text! { en: "taken to come encrypted, as the listener asks", fr: "supposée arriver chiffrée, comme le demande le point d'écoute" },
+                text! {
+                    en: "taken to come encrypted, as the listener asks",
+                    fr: "supposée arriver chiffrée, comme le demande le point d'écoute"
+                },
                 None,
             ),
             Policy::Budget => (
-                text! { en: "as long as few requests of this address are refused", fr: "tant que peu de requêtes de cette adresse sont refusées" },
+                text! {
+                    en: "as long as few requests of this address are refused",
+                    fr: "tant que peu de requêtes de cette adresse sont refusées"
+                },
                 self.setting(
                     "limits.address_budget".into(),
                     Some(format!("\"{}\"", self.settings.snapshot.budgets.address)),
@@ -287,7 +298,10 @@ impl Told<'_> {
                 )
             }
             None => (
-                text! { en: "no deny rule covers it, and there is no `allow`", fr: "aucune règle deny ne la couvre, et il n'y a pas d'`allow`" },
+                text! {
+                    en: "no deny rule covers it, and there is no `allow`",
+                    fr: "aucune règle deny ne la couvre, et il n'y a pas d'`allow`"
+                },
                 None,
             ),
         }
@@ -300,7 +314,10 @@ impl Told<'_> {
             (Some(place), _) => {
                 let (rule, quota) = &limits[place];
                 (
-                    text! { en: "as long as {quota} for \"{rule}\" is not used up", fr: "tant que {quota} pour \"{rule}\" n'est pas épuisé" },
+                    text! {
+                        en: "as long as {quota} for \"{rule}\" is not used up",
+                        fr: "tant que {quota} pour \"{rule}\" n'est pas épuisé"
+                    },
                     self.own(&format!("route_limits.{place}"), Some(format!("\"{quota}\""))),
                 )
             }
@@ -320,7 +337,10 @@ impl Told<'_> {
                 self.setting(format!("session.public.{place}"), Some(format!("\"{}\"", public[place]))),
             ),
             None => (
-                text! { en: "the token is a live one of this consumer", fr: "le jeton est vivant et appartient à ce consommateur" },
+                text! {
+                    en: "the token is a live one of this consumer",
+                    fr: "le jeton est vivant et appartient à ce consommateur"
+                },
                 None,
             ),
         }
@@ -339,7 +359,9 @@ mod tests {
         run(&settings, &consumer, &Imagined { method, target, from, token }, Wall(1_790_000_000_000))
     }
 
-    const OTHER: &str = "[[consumer]]\nname = \"other\"\nkeys = [{ id = \"k1\", sha256 = \"b5c0e0d2f25cba0ce3b25f4c0fbe5f2d40fdbb02fde9fc9eb8e4a3b2b2a2c4f1\", expires = 2099-12-31 }]\n";
+    const OTHER: &str = "[[consumer]]\nname = \"other\"\nkeys = [{ id = \"k1\", sha256 = \
+                         \"b5c0e0d2f25cba0ce3b25f4c0fbe5f2d40fdbb02fde9fc9eb8e4a3b2b2a2c4f1\", expires = 2099-12-31 \
+                         }]\n";
 
     /// Rule, outcome and line of the step that decided.
     fn deciding(rehearsal: &Rehearsal, rule: &str) -> (Outcome, Option<usize>) {

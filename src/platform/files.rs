@@ -40,7 +40,8 @@ pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// What root makes in the folder of somebody else belongs to that one, who is to read it. Nobody but root can give files away.
+/// What root makes in the folder of somebody else belongs to that one, who is to read it. Nobody but root can give
+/// files away.
 pub fn give_to_owner_of(folder: &Path, file: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {

@@ -1,7 +1,7 @@
 //! What the system lets this process do, and what others may learn from it.
 
-/// Keeps secrets in memory out of files: no core dump is written, and no other process of the same user may read this one's memory.
-/// What the system refuses is left as it is; the answer says whether everything held.
+/// Keeps secrets in memory out of files: no core dump is written, and no other process of the same user may read this
+/// one's memory. What the system refuses is left as it is; the answer says whether everything held.
 #[cfg(unix)]
 #[must_use]
 pub fn forbid_dumps() -> bool {
@@ -28,8 +28,8 @@ pub fn forbid_dumps() -> bool {
     true
 }
 
-/// Raises the number of descriptors this process may open to `wanted`, or as near as the system allows. Never lowers it.
-/// Returns how many it may open now; `None` where there is no such limit.
+/// Raises the number of descriptors this process may open to `wanted`, or as near as the system allows. Never lowers
+/// it. Returns how many it may open now; `None` where there is no such limit.
 #[cfg(unix)]
 #[must_use]
 pub fn raise_descriptor_limit(wanted: u64) -> Option<u64> {

@@ -39,8 +39,8 @@ enum Queued {
 const QUEUE: usize = 16;
 
 impl ServiceManager {
-    /// Reads `NOTIFY_SOCKET` and `WATCHDOG_USEC`. The socket is written to on a thread of its own: a service manager that does not read
-    /// holds up nothing.
+    /// Reads `NOTIFY_SOCKET` and `WATCHDOG_USEC`. The socket is written to on a thread of its own: a service manager
+    /// that does not read holds up nothing.
     #[cfg(unix)]
     #[must_use]
     pub fn of_environment() -> Self {
@@ -99,7 +99,8 @@ impl ServiceManager {
         let _ = deadline;
     }
 
-    /// How long the service manager waits for [`Notice::Alive`] before it kills this process; `None` when it does not watch.
+    /// How long the service manager waits for [`Notice::Alive`] before it kills this process; `None` when it does not
+    /// watch.
     #[must_use]
     pub fn watchdog(&self) -> Option<Duration> {
         self.watchdog

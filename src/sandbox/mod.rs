@@ -1,9 +1,10 @@
 //! The sandbox: our stand-in for the 8sens REST server, for trials, the demo and tests.
 //!
-//! The vendor documents one route, `POST /v1/login/user`: a form `login=…&password=…` with the header `api_key` is answered by
-//! `access_token`, `paramRacineCliID`, `paramRacinePecID` and `g8CliCode`. **Everything else here is our assumption**, and no rule of
-//! the gate may depend on it: every other route, the places a token may travel in, the status and the shape of each refusal, the types
-//! of the four fields, which requests slide the idle time. What we assumed stands where it is coded, in `routes/`:
+//! The vendor documents one route, `POST /v1/login/user`: a form `login=…&password=…` with the header `api_key` is
+//! answered by `access_token`, `paramRacineCliID`, `paramRacinePecID` and `g8CliCode`. **Everything else here is our
+//! assumption**, and no rule of the gate may depend on it: every other route, the places a token may travel in, the
+//! status and the shape of each refusal, the types of the four fields, which requests slide the idle time. What we
+//! assumed stands where it is coded, in `routes/`:
 //!
 //! | route (all but the login assumed) | what it does |
 //! |---|---|
@@ -15,11 +16,12 @@
 //! | `POST /v1/devis/{id}/transformation` | makes an order of a quote, once; 409 after that |
 //! | `GET /v1/commandes`, `GET /v1/commandes/{id}` | orders |
 //!
-//! Bodies are JSON of at most 64 KiB, amounts integer cents, dates ISO. Where nobody knows what 8sens does, the settings choose
-//! between several behaviours: [`ExpiredAnswer`], [`WrongKeyAnswer`], `seats`, `token_shared`. All is in memory and bounded.
+//! Bodies are JSON of at most 64 KiB, amounts integer cents, dates ISO. Where nobody knows what 8sens does, the
+//! settings choose between several behaviours: [`ExpiredAnswer`], [`WrongKeyAnswer`], `seats`, `token_shared`. All is
+//! in memory and bounded.
 //!
-//! Each request the sandbox could parse is answered with `Server: 8sens-sandbox` and kept in a bounded record ([`Sandbox::record`]).
-//! With `faults = true` a request may ask for a [`fault`].
+//! Each request the sandbox could parse is answered with `Server: 8sens-sandbox` and kept in a bounded record
+//! ([`Sandbox::record`]). With `faults = true` a request may ask for a [`fault`].
 
 mod database;
 pub mod fault;

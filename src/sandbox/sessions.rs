@@ -30,8 +30,8 @@ impl Sessions {
         }
     }
 
-    /// Gives a user a token: the live one it has, where tokens are shared, or one made from 16 random bytes, 32 hexadecimal digits.
-    /// `None` when every seat is taken.
+    /// Gives a user a token: the live one it has, where tokens are shared, or one made from 16 random bytes, 32
+    /// hexadecimal digits. `None` when every seat is taken.
     pub(super) fn open(&mut self, user: u32, random: [u8; 16], now: Mono) -> Option<String> {
         if self.shared
             && let Some(token) = self.renew(user, now)

@@ -1,4 +1,5 @@
-//! When keys were last accepted, on disk: a JSON file that is replaced whole now and then. Names and instants, never keys or digests.
+//! When keys were last accepted, on disk: a JSON file that is replaced whole now and then. Names and instants, never
+//! keys or digests.
 
 use super::StateDirectory;
 use crate::domain::tables::key_use::LastUse;

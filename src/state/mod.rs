@@ -1,7 +1,8 @@
 //! The state directory: what has to survive a restart, on disk.
 //!
-//! It holds a lock, a 32-byte secret that keys the session hashes, an append log of session records ([`SessionLog`]), and the control socket. All of it is 0600 in a 0700
-//! directory, and one gate at a time may use it. The files hold hashes, never tokens.
+//! It holds a lock, a 32-byte secret that keys the session hashes, an append log of session records ([`SessionLog`]),
+//! and the control socket. All of it is 0600 in a 0700 directory, and one gate at a time may use it. The files hold
+//! hashes, never tokens.
 
 mod key_uses;
 mod replace;
@@ -66,7 +67,8 @@ impl StateDirectory {
         &self.path
     }
 
-    /// The secret, made on first use. A file of another length was damaged: a new secret replaces it, and old hashes no longer match.
+    /// The secret, made on first use. A file of another length was damaged: a new secret replaces it, and old hashes no
+    /// longer match.
     pub fn secret(&self) -> Result<Zeroizing<[u8; 32]>, StateError> {
         self.read_secret().map_err(|error| self.failed(error))
     }

@@ -5,7 +5,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Writes a file that only its owner can read in place of the one of that name. What was left of an earlier, broken attempt is removed.
+/// Writes a file that only its owner can read in place of the one of that name. What was left of an earlier, broken
+/// attempt is removed.
 pub(crate) fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = folder.join(format!("{name}.new"));
     match fs::remove_file(&temporary) {

@@ -19,8 +19,9 @@ const COMPACT_FROM: u64 = 1 << 20;
 
 /// The open session log of one gate.
 ///
-/// A record is handed to the system before `append` returns, so it outlives the process, however that ends. Against a power cut only a
-/// rewriting is synced. A record that cannot be written is counted, and the gate goes on: sessions stay good until a restart.
+/// A record is handed to the system before `append` returns, so it outlives the process, however that ends. Against a
+/// power cut only a rewriting is synced. A record that cannot be written is counted, and the gate goes on: sessions
+/// stay good until a restart.
 #[derive(Debug)]
 pub struct SessionLog {
     directory: StateDirectory,
@@ -40,8 +41,8 @@ struct Inner {
 }
 
 impl SessionLog {
-    /// Reads what is there. A log that is damaged, or not one of ours, is set aside with a warning. Nothing is written before
-    /// [`SessionLog::compact`], which has to follow once the sessions are in their table.
+    /// Reads what is there. A log that is damaged, or not one of ours, is set aside with a warning. Nothing is written
+    /// before [`SessionLog::compact`], which has to follow once the sessions are in their table.
     pub fn open(
         directory: StateDirectory,
         upstream: &str,
@@ -143,6 +144,7 @@ impl Journal for Arc<SessionLog> {
 
 fn set_aside(directory: &StateDirectory, now: Now, why: &str) -> Result<(), StateError> {
     let aside = directory.set_log_aside(now.wall.0).map_err(|error| directory.failed(error))?;
-    tracing::warn!(file = %aside.display(), why, "the session log was damaged and has been set aside; callers have to log in again");
+    tracing::warn!(file = %aside.display(), why, "the session log was damaged and has been set aside; callers have to \
+                                                  log in again");
     Ok(())
 }

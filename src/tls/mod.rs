@@ -10,7 +10,8 @@ pub use watch::watch;
 
 use std::sync::Arc;
 
-/// What a TLS listener offers: TLS 1.2 with authenticated encryption and 1.3, and HTTP/2 where it is wanted, beside HTTP/1.1.
+/// What a TLS listener offers: TLS 1.2 with authenticated encryption and 1.3, and HTTP/2 where it is wanted, beside
+/// HTTP/1.1.
 ///
 /// # Panics
 /// Never: the versions are those of the provider itself.

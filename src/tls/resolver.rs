@@ -28,8 +28,9 @@ impl Certificates {
         self.0.load_full()
     }
 
-    /// The certificate for a host: a valid one that names it, else one that names it, else the first. A caller that names no host, or an
-    /// unknown one, may still mean this gate: it decides itself whether it believes what it is shown.
+    /// The certificate for a host: a valid one that names it, else one that names it, else the first. A caller that
+    /// names no host, or an unknown one, may still mean this gate: it decides itself whether it believes what it is
+    /// shown.
     fn choose(&self, host: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let certificates = self.0.load();
         let now = clock::now().wall;

@@ -29,8 +29,9 @@ struct Fault {
     reason: String,
 }
 
-/// Takes new pairs up until it is dropped. A pair that is not one leaves the old one in place. It is counted and said once for each change,
-/// and only when it still is none at the next look: while one half is written, the other is not there yet.
+/// Takes new pairs up until it is dropped. A pair that is not one leaves the old one in place. It is counted and said
+/// once for each change, and only when it still is none at the next look: while one half is written, the other is not
+/// there yet.
 pub async fn watch(
     address: SocketAddr,
     settings: FileCertificates,

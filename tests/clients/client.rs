@@ -104,7 +104,8 @@ pub const CLIENTS: &[Client] = &[
         ways: &[PLAIN, TLS],
         query: &[WHATWG],
         accent: &[WHATWG_ACCENT],
-        // It drops the connection of a HEAD, and may open a second one before the first is free; so it does to any server.
+        // It drops the connection of a HEAD, and may open a second one before the first is free; so it does to any
+        // server.
         connections: 1..=3,
     },
     Client {

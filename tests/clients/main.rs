@@ -1,4 +1,5 @@
-//! Programs that shops really use call through the gate: what their libraries send comes through, and every answer arrives.
+//! Programs that shops really use call through the gate: what their libraries send comes through, and every answer
+//! arrives.
 //!
 //! `make clients` prints the table of all of them; `make test` runs each one as a test of its own.
 

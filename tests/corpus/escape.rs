@@ -1,7 +1,8 @@
 //! The language in which cases write bytes.
 //!
-//! Text stands for itself; real line ends and the blanks after them are layout and mean nothing. `\r \n \t \0 \\ \{` and `\xNN` are
-//! bytes. `{name}` is a value from the table, `{12*ab}` is `ab` twelve times. Any other brace stands for itself.
+//! Text stands for itself; real line ends and the blanks after them are layout and mean nothing. `\r \n \t \0 \\ \{`
+//! and `\xNN` are bytes. `{name}` is a value from the table, `{12*ab}` is `ab` twelve times. Any other brace stands for
+//! itself.
 
 use std::collections::BTreeMap;
 

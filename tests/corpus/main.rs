@@ -1,4 +1,5 @@
-//! The adversarial corpus: raw requests, and misbehaviours of 8sens, against the running binary. `README.md` says how a case is written.
+//! The adversarial corpus: raw requests, and misbehaviours of 8sens, against the running binary. `README.md` says how a
+//! case is written.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 

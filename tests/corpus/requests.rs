@@ -159,7 +159,8 @@ pub fn only_own(bytes: &[u8]) -> bool {
     bytes.starts_with(b"GET /v1/own-") && bytes.windows(4).position(|w| w == b"\r\n\r\n") == Some(bytes.len() - 4)
 }
 
-/// Compares line, fields and body; fields in any order, and without those that the gate always sets unless they are written down.
+/// Compares line, fields and body; fields in any order, and without those that the gate always sets unless they are
+/// written down.
 pub fn same(seen: &SeenRequest, expected: &[u8]) -> Result<(), String> {
     let end = expected.windows(4).position(|four| four == b"\r\n\r\n");
     let (head, body) = end.map_or((expected, &b""[..]), |end| (&expected[..end], &expected[end + 4..]));

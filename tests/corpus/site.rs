@@ -1,5 +1,5 @@
-//! One worker's place: a witness as 8sens, and the gates before it. Cases of one site run one after the other, so that every byte the
-//! witness sees belongs to the case under way.
+//! One worker's place: a witness as 8sens, and the gates before it. Cases of one site run one after the other, so that
+//! every byte the witness sees belongs to the case under way.
 
 use crate::format::{DENIED_KEY, GateKind};
 use crate::gate::{Config, Gate, UPSTREAM_KEY, consumer};

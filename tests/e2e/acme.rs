@@ -33,7 +33,8 @@ impl Site {
     fn config(&self, domains: &str) -> Config {
         let directory = self.pebble.directory();
         let acme = format!(
-            "tls = {{ acme = {{ domains = {domains}, contact = \"admin@gate.test\", directory = \"{directory}\", ca = \"pebble-chain.pem\" }} }}"
+            "tls = {{ acme = {{ domains = {domains}, contact = \"admin@gate.test\", directory = \"{directory}\", ca = \
+             \"pebble-chain.pem\" }} }}"
         );
         let plain = format!("[[listener]]\naddress = \"127.0.0.1:{}\"\nplaintext = \"redirect\"\n", self.plain);
         Config::new(self.witness.addr()).with("listener", &acme).and(&plain)

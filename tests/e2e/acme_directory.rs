@@ -1,4 +1,5 @@
-//! ACME where Pebble does not reach: renewal windows, profiles, an order that is taken up again, an authority that asks to wait.
+//! ACME where Pebble does not reach: renewal windows, profiles, an order that is taken up again, an authority that asks
+//! to wait.
 
 use crate::acme::{kept, wait_for, wait_for_certificate, wait_for_metric};
 use crate::gate::{Config, Gate};

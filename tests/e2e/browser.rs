@@ -207,9 +207,10 @@ fn capabilities(profile: &Path, visitor: Visitor) -> Capabilities {
     let options = json!({
         "binary": "/usr/bin/chromium",
         "args": [
-            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
-            format!("--user-data-dir={}", profile.display()), format!("--lang={language}"), format!("--window-size={width},{height}"),
+            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            "--disable-dev-shm-usage", "--hide-scrollbars", format!("--user-data-dir={}", profile.display()),
+            format!("--lang={language}"), format!("--window-size={width},{height}"),
         ],
         "prefs": { "intl.accept_languages": language },
     });

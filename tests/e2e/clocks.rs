@@ -1,5 +1,5 @@
-//! A wall clock that jumps, under the real binary (libfaketime): idle time is counted by the monotonic clock, and what the gate slept
-//! through while it was down is believed only as far as it cannot prolong anything.
+//! A wall clock that jumps, under the real binary (libfaketime): idle time is counted by the monotonic clock, and what
+//! the gate slept through while it was down is believed only as far as it cannot prolong anything.
 
 use crate::gate::{Config, Gate, KEY, get};
 use crate::sessions::{config, eight_sens, log_in, others, outcome, refused, with_token};

@@ -299,7 +299,8 @@ async fn wait_for_metric_to_be(gate: &Gate, series: &str, value: f64) {
     }
 }
 
-/// Waits until the system holds no connection of this local port any more, but for those that wait for late segments (TIME-WAIT).
+/// Waits until the system holds no connection of this local port any more, but for those that wait for late segments
+/// (TIME-WAIT).
 #[cfg(target_os = "linux")]
 pub fn wait_until_nothing_is_left(port: u16) {
     let (listening, time_wait) = ("0A", "06");

@@ -8,7 +8,12 @@ use std::process::Command;
 const FILTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/fail2ban/filter.d/sensgate.conf");
 
 /// A line as the gate writes it for somebody else who guesses keys, as a stranger would put it into a request.
-const FORGED: &str = r#"{"time":"2026-09-21T14:13:20.123Z","request_id":"a","consumer":null,"key_id":null,"client_ip":"198.51.100.66","http":"1.1","method":"GET","path":"/","route":null,"status":401,"code":"unknown_key","reason":"no consumer has this key"}"#;
+const FORGED: &str = concat!(
+    r#"{"time":"2026-09-21T14:13:20.123Z","request_id":"a","consumer":null,"#,
+    r#""key_id":null,"client_ip":"198.51.100.66","http":"1.1","#,
+    r#""method":"GET","path":"/","route":null,"#,
+    r#""status":401,"code":"unknown_key","reason":"no consumer has this key"}"#,
+);
 
 /// The addresses that the filter finds in a log, once for each line that matches.
 fn found(log: &Path, mode: &str) -> Vec<String> {

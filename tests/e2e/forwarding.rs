@@ -31,10 +31,12 @@ async fn the_upstream_key_goes_to_8sens_once_and_the_callers_never() {
 async fn fields_are_edited_on_the_way_there() {
     let (gate, witness) = gate_before(Behaviour::answer()).await;
     let request = format!(
-        "GET /v1/articles?page=2 HTTP/1.1\r\nHost: shop.example\r\nAPI_Key: {KEY}\r\naccess_token: tok\r\nCookie: a=b\r\n\
+        "GET /v1/articles?page=2 HTTP/1.1\r\nHost: shop.example\r\nAPI_Key: {KEY}\r\naccess_token: tok\r\nCookie: \
+         a=b\r\n\
          Keep-Alive: 5\r\nTE: trailers\r\nUpgrade: websocket\r\nProxy-Authorization: x\r\nX-Forwarded-For: 10.9.8.7\r\n\
          X-Real-IP: 10.9.8.7\r\nX-Original-URL: /admin\r\nX-HTTP-Method-Override: DELETE\r\nForwarded: for=10.9.8.7\r\n\
-         X-Forwarded-Proto: https\r\nX-Request-ID: shop-77\r\ntraceparent: 00-0af7-b7ad-01\r\nVia: 1.1 cdn\r\nX-Own: kept\r\n\r\n"
+         X-Forwarded-Proto: https\r\nX-Request-ID: shop-77\r\ntraceparent: 00-0af7-b7ad-01\r\nVia: 1.1 cdn\r\nX-Own: \
+         kept\r\n\r\n"
     );
     let response = gate.exchange(request).await;
     let seen = &witness.wait_for(1, DEADLINE).await[0];
@@ -209,7 +211,8 @@ async fn a_write_that_8sens_drops_is_not_sent_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_is_sent_again_only_on_a_reused_connection_and_only_once() {
-    // The first request of a connection is answered, every later one is dropped: also a fresh connection's first, once told to.
+    // The first request of a connection is answered, every later one is dropped: also a fresh connection's first, once
+    // told to.
     let (gate, witness) = gate_before(Behaviour::by(|request| match (request.target(), request.nth_on_connection) {
         ("/first", 0) => Action::Answer,
         _ => Action::Close,
@@ -396,7 +399,8 @@ async fn a_login_through_the_gate_is_the_vendors_own_curl() {
     assert!(seen[0].headers.iter().all(|(_, value)| !value.windows(KEY.len()).any(|part| part == KEY.as_bytes())));
 }
 
-/// 8sens redirects to the address that it was asked under, as servers do. curl sends fields of one's own on to wherever it is led.
+/// 8sens redirects to the address that it was asked under, as servers do. curl sends fields of one's own on to wherever
+/// it is led.
 #[tokio::test(flavor = "multi_thread")]
 async fn curl_follows_a_redirect_of_8sens_to_the_gate() {
     let redirecting = |request: &crate::support::witness::SeenRequest| match request.target() {

@@ -87,7 +87,8 @@ impl Config {
 pub fn consumer(name: &str, key: &str, rules: &str) -> String {
     let sha256: String = digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     format!(
-        "[[consumer]]\nname = \"{name}\"\nkeys = [ {{ id = \"k1\", sha256 = \"{sha256}\", expires = 2099-12-31 }} ]\n{rules}"
+        "[[consumer]]\nname = \"{name}\"\nkeys = [ {{ id = \"k1\", sha256 = \"{sha256}\", expires = 2099-12-31 }} \
+         ]\n{rules}"
     )
 }
 

@@ -31,13 +31,16 @@ fn folder(consumers: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     write_secret(&folder.path().join("8sens-api-key"), "a-key-of-8sens-that-is-long");
     let config = folder.path().join("sensgate.toml");
-    let head = "# The gate of the test.\n[upstream]\naddress = \"127.0.0.1:8082\"\napi_key = { file = \"8sens-api-key\" }\n\n\
+    let head = "# The gate of the test.\n[upstream]\naddress = \"127.0.0.1:8082\"\napi_key = { file = \
+                \"8sens-api-key\" }\n\n\
                 [[listener]]\naddress = \"127.0.0.1:8443\"\n\n";
     std::fs::write(&config, format!("{head}{consumers}")).unwrap();
     (folder, config)
 }
 
-const SHOP: &str = "# Paris\n[[consumer]]\nname = \"shop\"   # the shop\nkeys = [ { id = \"k1\", sha256 = \"1111111111111111111111111111111111111111111111111111111111111111\", created = 2020-01-02, expires = 2098-12-31 } ]\n";
+const SHOP: &str = "# Paris\n[[consumer]]\nname = \"shop\"   # the shop\nkeys = [ { id = \"k1\", sha256 = \
+                    \"1111111111111111111111111111111111111111111111111111111111111111\", created = 2020-01-02, \
+                    expires = 2098-12-31 } ]\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_from_its_making_to_its_end() {

@@ -232,7 +232,8 @@ async fn sigusr1_reopens_the_access_log() {
     gate.wait_for_record(|record| record["path"] == "/before");
     std::fs::rename(gate.access_log(), gate.folder.path().join("access.log.1")).unwrap();
     gate.signal("USR1");
-    // The signal is seen before the next request only by chance; lines go to one file or the other, and in the end to the new one.
+    // The signal is seen before the next request only by chance; lines go to one file or the other, and in the end to
+    // the new one.
     let seen = wait_until(|| {
         futures_block(gate.exchange(get("/after")));
         gate.records().into_iter().find(|record| record["path"] == "/after")

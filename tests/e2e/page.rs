@@ -1,4 +1,5 @@
-//! The live page in a real browser: what it shows is what `/metrics` says, in both languages, on any screen, for everybody.
+//! The live page in a real browser: what it shows is what `/metrics` says, in both languages, on any screen, for
+//! everybody.
 
 use crate::browser::{self, Browser, Visitor};
 use crate::gate::{Config, DEPOT_KEY, Gate, KEY, PARTNER_KEY, consumer, get, wait_until, write_secret};
@@ -19,7 +20,8 @@ const TAB: &str = "\u{E004}";
 const ENTER: &str = "\u{E007}";
 const ESCAPE: &str = "\u{E00C}";
 
-/// A refusal shows within this time. On a machine under load the page may be late by no fault of its own, so it gets this much twice.
+/// A refusal shows within this time. On a machine under load the page may be late by no fault of its own, so it gets
+/// this much twice.
 const SOON: Duration = Duration::from_secs(2);
 
 /// A gate with three consumers that have done something.
@@ -181,7 +183,8 @@ async fn it_speaks_french_and_fits_a_phone() {
     }
     page.eval("document.querySelector('#refusals summary').click()").await;
     assert!(page.text().await.contains("Ce qui la laisserait passer"));
-    // What stands beyond the edge could only be reached by scrolling sideways. A phone makes its window wider for it, so the width is a number.
+    // What stands beyond the edge could only be reached by scrolling sideways. A phone makes its window wider for it,
+    // so the width is a number.
     let width = PHONE.width;
     let beyond = format!(
         "return [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > {width} + 1 \

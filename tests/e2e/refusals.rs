@@ -174,7 +174,8 @@ async fn unknown_expired_and_disabled_keys_read_the_same() {
         sensgate::domain::rules::consumer::digest(key.as_bytes()).iter().map(|b| format!("{b:02x}")).collect::<String>()
     };
     let more = format!(
-        "[[consumer]]\nname = \"ancien\"\nkeys = [ {{ id = \"old\", sha256 = \"{}\", expires = 2020-01-01 }}, {{ id = \"off\", sha256 = \"{}\", expires = 2099-01-01, enabled = false }} ]\n",
+        "[[consumer]]\nname = \"ancien\"\nkeys = [ {{ id = \"old\", sha256 = \"{}\", expires = 2020-01-01 }}, {{ id = \
+         \"off\", sha256 = \"{}\", expires = 2099-01-01, enabled = false }} ]\n",
         sha256("expired-key-expired-key"),
         sha256("disabled-key-disabled-key"),
     );
@@ -200,7 +201,8 @@ async fn head_gets_no_body() {
     assert_eq!(client.exchange("GET / HTTP/1.1\r\nHost: gate\r\n\r\n").await.unwrap().status, 401);
 }
 
-/// An admin has to find the shop whose requests are malformed; the shop has to learn what to change and nothing about its key.
+/// An admin has to find the shop whose requests are malformed; the shop has to learn what to change and nothing about
+/// its key.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_request_with_a_good_key_names_its_consumer_in_the_log_alone() {
     let witness = Witness::start(Behaviour::answer()).await;

@@ -149,7 +149,8 @@ async fn keep_asking(
     None
 }
 
-/// A hundred reloads that each change something, under about a thousand requests a second on connections that stay open.
+/// A hundred reloads that each change something, under about a thousand requests a second on connections that stay
+/// open.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_reloads_under_load_cost_no_request_no_session_and_forgive_no_limit() {
     let sessions = eight_sens();

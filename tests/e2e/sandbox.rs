@@ -1,4 +1,5 @@
-//! The sandbox over TCP: the vendor's own request, the refusals, the idle time, the faults, the way from a quote to an order.
+//! The sandbox over TCP: the vendor's own request, the refusals, the idle time, the faults, the way from a quote to an
+//! order.
 
 mod access;
 mod sales;
@@ -71,7 +72,8 @@ impl Running {
 fn login(key: &str, body: &str) -> String {
     format!(
         "POST /v1/login/user HTTP/1.1\r\nHost: localhost:8082\r\nUser-Agent: curl/8.14.1\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\nAccept: application/json\r\n{key}Content-Length: {}\r\n\r\n{body}",
+         Content-Type: application/x-www-form-urlencoded\r\nAccept: application/json\r\n{key}Content-Length: \
+         {}\r\n\r\n{body}",
         body.len()
     )
 }

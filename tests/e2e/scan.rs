@@ -6,7 +6,8 @@ use crate::support::tls::Authority;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Findings that a certificate made for a test cannot avoid, each with its reason. Every other one from LOW upwards is a failure.
+/// Findings that a certificate made for a test cannot avoid, each with its reason. Every other one from LOW upwards is
+/// a failure.
 const ALLOWED: [(&str, &str); 3] = [
     ("cert_chain_of_trust", "no public authority knows the one of this test"),
     ("cert_revocation", "the authority of this test has neither CRL nor OCSP"),

@@ -16,7 +16,8 @@ const OTHER_KEY: &str = "sgk_other_Bn3Vm5Cx7Zl9Kj2Hg4Fd";
 fn login(key: &str) -> String {
     let form = "login=CLIENTREST&password=clientrest";
     format!(
-        "POST /v1/login/user HTTP/1.1\r\nHost: gate\r\napi_key: {key}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+        "POST /v1/login/user HTTP/1.1\r\nHost: gate\r\napi_key: {key}\r\nContent-Type: \
+         application/x-www-form-urlencoded\r\n\
          Accept-Encoding: gzip\r\nContent-Length: {}\r\n\r\n{form}",
         form.len()
     )
@@ -370,7 +371,8 @@ async fn quotas_are_exact_told_and_given_back() {
     let limited = consumer(
         "limite",
         OTHER_KEY,
-        "rate_limit = \"1/h, burst 3\"\nroute_limits = [ { route = \"GET /v1/dear*\", rate_limit = \"1/h\" } ]\nallow = [\"GET /v1/*\"]\n",
+        "rate_limit = \"1/h, burst 3\"\nroute_limits = [ { route = \"GET /v1/dear*\", rate_limit = \"1/h\" } ]\nallow \
+         = [\"GET /v1/*\"]\n",
     );
     let gate = Gate::start(&Config::new(witness.addr()).and(&limited));
     let get = |path: &str| crate::gate::get(path).replace(KEY, OTHER_KEY);

@@ -54,7 +54,8 @@ async fn the_name_chooses_the_certificate() {
     let folder = tempfile::tempdir().unwrap();
     one.write(folder.path(), "one");
     two.write(folder.path(), "two");
-    let pairs = "tls = [ { certificate = \"one-chain.pem\", key = \"one-key.pem\" }, { certificate = \"two-chain.pem\", key = \"two-key.pem\" } ]";
+    let pairs = "tls = [ { certificate = \"one-chain.pem\", key = \"one-key.pem\" }, { certificate = \
+                 \"two-chain.pem\", key = \"two-key.pem\" } ]";
     let gate = Gate::start_in(folder, &Config::new(witness.addr()).with("listener", pairs), |command| command);
     for (made, name) in [(&one, "one.example"), (&two, "two.example")] {
         assert!(shake(gate.address(), &connector(&[made], rustls::ALL_VERSIONS), name).await.is_ok(), "{name}");
@@ -81,7 +82,8 @@ async fn a_handshake_that_takes_too_long_or_fails_is_cut() {
     assert_eq!(RawClient::over(stream).exchange(get("/v1/a")).await.unwrap().status, 200);
 }
 
-/// Callers that ask 500 times a second over connections that they keep, and 40 times on a new one each; all answers have to be 200.
+/// Callers that ask 500 times a second over connections that they keep, and 40 times on a new one each; all answers
+/// have to be 200.
 struct Load {
     stop: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,

@@ -1,5 +1,5 @@
-//! What an admin has beside the gate: the files of `deploy/`, the guides, Prometheus and Grafana, `doctor`. Each is tried with the
-//! programs that it is for.
+//! What an admin has beside the gate: the files of `deploy/`, the guides, Prometheus and Grafana, `doctor`. Each is
+//! tried with the programs that it is for.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 

@@ -115,8 +115,8 @@ fn snapshot(name: &str, shown: &str) {
     settings.bind(|| insta::assert_snapshot!(name, shown));
 }
 
-/// The settings in a form that can be compared: the index of credentials has no order of its own. Where no state directory is
-/// written, it depends on the environment, which is the same for all that one process compares.
+/// The settings in a form that can be compared: the index of credentials has no order of its own. Where no state
+/// directory is written, it depends on the environment, which is the same for all that one process compares.
 fn dump(settings: &Settings) -> String {
     let consumers: Vec<_> = settings.snapshot.consumers.iter().collect();
     let snapshot = &settings.snapshot;
@@ -496,13 +496,19 @@ proptest! {
     }
 
     #[test]
-    fn no_toml_like_text_makes_it_panic(source in "([a-z_.]{0,9}|\\[\\[?[a-z_.]{0,9}\\]?\\]?|[ \t\r\n={},#\"'\\\\é]|\"\"\"|[0-9:.-]{1,9}|upstream|listener|consumer|keys|api_key){0,60}") {
+    fn no_toml_like_text_makes_it_panic(
+        source in "([a-z_.]{0,9}|\\[\\[?[a-z_.]{0,9}\\]?\\]?|[ \t\r\n={},#\"'\\\\é]|\"\"\"|[0-9:.-]{1,9}|\
+                   upstream|listener|consumer|keys|api_key){0,60}"
+    ) {
         exercise(&source);
     }
 
     #[test]
     fn no_mutation_of_the_example_makes_it_panic(
-        edits in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..12, "(?s)[\\[\\]={}\",.\n\ra-z0-9é]{0,6}|.{0,3}"), 1..6)
+        edits in prop::collection::vec(
+            (any::<prop::sample::Index>(), 0_usize..12, "(?s)[\\[\\]={}\",.\n\ra-z0-9é]{0,6}|.{0,3}"),
+            1..6,
+        )
     ) {
         let mut source = EXAMPLE.to_owned();
         for (at, len, text) in edits {

@@ -1,4 +1,5 @@
-//! The properties that `make fuzz` looks for exceptions to, held by every seed and by mutations of them that are the same on each run.
+//! The properties that `make fuzz` looks for exceptions to, held by every seed and by mutations of them that are the
+//! same on each run.
 
 #[path = "../../fuzz/src/lib.rs"]
 mod properties;

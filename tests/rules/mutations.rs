@@ -1,5 +1,5 @@
-//! One wrong byte in a good configuration: it is refused, or it means the same, or a reload names what changed; and never does anybody get
-//! more than is written.
+//! One wrong byte in a good configuration: it is refused, or it means the same, or a reload names what changed; and
+//! never does anybody get more than is written.
 
 use sensgate::config::changes::take_up;
 use sensgate::config::{Settings, parse};
@@ -42,9 +42,8 @@ fn meaning(settings: &Settings) -> String {
     let consumers: Vec<&Consumer> = snapshot.consumers.iter().collect();
     let rules = (&snapshot.fields, &snapshot.trusted_proxies, &snapshot.session, &snapshot.budgets, &snapshot.limits);
     let rules = (rules, &snapshot.encoded_slash);
-    format!(
-        "{consumers:#?}{rules:#?}{upstream:#?}{listeners:#?}{connections:#?}{log:#?}{admin:#?}{server:#?}{state_directory:?}"
-    )
+    let edges = (listeners, connections, log, admin, server, state_directory);
+    format!("{consumers:#?}{rules:#?}{upstream:#?}{edges:#?}")
 }
 
 fn tables<'t>(table: &'t Table, name: &str) -> Vec<&'t Table> {

@@ -1,5 +1,5 @@
-//! What is made of the registry of keys: the schema, held to real files by a validator that others maintain, and the pages of
-//! `docs/`, held to the code.
+//! What is made of the registry of keys: the schema, held to real files by a validator that others maintain, and the
+//! pages of `docs/`, held to the code.
 
 use jsonschema::Validator;
 use sensgate::config::reference::markdown;

@@ -164,7 +164,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         // Many logins that get the same token, so that there is a fifth owner.
         8 => consumer().prop_map(|consumer| Operation::Learn(0, consumer)),
         10 => (token(), consumer()).prop_map(|(token, consumer)| Operation::Check(token, consumer)),
-        20 => (token(), consumer(), prop_oneof![4 => 0u64..10, 1 => 0u64..100]).prop_map(|(token, consumer, ago)| Operation::Touch(token, consumer, ago)),
+        20 => (token(), consumer(), prop_oneof![4 => 0u64..10, 1 => 0u64..100])
+            .prop_map(|(token, consumer, ago)| Operation::Touch(token, consumer, ago)),
         2 => token().prop_map(Operation::End),
         1 => consumer().prop_map(Operation::EndConsumer),
         1 => consumer().prop_map(Operation::Leave),

@@ -1,5 +1,5 @@
-//! An ACME directory that knows what Debian's Pebble does not: profiles, renewal windows (ARI, RFC 9773), and whatever a test wants to hear.
-//! It checks no signature; validation really asks by HTTP.
+//! An ACME directory that knows what Debian's Pebble does not: profiles, renewal windows (ARI, RFC 9773), and whatever
+//! a test wants to hear. It checks no signature; validation really asks by HTTP.
 
 use super::http::RawClient;
 use super::tls::{Made, make};
@@ -24,7 +24,8 @@ use tokio_rustls::TlsAcceptor;
 #[derive(Clone)]
 pub struct Manners {
     pub profiles: Vec<&'static str>,
-    /// The renewal window of each certificate by its number, from 1, in seconds from now; of the last one for all further.
+    /// The renewal window of each certificate by its number, from 1, in seconds from now; of the last one for all
+    /// further.
     pub windows: Vec<(i64, i64)>,
     /// Validation waits until [`AcmeDirectory::validate`] is called.
     pub holds_validation: bool,
@@ -273,7 +274,8 @@ impl Shared {
         state.status = "valid";
     }
 
-    /// The window for a certificate: its name is its issuer's key and its serial number, the last byte of which is its number here.
+    /// The window for a certificate: its name is its issuer's key and its serial number, the last byte of which is its
+    /// number here.
     fn window(&self, name: &str) -> Response<Full<Bytes>> {
         let mut state = self.state.lock().unwrap();
         state.asked.push(name.to_owned());

@@ -27,7 +27,8 @@ pub fn key(n: usize) -> String {
     format!("sgk_k1_{n:050}")
 }
 
-/// The whole set-up. Every consumer has one key, two networks and three rules; consumer 0 is disabled and the key of consumer 1 expired.
+/// The whole set-up. Every consumer has one key, two networks and three rules; consumer 0 is disabled and the key of
+/// consumer 1 expired.
 pub fn thousand_consumers() -> Snapshot {
     let networks = ["203.0.113.0/24", "127.0.0.0/8"].map(|text| text.parse().expect("a network"));
     let consumers = (0..CONSUMERS).map(|n| Consumer {

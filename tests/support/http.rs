@@ -1,4 +1,5 @@
-//! A raw HTTP/1.1 client: it sends the bytes it is given and reads answers as they come, never longer than its deadline.
+//! A raw HTTP/1.1 client: it sends the bytes it is given and reads answers as they come, never longer than its
+//! deadline.
 
 use super::wire::{Framing, Reader, field, fields, framing};
 use std::io;
@@ -85,8 +86,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawClient<S> {
         within(self.deadline, self.reader.stream_mut().shutdown()).await
     }
 
-    /// Reads one answer: by `Content-Length`, chunked, or up to the close. An end of stream before or within it is `UnexpectedEof`,
-    /// a passed deadline `TimedOut`.
+    /// Reads one answer: by `Content-Length`, chunked, or up to the close. An end of stream before or within it is
+    /// `UnexpectedEof`, a passed deadline `TimedOut`.
     pub async fn read_response(&mut self) -> io::Result<Response> {
         within(self.deadline, read(&mut self.reader, false)).await
     }

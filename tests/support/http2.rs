@@ -1,4 +1,5 @@
-//! A client of HTTP/2 that sends the frames it is given, right or wrong, and reads what comes, never longer than its deadline.
+//! A client of HTTP/2 that sends the frames it is given, right or wrong, and reads what comes, never longer than its
+//! deadline.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -164,7 +165,8 @@ pub struct FrameClient {
     pub takes_data: bool,
     /// The preface was sent, so that frames may follow.
     begun: bool,
-    /// Bytes that may be sent: what a new stream may, and what each stream and the connection (0) was allowed beyond that.
+    /// Bytes that may be sent: what a new stream may, and what each stream and the connection (0) was allowed beyond
+    /// that.
     first_window: i64,
     windows: BTreeMap<u32, i64>,
 }

@@ -3,7 +3,8 @@
 use socket2::{Domain, Socket, Type};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-/// An address on which nothing listens. It is taken for as long as the test runs, so that nobody else comes to listen there.
+/// An address on which nothing listens. It is taken for as long as the test runs, so that nobody else comes to listen
+/// there.
 pub fn closed() -> SocketAddr {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();

@@ -1,4 +1,5 @@
-//! Reading HTTP/1.1 messages off a stream, tolerant of what it reads: a test wants to see bad messages, not to be spared them.
+//! Reading HTTP/1.1 messages off a stream, tolerant of what it reads: a test wants to see bad messages, not to be
+//! spared them.
 
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt};

@@ -175,8 +175,8 @@ impl Behaviour {
         Self::always(Action::Answer)
     }
 
-    /// Keep-alive that breaks, by pseudo-random numbers from `seed`: `percent` of the answers are followed by a close, and `percent` of
-    /// the requests on a reused connection are read and then met by a close instead of an answer.
+    /// Keep-alive that breaks, by pseudo-random numbers from `seed`: `percent` of the answers are followed by a close,
+    /// and `percent` of the requests on a reused connection are read and then met by a close instead of an answer.
     pub fn flaky_keep_alive(seed: u64, percent: u64) -> Self {
         let state = AtomicU64::new(seed);
         Self::by(move |request| {

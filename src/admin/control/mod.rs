@@ -1,7 +1,7 @@
 //! The control socket: what changes something, for whoever may enter the state directory.
 //!
-//! HTTP over a Unix socket of mode 0600, so that `curl --unix-socket` works as well as the commands of this program. One file for each
-//! thing that can be asked.
+//! HTTP over a Unix socket of mode 0600, so that `curl --unix-socket` works as well as the commands of this program.
+//! One file for each thing that can be asked.
 
 mod keys;
 mod reload;
@@ -27,7 +27,8 @@ use tokio::task::JoinHandle;
 /// The name of the socket in the state directory.
 pub const SOCKET: &str = "control.sock";
 
-/// Starts to serve the socket. One that is left from a gate which was killed is replaced; the lock on the directory says that it is.
+/// Starts to serve the socket. One that is left from a gate which was killed is replaced; the lock on the directory
+/// says that it is.
 #[cfg(unix)]
 pub fn serve(
     directory: &std::path::Path,

@@ -421,7 +421,8 @@ mod tests {
         /// However an answer is cut into reads, it is the same answer.
         #[test]
         fn cuts_do_not_matter(
-            text in "(HTTP/1\\.[01] [12]0[0-4] ?[a-z]?\r?\n([a-c]{0,2} ?: ?[0-9]{0,2}\r?\n|Content-Length: 5\r\n){0,3}\r\n){1,3}",
+            text in "(HTTP/1\\.[01] [12]0[0-4] ?[a-z]?\r?\n([a-c]{0,2} ?: ?[0-9]{0,2}\r?\n|Content-Length: \
+                     5\r\n){0,3}\r\n){1,3}",
             cut in 0usize..90,
         ) {
             let bytes = text.as_bytes();

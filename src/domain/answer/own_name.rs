@@ -13,8 +13,8 @@ pub enum Host {
 }
 
 impl Host {
-    /// The host of an authority, without its port. Every spelling of an address that a URL parser understands is that address:
-    /// `127.1`, `0x7f000001` and `[::ffff:127.0.0.1]` are all 127.0.0.1. `None` when it is empty.
+    /// The host of an authority, without its port. Every spelling of an address that a URL parser understands is that
+    /// address: `127.1`, `0x7f000001` and `[::ffff:127.0.0.1]` are all 127.0.0.1. `None` when it is empty.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim_end_matches('.');
@@ -59,8 +59,8 @@ pub struct Itself<'a> {
 }
 
 impl Itself<'_> {
-    /// Whether that host is 8sens. The port does not matter: 8sens may be told another one than the gate was, and its machine has no
-    /// other address to lead a caller to.
+    /// Whether that host is 8sens. The port does not matter: 8sens may be told another one than the gate was, and its
+    /// machine has no other address to lead a caller to.
     #[must_use]
     pub fn is(&self, host: &Host, port: Option<u16>) -> bool {
         let resolved = |host: &Host| match host {
@@ -75,8 +75,8 @@ impl Itself<'_> {
     }
 }
 
-/// An IPv4 address as C's `inet_aton` and every browser read it: one to four parts, decimal, octal or hexadecimal, the last filling
-/// what is left.
+/// An IPv4 address as C's `inet_aton` and every browser read it: one to four parts, decimal, octal or hexadecimal, the
+/// last filling what is left.
 fn numeric_ipv4(text: &str) -> Option<Ipv4Addr> {
     let parts: Vec<u32> = text.split('.').map(numeric_part).collect::<Option<_>>()?;
     let (last, leading) = parts.split_last().filter(|(_, leading)| leading.len() < 4)?;

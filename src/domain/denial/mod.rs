@@ -196,8 +196,8 @@ impl Denial {
         self.reason.map_or("", Reason::as_str)
     }
 
-    /// What the caller is told: which known field, otherwise which line and byte, and the rule. Never a value and never a name
-    /// that the gate does not know: a line without a colon may be a key.
+    /// What the caller is told: which known field, otherwise which line and byte, and the rule. Never a value and never
+    /// a name that the gate does not know: a line without a colon may be a key.
     #[must_use]
     pub fn detail(&self) -> Cow<'static, str> {
         let Some(detail) = self.reason.and_then(Reason::detail) else { return self.code.detail().into() };

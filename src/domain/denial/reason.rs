@@ -91,7 +91,8 @@ reasons! {
         fr: "la clé est connue, mais désactivée",
     }
     QuotedKeyNotKnown: UnknownKey = "key not known, and in quotes" {
-        detail: "The API key is not known here, or is no longer valid. It stands in quotation marks; send it without them.",
+        detail: "The API key is not known here, or is no longer valid. It stands in quotation marks; send it without \
+                 them.",
         en: "no consumer has this key, which stands in quotation marks",
         fr: "aucun consommateur n'a cette clé, qui est entre guillemets",
     }
@@ -138,7 +139,8 @@ reasons! {
     Preflight: MissingKey = "preflight of a browser" {
         detail: "This is the preflight of a web page (CORS). A key in a page is public: call the gate from a server.",
         en: "a browser asked whether a web page may call the gate; a page must not hold a key of the ERP",
-        fr: "un navigateur a demandé si une page web peut appeler la passerelle ; une page ne doit pas détenir de clé de l'ERP",
+        fr: "un navigateur a demandé si une page web peut appeler la passerelle ; une page ne doit pas détenir de clé \
+             de l'ERP",
     }
     KeyInQuery: KeyInUrl = "key in the query" {
         en: "a key stands in the URL",
@@ -197,8 +199,8 @@ reasons! {
         fr: "le jeton d'accès contient un caractère qui n'est pas de l'ASCII visible",
     }
     TokenNotEncoded: MalformedRequest = "token in the query is not strictly encoded" {
-        detail: "The value of access_token in the query contains a character that has to be percent-encoded, or a % that \
-             encodes nothing (RFC 3986 section 3.4).",
+        detail: "The value of access_token in the query contains a character that has to be percent-encoded, or a % \
+                 that encodes nothing (RFC 3986 section 3.4).",
         en: "the access token in the query contains a character that has to be %-encoded, or a stray %",
         fr: "le jeton d'accès de l'URL contient un caractère à encoder avec %, ou un % isolé",
     }
@@ -254,8 +256,8 @@ reasons! {
         fr: "la méthode et le chemin correspondent à une règle deny",
     }
     LoginSpelling: ForbiddenRoute = "login in another spelling" {
-        detail: "The path differs from that of the login in nothing but its spelling: case, an encoded slash, or a dot or \
-             slash at an end. Use the path of the login.",
+        detail: "The path differs from that of the login in nothing but its spelling: case, an encoded slash, or a dot \
+                 or slash at an end. Use the path of the login.",
         en: "the path differs from that of a login route in spelling alone: 8sens might take it for the login, and the \
              gate would not see the token",
         fr: "le chemin ne diffère de celui d'une route de connexion que par l'écriture : 8sens pourrait y voir la \

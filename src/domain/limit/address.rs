@@ -1,8 +1,8 @@
 //! A budget per client address.
 //!
-//! One subscriber has one IPv4 address, or a whole IPv6 /64, often a /48. So an IPv6 address draws on the bucket of its /64, and
-//! with eight times the quota on that of its /48: walking through a /48 gains a factor of eight and no more. An IPv4 address written
-//! as IPv6 (`::ffff:192.0.2.7`) is the IPv4 address.
+//! One subscriber has one IPv4 address, or a whole IPv6 /64, often a /48. So an IPv6 address draws on the bucket of its
+//! /64, and with eight times the quota on that of its /48: walking through a /48 gains a factor of eight and no more.
+//! An IPv4 address written as IPv6 (`::ffff:192.0.2.7`) is the IPv4 address.
 
 use super::Quota;
 use super::gcra::Wait;
@@ -55,7 +55,8 @@ impl AddressBudget {
         Self { hosts: KeyedBuckets::new(quota, slots), sites: KeyedBuckets::new(quota.times(ROLL_UP), slots) }
     }
 
-    /// Uses one request of the address, and of its /48. If either is exhausted neither is charged, and the longer wait is told.
+    /// Uses one request of the address, and of its /48. If either is exhausted neither is charged, and the longer wait
+    /// is told.
     pub fn charge(&self, address: IpAddr, now: Mono) -> Result<(), Wait> {
         let keys = Keys::of(address);
         let Some(site) = keys.site else { return self.hosts.charge(keys.host, now) };

@@ -2,16 +2,17 @@
 //!
 //! # Giving back
 //!
-//! A reservation that is given back late must not give back what time has already made good. Moving the theoretical arrival time
-//! back by a whole interval would do that: reserve forty requests, wait until the bucket has refilled, use forty, give the first
-//! forty back, use forty more. So a bucket keeps the theoretical arrival time in two parts: `floor`, where it would be if every open
-//! reservation were given back, and `held`, what these are worth. An admission later than the floor moves the floor up to its own
-//! instant. What is held shrinks by that slip, because a bucket without the reservations would have been full and idle for that
-//! long. `slipped` adds up the slips: a reservation is worth one interval less what has slipped since it was made.
+//! A reservation that is given back late must not give back what time has already made good. Moving the theoretical
+//! arrival time back by a whole interval would do that: reserve forty requests, wait until the bucket has refilled, use
+//! forty, give the first forty back, use forty more. So a bucket keeps the theoretical arrival time in two parts:
+//! `floor`, where it would be if every open reservation were given back, and `held`, what these are worth. An admission
+//! later than the floor moves the floor up to its own instant. What is held shrinks by that slip, because a bucket
+//! without the reservations would have been full and idle for that long. `slipped` adds up the slips: a reservation is
+//! worth one interval less what has slipped since it was made.
 //!
-//! What holds after every step, for any choice of the open reservations: with those given back, the theoretical arrival time is
-//! not before the one of a bucket that only ever saw the others. So what is kept never exceeds what GCRA admits. No clock is
-//! needed to give back, which is why dropping a reservation can do it.
+//! What holds after every step, for any choice of the open reservations: with those given back, the theoretical arrival
+//! time is not before the one of a bucket that only ever saw the others. So what is kept never exceeds what GCRA
+//! admits. No clock is needed to give back, which is why dropping a reservation can do it.
 
 use super::Quota;
 use super::gcra::{self, Remaining, Wait};
@@ -20,8 +21,8 @@ use parking_lot::{Mutex, MutexGuard};
 
 /// The state of one quota. Shared by reference; a full bucket is the default.
 ///
-/// The quota comes with every call, because a reload may change it. What is owed under the old one is then owed under the new one,
-/// request for request, but never more than its burst.
+/// The quota comes with every call, because a reload may change it. What is owed under the old one is then owed under
+/// the new one, request for request, but never more than its burst.
 #[derive(Debug, Default)]
 pub struct Bucket(Mutex<Ledger>);
 
@@ -35,8 +36,8 @@ pub(super) struct Ledger {
     floor: u64,
     held: u64,
     slipped: u64,
-    /// When the latest request was admitted. A thread that lost its core between reading the clock and coming here is judged by this
-    /// instant, not by its own: otherwise it would be refused for an instant that is past.
+    /// When the latest request was admitted. A thread that lost its core between reading the clock and coming here is
+    /// judged by this instant, not by its own: otherwise it would be refused for an instant that is past.
     latest: u64,
     /// Open reservations of this generation.
     open: u32,
@@ -321,8 +322,8 @@ mod tests {
                     }
                     _ => {}
                 }
-                // Neither the bucket as it is, nor the one in which every open reservation is given back at once, is better than
-                // one that never saw what was given back.
+                // Neither the bucket as it is, nor the one in which every open reservation is given back at once, is
+                // better than one that never saw what was given back.
                 prop_assert!(ledger.tat() >= tat_of(alive.iter().map(|(_, at)| at), &quota));
                 let mut emptied = ledger;
                 open.iter().for_each(|(_, mark)| emptied.give_back(*mark));
@@ -334,7 +335,11 @@ mod tests {
         }
 
         #[test]
-        fn a_refused_request_passes_exactly_when_it_was_told(any in any_quota(), burst in 1..20_u32, now in 0..1_u64 << 61) {
+        fn a_refused_request_passes_exactly_when_it_was_told(
+            any in any_quota(),
+            burst in 1..20_u32,
+            now in 0..1_u64 << 61,
+        ) {
             let quota = Quota::new(any.count(), any.period(), Some(burst)).unwrap();
             let bucket = Bucket::default();
             for _ in 0..burst {

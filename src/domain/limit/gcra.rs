@@ -1,8 +1,8 @@
 //! The generic cell rate algorithm (GCRA): the whole state of a bucket is one instant.
 //!
-//! That instant is the theoretical arrival time, TAT for short: when the bucket will be full again if nobody comes. Each admitted
-//! request moves it one interval further. A request that comes earlier than the TAT by more than the tolerance is refused.
-//! A bucket whose TAT is not after now is full, whatever its past.
+//! That instant is the theoretical arrival time, TAT for short: when the bucket will be full again if nobody comes.
+//! Each admitted request moves it one interval further. A request that comes earlier than the TAT by more than the
+//! tolerance is refused. A bucket whose TAT is not after now is full, whatever its past.
 
 use super::Quota;
 use crate::domain::types::Mono;
@@ -23,7 +23,8 @@ pub struct Remaining {
 
 /// One request at `now` on a bucket whose theoretical arrival time is `tat`: the new one, or how long to wait.
 ///
-/// Instants are nanoseconds; exact as long as `now` is before the year 480 of the process. A refusal leaves the bucket as it is.
+/// Instants are nanoseconds; exact as long as `now` is before the year 480 of the process. A refusal leaves the bucket
+/// as it is.
 pub fn step(tat: u64, quota: &Quota, now: Mono) -> Result<u64, Wait> {
     let start = tat.max(now.0);
     match (start - now.0).checked_sub(quota.tolerance()) {
@@ -156,7 +157,12 @@ mod tests {
         }
 
         #[test]
-        fn exactly_what_remains_passes(any in any_quota(), burst in 1..20_u32, now in 0..1_u64 << 62, ahead in any::<u64>()) {
+        fn exactly_what_remains_passes(
+            any in any_quota(),
+            burst in 1..20_u32,
+            now in 0..1_u64 << 62,
+            ahead in any::<u64>(),
+        ) {
             let quota = Quota::new(any.count(), any.period(), Some(burst)).unwrap();
             let tat = now + ahead % (quota.refill() + 1);
             let passing = |now: Mono| {
@@ -171,7 +177,12 @@ mod tests {
         }
 
         #[test]
-        fn a_changed_quota_gives_nothing_away(from in any_quota(), to in any_quota(), now in 0..1_u64 << 61, ahead in any::<u64>()) {
+        fn a_changed_quota_gives_nothing_away(
+            from in any_quota(),
+            to in any_quota(),
+            now in 0..1_u64 << 61,
+            ahead in any::<u64>(),
+        ) {
             let tat = now + ahead % (from.refill() + 1);
             let left = remaining(rescale(tat, &from, &to, Mono(now)), &to, Mono(now)).requests;
             let used = (tat - now).div_ceil(from.interval()).min(u64::from(to.burst()));

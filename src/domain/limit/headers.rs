@@ -26,7 +26,8 @@ impl Service<'_> {
         self.value([(";q=", self.quota.count().into()), (";w=", self.quota.period().seconds().into())])
     }
 
-    /// The value of `RateLimit`: what would pass now, and the whole seconds, rounded up, until one more would: `"consumer";r=12;t=1`.
+    /// The value of `RateLimit`: what would pass now, and the whole seconds, rounded up, until one more would:
+    /// `"consumer";r=12;t=1`.
     ///
     /// With nothing left that is the same instant as `Retry-After`. The burst can make `r` larger than `q`.
     #[must_use]
@@ -50,7 +51,8 @@ fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// A String of RFC 9651 section 3.3.3. It has no way to write a character that is not visible ASCII or space: those are left out.
+/// A String of RFC 9651 section 3.3.3. It has no way to write a character that is not visible ASCII or space: those are
+/// left out.
 fn push_quoted(value: &mut String, name: &str) {
     value.push('"');
     if name.bytes().fold(true, |plain, b| plain & matches!(b, b' '..=b'~') & (b != b'"') & (b != b'\\')) {

@@ -1,12 +1,13 @@
 //! Buckets of callers that no configuration names, in memory that never grows.
 //!
-//! All memory is taken when the store is made: 16 bytes a slot. A key has two sets of eight slots where it may live, picked by a
-//! keyed hash, so nobody can aim at a set and an operation looks at sixteen slots at most. A slot whose bucket is full again is
-//! the same as a fresh one and is used for the next newcomer. A bucket that still owes something is never evicted, whatever
-//! comes by.
+//! All memory is taken when the store is made: 16 bytes a slot. A key has two sets of eight slots where it may live,
+//! picked by a keyed hash, so nobody can aim at a set and an operation looks at sixteen slots at most. A slot whose
+//! bucket is full again is the same as a fresh one and is used for the next newcomer. A bucket that still owes
+//! something is never evicted, whatever comes by.
 //!
-//! Where a newcomer finds no such slot it shares the overflow bucket of its shard with all others in that position. A full store
-//! thus admits one quota per shard beyond what its keys are due, however many newcomers there are, and never a fresh one to each.
+//! Where a newcomer finds no such slot it shares the overflow bucket of its shard with all others in that position. A
+//! full store thus admits one quota per shard beyond what its keys are due, however many newcomers there are, and never
+//! a fresh one to each.
 
 use super::Quota;
 use super::gcra::{self, Wait};
@@ -42,8 +43,8 @@ struct Shard {
     sets: Box<[[Slot; WAYS]]>,
     /// The theoretical arrival time of the bucket of those who find no slot.
     overflow: u64,
-    /// When the latest request was admitted. A thread that read the clock earlier is judged by this instant: it is neither refused for
-    /// an instant that is past, nor does it find a slot reused that was not yet paid off then.
+    /// When the latest request was admitted. A thread that read the clock earlier is judged by this instant: it is
+    /// neither refused for an instant that is past, nor does it find a slot reused that was not yet paid off then.
     latest: Mono,
 }
 
@@ -57,8 +58,8 @@ enum Place {
     Overflow,
 }
 
-/// The bucket of one key, its shard locked. Holding two of different stores is for [`super::address`] alone, which always locks
-/// them in the same order.
+/// The bucket of one key, its shard locked. Holding two of different stores is for [`super::address`] alone, which
+/// always locks them in the same order.
 pub(super) struct Entry<'a> {
     shard: MutexGuard<'a, Shard>,
     tag: u64,
@@ -66,7 +67,8 @@ pub(super) struct Entry<'a> {
 }
 
 impl KeyedBuckets {
-    /// A store for at least `slots` keys that owe something at the same time: rounded up to a power of two within 256 and 2^24.
+    /// A store for at least `slots` keys that owe something at the same time: rounded up to a power of two within 256
+    /// and 2^24.
     #[must_use]
     pub fn new(quota: Quota, slots: usize) -> Self {
         let slots = slots.clamp(MIN_SLOTS, MAX_SLOTS).next_power_of_two();

@@ -21,11 +21,11 @@ pub struct Budgets {
 
 /// Every bucket of the gate. One for the life of the process, shared by reference.
 ///
-/// Buckets are found by name, never by place, so a reload keeps them. A consumer that is renamed starts with a full bucket. Quotas
-/// are in the configuration snapshot and come with each call; the quotas of budgets are set here.
+/// Buckets are found by name, never by place, so a reload keeps them. A consumer that is renamed starts with a full
+/// bucket. Quotas are in the configuration snapshot and come with each call; the quotas of budgets are set here.
 ///
-/// After a reload call [`Limiter::set_budgets`] and then [`Limiter::retain`]: the memory is then again what the configuration
-/// names, and the fixed size of the address budgets.
+/// After a reload call [`Limiter::set_budgets`] and then [`Limiter::retain`]: the memory is then again what the
+/// configuration names, and the fixed size of the address budgets.
 #[derive(Debug)]
 pub struct Limiter {
     pub address: AddressBudget,
@@ -57,7 +57,8 @@ impl Limiter {
         self.consumers.get(name)
     }
 
-    /// The bucket for the requests of a consumer under one route rule. Both names are configured ones, the rule's as written.
+    /// The bucket for the requests of a consumer under one route rule. Both names are configured ones, the rule's as
+    /// written.
     #[must_use]
     pub fn rule_bucket(&self, consumer: &str, rule: &str) -> Arc<Bucket> {
         if let Some(rules) = self.rules.read().get(consumer) {
@@ -73,8 +74,8 @@ impl Limiter {
         self.failed_tokens.set_quota(budgets.failed_tokens);
     }
 
-    /// Forgets what the configuration no longer names. `keep` is asked for each consumer, with no rule, and for each consumer that
-    /// is kept and each of its rules.
+    /// Forgets what the configuration no longer names. `keep` is asked for each consumer, with no rule, and for each
+    /// consumer that is kept and each of its rules.
     pub fn retain(&self, keep: impl Fn(&str, Option<&str>) -> bool) {
         self.consumers.retain(|consumer| keep(consumer, None));
         self.failed_tokens.retain(|consumer| keep(consumer, None));

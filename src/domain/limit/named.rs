@@ -7,7 +7,8 @@ use ahash::AHashMap;
 use parking_lot::RwLock;
 use std::sync::Arc;
 
-/// One bucket per name. Holds what it was asked for since the last [`NamedBuckets::retain`]: ask only for configured names.
+/// One bucket per name. Holds what it was asked for since the last [`NamedBuckets::retain`]: ask only for configured
+/// names.
 #[derive(Debug, Default)]
 pub struct NamedBuckets(RwLock<AHashMap<Box<str>, Arc<Bucket>>>);
 

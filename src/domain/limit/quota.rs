@@ -7,10 +7,11 @@ use strum::{IntoStaticStr, VariantArray};
 
 /// How many requests are admitted, and how many of them at once.
 ///
-/// `20/s, burst 40` means: any window of length `t`, both ends included, holds at most `40 + 20·t` admitted requests. A caller that
-/// has been quiet may send 40 at once; from then on requests fit one by one, 50 ms apart.
+/// `20/s, burst 40` means: any window of length `t`, both ends included, holds at most `40 + 20·t` admitted requests. A
+/// caller that has been quiet may send 40 at once; from then on requests fit one by one, 50 ms apart.
 ///
-/// The time between two requests is rounded up to a whole nanosecond, so the rate is never above the one that is written.
+/// The time between two requests is rounded up to a whole nanosecond, so the rate is never above the one that is
+/// written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     count: u32,

@@ -26,7 +26,8 @@ pub struct Shortfall {
     pub wait: Wait,
 }
 
-/// One request taken from each of several buckets. Dropping it gives them back; [`Reservation::commit`] uses them for good.
+/// One request taken from each of several buckets. Dropping it gives them back; [`Reservation::commit`] uses them for
+/// good.
 ///
 /// Owned and `Send`: it lives as long as nobody knows whether the request will reach 8sens.
 #[must_use = "dropping a reservation gives it back"]
@@ -38,7 +39,8 @@ pub struct Reservation {
 impl Reservation {
     /// Takes one request from every claimed bucket, or changes none of them. Allocates nothing.
     ///
-    /// `claims` stand narrowest first; an absent one is met. A bucket claimed twice is taken from once, under its first quota.
+    /// `claims` stand narrowest first; an absent one is met. A bucket claimed twice is taken from once, under its first
+    /// quota.
     pub fn take<const N: usize>(claims: [Option<Claim<'_>>; N], now: Mono) -> Result<Self, Shortfall> {
         const { assert!(N <= MAX_CLAIMS) };
         // Every lock is taken before anything is decided. All callers take them in the order of their addresses.

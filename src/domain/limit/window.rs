@@ -2,10 +2,11 @@
 
 use super::Quota;
 
-/// Asserts that every window of every length `t` holds at most `burst + rate·t` of the instants `admitted`, in nanoseconds.
+/// Asserts that every window of every length `t` holds at most `burst + rate·t` of the instants `admitted`, in
+/// nanoseconds.
 ///
-/// Looking at windows from one admission to a later one is enough. Entry `i` to entry `j` is within the bound exactly when
-/// `(j - i) · interval - (t_j - t_i)` is at most the tolerance.
+/// Looking at windows from one admission to a later one is enough. Entry `i` to entry `j` is within the bound exactly
+/// when `(j - i) · interval - (t_j - t_i)` is at most the tolerance.
 pub(super) fn assert_within(quota: &Quota, mut admitted: Vec<u64>) {
     admitted.sort_unstable();
     let interval = i128::from(quota.interval());

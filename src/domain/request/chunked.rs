@@ -1,12 +1,13 @@
 //! The chunked transfer coding (RFC 9112 section 7.1), followed byte by byte to find where a body ends.
 //!
-//! Bodies of requests and of answers alike: the scanner says how many of the bytes belong to the body and which of them are its data, and
-//! refuses every spelling that another program could read with another length. Whoever decodes behind it sees only bodies that this one
-//! accepted.
+//! Bodies of requests and of answers alike: the scanner says how many of the bytes belong to the body and which of them
+//! are its data, and refuses every spelling that another program could read with another length. Whoever decodes behind
+//! it sees only bodies that this one accepted.
 
 use crate::domain::request::grammar::is_tchar;
 
-/// Most bytes that chunk extensions, size lines and trailers of one body may take beyond its data, before the ratio below counts.
+/// Most bytes that chunk extensions, size lines and trailers of one body may take beyond its data, before the ratio
+/// below counts.
 const OVERHEAD_FLOOR: u64 = 8 * 1024;
 
 /// Most overhead bytes for each byte of data, once the floor is passed: one-byte chunks without extensions cost five.
@@ -328,7 +329,13 @@ mod tests {
     proptest! {
         /// Cutting the bytes anywhere changes nothing.
         #[test]
-        fn cuts_do_not_matter(bytes in proptest::collection::vec(prop_oneof![Just(b'0'), Just(b'3'), Just(b'\r'), Just(b'\n'), Just(b';'), any::<u8>()], 0..40), cut in 0usize..40) {
+        fn cuts_do_not_matter(
+            bytes in proptest::collection::vec(
+                prop_oneof![Just(b'0'), Just(b'3'), Just(b'\r'), Just(b'\n'), Just(b';'), any::<u8>()],
+                0..40,
+            ),
+            cut in 0usize..40,
+        ) {
             let cut = cut.min(bytes.len());
             let mut scanner = ChunkScanner::default();
             let pieces = scanner.follow(&bytes[..cut]).and_then(|first| {

@@ -1,7 +1,8 @@
 //! The client IP: the peer, or what a trusted proxy says of it.
 //!
-//! Exactly one field is a source. It is read from the right over the hops that are trusted; the first hop that is not is the
-//! client. A hop that cannot be read falls back to the peer, because everything left of it is a stranger's claim.
+//! Exactly one field is a source. It is read from the right over the hops that are trusted; the first hop that is not
+//! is the client. A hop that cannot be read falls back to the peer, because everything left of it is a stranger's
+//! claim.
 
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -45,7 +46,8 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(&address))
     }
 
-    /// Resolves the client of a request whose peer is `peer` and whose source field has these `values`, in order of arrival.
+    /// Resolves the client of a request whose peer is `peer` and whose source field has these `values`, in order of
+    /// arrival.
     pub fn resolve<'a>(&self, peer: IpAddr, values: impl DoubleEndedIterator<Item = &'a [u8]>) -> ClientIp {
         let peer = canonical(peer);
         let mut client = ClientIp { address: peer, unreadable: false };
@@ -71,7 +73,8 @@ pub fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-/// The network of an address, in its place: a /24 of IPv4, a /48 of IPv6. For logs that are not to tell one household from another.
+/// The network of an address, in its place: a /24 of IPv4, a /48 of IPv6. For logs that are not to tell one household
+/// from another.
 #[must_use]
 pub fn anonymized(address: IpAddr) -> IpAddr {
     match canonical(address) {

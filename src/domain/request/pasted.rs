@@ -1,7 +1,7 @@
 //! What is wrong with a key or a token as it was sent, when copying it is what went wrong.
 //!
-//! Secrets travel through messages, documents and forms on their way into a shop, and come out with blanks, quotation marks or the
-//! name of a scheme around them.
+//! Secrets travel through messages, documents and forms on their way into a shop, and come out with blanks, quotation
+//! marks or the name of a scheme around them.
 
 /// What keeps a value from being a key or a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn visible_ascii_of_a_good_length_and_nothing_else_passes(value in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn visible_ascii_of_a_good_length_and_nothing_else_passes(
+            value in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
             let good = (1..=32).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
             prop_assert_eq!(fault(&value, 32).is_none(), good);
         }

@@ -1,8 +1,9 @@
 //! The shape of the API keys made here: `sgk_<id>_<secret><check>`.
 //!
-//! The prefix lets secret scanners find a leaked key. The id is the credential's, so that a holder can say which key is meant without
-//! showing it. The secret is 256 random bits, as 44 characters of `[0-9A-Za-z]`. The check is the CRC-32 of everything before it, as 6
-//! such characters: a key cut short by a bad paste is told apart from a wrong one. It protects nothing.
+//! The prefix lets secret scanners find a leaked key. The id is the credential's, so that a holder can say which key is
+//! meant without showing it. The secret is 256 random bits, as 44 characters of `[0-9A-Za-z]`. The check is the CRC-32
+//! of everything before it, as 6 such characters: a key cut short by a bad paste is told apart from a wrong one. It
+//! protects nothing.
 //!
 //! The gate accepts keys of any shape: this one is only what `keys new` makes.
 
@@ -48,7 +49,8 @@ pub fn make(id: &str, random: &[u8; 32]) -> Result<SecretString, InvalidId> {
     Ok(std::mem::take(&mut *key).into())
 }
 
-/// Whether the check of a key holds. `None` for a key of another shape, `Some(false)` for one of ours that was cut short or mistyped.
+/// Whether the check of a key holds. `None` for a key of another shape, `Some(false)` for one of ours that was cut
+/// short or mistyped.
 #[must_use]
 pub fn checksum_holds(key: &[u8]) -> Option<bool> {
     let rest = key.strip_prefix(PREFIX.as_bytes())?;
@@ -122,7 +124,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_made_key_holds_and_no_piece_of_it_does(id in "[A-Za-z0-9._-]{1,64}", random: [u8; 32], cut in 0usize..119) {
+        fn a_made_key_holds_and_no_piece_of_it_does(
+            id in "[A-Za-z0-9._-]{1,64}",
+            random: [u8; 32],
+            cut in 0usize..119,
+        ) {
             let key = key(&id, random);
             prop_assert_eq!(checksum_holds(key.as_bytes()), Some(true));
             let cut = cut % key.len();

@@ -1,7 +1,7 @@
 //! Consumers and their credentials: who calls, and by which key.
 //!
-//! A credential holds the SHA-256 digest of a key and never the key. Keys made by `keys new` have 256 random bits, so a fast hash
-//! is right and a slow one would only be a way to exhaust the gate.
+//! A credential holds the SHA-256 digest of a key and never the key. Keys made by `keys new` have 256 random bits, so a
+//! fast hash is right and a slow one would only be a way to exhaust the gate.
 
 use crate::domain::denial::Reason;
 use crate::domain::limit::Quota;

@@ -2,8 +2,8 @@
 //!
 //! A rule is written `METHOD /path`. The method `*` is any method and `GET` implies `HEAD`. In the path a `*` at the
 //! end stands for any rest, also none, and a whole segment `*` in the middle stands for exactly one segment. Matching
-//! never sees the query. Rules are matched against the path in normal form ([`crate::domain::request::path`]), which is also what is
-//! forwarded.
+//! never sees the query. Rules are matched against the path in normal form ([`crate::domain::request::path`]), which is
+//! also what is forwarded.
 //!
 //! What a rule opens, it opens for its own spelling alone, in every reading that the path has ([`covering`]). What a
 //! rule closes, it closes whatever the spelling ([`RouteRule::covers_any_spelling`]): 8sens runs on systems that know

@@ -48,8 +48,9 @@ const MOST_GIVEN_UP: usize = 16;
 impl SessionTable {
     /// Makes the caller an owner of the token that 8sens's login answer handed to it. Nothing else makes owners.
     ///
-    /// `now` is when the login was sent. At a cap, expired places go first, then the longest idle ones of the same consumer; nobody
-    /// else's are ever taken. The fifth owner of a token takes the place of the longest idle of the four.
+    /// `now` is when the login was sent. At a cap, expired places go first, then the longest idle ones of the same
+    /// consumer; nobody else's are ever taken. The fifth owner of a token takes the place of the longest idle of the
+    /// four.
     pub fn learn(&self, hash: SessionHash, caller: CallerId, now: Mono, limits: &SessionLimits) -> Learned {
         self.place(NewPlace { hash, caller, last_use: Tick::at(now) }, now, limits)
     }

@@ -1,7 +1,8 @@
 //! Who can own a session: the names of the configuration, and the numbers that stand for them while the process runs.
 //!
-//! State is keyed by name, so a reload keeps it. A number is never given out twice: a consumer that leaves and comes back is somebody
-//! else, and whatever still holds the old number (a request in flight, a place on a token) no longer means anybody.
+//! State is keyed by name, so a reload keeps it. A number is never given out twice: a consumer that leaves and comes
+//! back is somebody else, and whatever still holds the old number (a request in flight, a place on a token) no longer
+//! means anybody.
 
 use super::idle_queue::IdleQueue;
 use ahash::AHashMap;
@@ -94,7 +95,8 @@ struct Names {
     by_name: AHashMap<Arc<str>, ConsumerId>,
 }
 
-/// The consumers and credentials that the configuration names. Its lock is the innermost: nothing else is locked while it is held.
+/// The consumers and credentials that the configuration names. Its lock is the innermost: nothing else is locked while
+/// it is held.
 #[derive(Debug, Default)]
 pub(super) struct Callers {
     names: RwLock<Names>,
@@ -152,8 +154,8 @@ impl Callers {
         self.names.read().by_id.values().map(|admitted| Arc::clone(&admitted.member)).collect()
     }
 
-    /// Admits exactly these consumers and credentials. Returns the members that left and those that lost a credential, with the ids of
-    /// what they lost; their places are still there and have to be cleared.
+    /// Admits exactly these consumers and credentials. Returns the members that left and those that lost a credential,
+    /// with the ids of what they lost; their places are still there and have to be cleared.
     pub(super) fn set<'n, C>(&self, consumers: impl IntoIterator<Item = (&'n str, C)>) -> Vec<Loss>
     where
         C: IntoIterator<Item = &'n str>,

@@ -1,4 +1,5 @@
-//! How places leave the table other than by the end of their session: expired, given up for a cap, or with their consumer.
+//! How places leave the table other than by the end of their session: expired, given up for a cap, or with their
+//! consumer.
 
 use super::callers::{ConsumerId, Member};
 use super::hash::SessionHash;
@@ -16,8 +17,9 @@ const SWEEP_AT_CAP: usize = 4_096;
 impl SessionTable {
     /// Removes places that expired more than `limits.linger` ago. Returns how many.
     ///
-    /// `budget` bounds the queue items that are looked at; the next sweep goes on with the next consumer. A place costs a look once per
-    /// window, whether it was used or not, so the work is that of what expired and not that of what is there.
+    /// `budget` bounds the queue items that are looked at; the next sweep goes on with the next consumer. A place costs
+    /// a look once per window, whether it was used or not, so the work is that of what expired and not that of what is
+    /// there.
     pub fn sweep(&self, now: Mono, budget: usize, limits: &SessionLimits) -> usize {
         let swept = self.sweep_idle(now, budget, limits.live().saturating_add(limits.linger));
         // Memory goes back after a flood, and only then.

@@ -1,8 +1,9 @@
 //! Which answers of 8sens say that a token is no longer good, and when not to believe them.
 //!
-//! A wrong upstream key makes 8sens refuse everybody, and it may do so with the very answer that an expired token gets. Ending every
-//! session that meets it would log all shops out for a mistake of the gate's own configuration. A restarted 8sens does the same to all
-//! at once. Both are told by how many are hit: that is an alarm, and the sessions stay until their own deadline.
+//! A wrong upstream key makes 8sens refuse everybody, and it may do so with the very answer that an expired token gets.
+//! Ending every session that meets it would log all shops out for a mistake of the gate's own configuration. A
+//! restarted 8sens does the same to all at once. Both are told by how many are hit: that is an alarm, and the sessions
+//! stay until their own deadline.
 //!
 //! To keep a session that is really dead does little harm: its owner sees 8sens's refusal and logs in again.
 
@@ -45,8 +46,8 @@ impl ExpiredWhen {
         }
     }
 
-    /// True when an answer with this status and this beginning of a body says that the token expired. More than [`BODY_PREFIX`] bytes
-    /// are not looked at, so that it does not depend on how the body was cut.
+    /// True when an answer with this status and this beginning of a body says that the token expired. More than
+    /// [`BODY_PREFIX`] bytes are not looked at, so that it does not depend on how the body was cut.
     #[must_use]
     pub fn matches(&self, status: u16, body_prefix: &[u8]) -> bool {
         let looked_at = &body_prefix[..body_prefix.len().min(BODY_PREFIX)];
@@ -119,7 +120,8 @@ struct Expiry {
 impl ExpiryGuard {
     /// How long a refused login stands for others, unless one is accepted.
     pub const LOGIN_WINDOW: Duration = Duration::from_secs(60);
-    /// Expiries this close together are "at once". The gate's own deadline comes before 8sens's, so in a quiet hour there are none.
+    /// Expiries this close together are "at once". The gate's own deadline comes before 8sens's, so in a quiet hour
+    /// there are none.
     pub const AT_ONCE: Duration = Duration::from_secs(10);
     /// The expiry of this many different sessions at once is not believed, even of one consumer alone.
     pub const MANY: usize = 8;
@@ -152,8 +154,8 @@ impl ExpiryGuard {
         }
     }
 
-    /// A session that meets the answer again counts once, with its last time. What makes room is the oldest: were it still young enough
-    /// to count, so would all the others.
+    /// A session that meets the answer again counts once, with its last time. What makes room is the oldest: were it
+    /// still young enough to count, so would all the others.
     fn remember(&mut self, expiry: Expiry) {
         let is_same = |known: &Expiry| known.hash == expiry.hash && known.consumer == expiry.consumer;
         let same = self.recent.iter().position(|known| known.as_ref().is_some_and(is_same));

@@ -1,7 +1,8 @@
 //! What a token is known by: half of an HMAC-SHA-256 under a secret of the installation.
 //!
-//! The hash is keyed, so that the state file tells nothing about tokens and nobody can choose tokens that collide. 128 bits are enough:
-//! a collision among a million sessions has a chance of 2⁻⁸⁹, and finding one on purpose needs the secret.
+//! The hash is keyed, so that the state file tells nothing about tokens and nobody can choose tokens that collide. 128
+//! bits are enough: a collision among a million sessions has a chance of 2⁻⁸⁹, and finding one on purpose needs the
+//! secret.
 
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,7 +11,8 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use zeroize::{Zeroize, Zeroizing};
 
-/// The keyed hash of a token. It is no secret: without the installation's secret it cannot be turned into a token or made from one.
+/// The keyed hash of a token. It is no secret: without the installation's secret it cannot be turned into a token or
+/// made from one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionHash([u8; 16]);
 
@@ -119,8 +121,8 @@ fn padded(secret: &[u8; 32]) -> [u8; 64] {
 
 /// Takes the first eight bytes of a [`SessionHash`] as they are.
 ///
-/// They come out of a keyed hash already: uniform, and not to be chosen without the secret. A second keyed hash would cost time and add
-/// nothing. It is only right for this one key type.
+/// They come out of a keyed hash already: uniform, and not to be chosen without the secret. A second keyed hash would
+/// cost time and add nothing. It is only right for this one key type.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PassThrough(u64);
 

@@ -1,9 +1,9 @@
 //! The places of one consumer, the longest idle first.
 //!
-//! A use of a token does not touch this queue. An item keeps the last use under which it was queued; when it comes to the front and the
-//! place was used since, it goes back with its new last use. No place was ever used before its item says, so an item whose last use is
-//! still true is really the longest idle. A plain first-in first-out queue would not do: an item put back at its end would stand
-//! behind newer ones.
+//! A use of a token does not touch this queue. An item keeps the last use under which it was queued; when it comes to
+//! the front and the place was used since, it goes back with its new last use. No place was ever used before its item
+//! says, so an item whose last use is still true is really the longest idle. A plain first-in first-out queue would not
+//! do: an item put back at its end would stand behind newer ones.
 
 use super::hash::SessionHash;
 use super::tick::Tick;
@@ -17,7 +17,8 @@ pub(super) struct Item {
     pub(super) hash: SessionHash,
 }
 
-/// A lazily kept priority queue: an item costs a logarithm when it is queued and again each time it comes to the front after a use.
+/// A lazily kept priority queue: an item costs a logarithm when it is queued and again each time it comes to the front
+/// after a use.
 #[derive(Debug, Default)]
 pub(super) struct IdleQueue {
     heap: BinaryHeap<Reverse<Item>>,
@@ -51,7 +52,8 @@ impl IdleQueue {
         self.heap.len()
     }
 
-    /// Places that ended early leave their items behind. True when these outnumber the living: then [`IdleQueue::retain`] is due.
+    /// Places that ended early leave their items behind. True when these outnumber the living: then
+    /// [`IdleQueue::retain`] is due.
     pub(super) fn is_littered(&self, places: usize) -> bool {
         self.heap.len() > 2 * places + SLACK
     }

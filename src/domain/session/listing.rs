@@ -43,7 +43,8 @@ impl SessionTable {
     /// Most sessions in one page.
     pub const MAX_PAGE: usize = 1_000;
 
-    /// The live sessions in the order of their hashes, the first `limit` (at most [`SessionTable::MAX_PAGE`]) after `after`.
+    /// The live sessions in the order of their hashes, the first `limit` (at most [`SessionTable::MAX_PAGE`]) after
+    /// `after`.
     ///
     /// Looks at every session and locks one shard at a time: for an operator's command, not for a request.
     #[must_use]
@@ -87,10 +88,11 @@ impl SessionTable {
         }
     }
 
-    /// Hands every live place to `each` as the record that would restore it, in no order: what a compacted log consists of.
+    /// Hands every live place to `each` as the record that would restore it, in no order: what a compacted log consists
+    /// of.
     ///
-    /// `each` runs while a shard is locked and must not call the table. What changes meanwhile may or may not be told; the records of
-    /// such changes belong behind these.
+    /// `each` runs while a shard is locked and must not call the table. What changes meanwhile may or may not be told;
+    /// the records of such changes belong behind these.
     pub fn export(&self, now: Now, limits: &SessionLimits, mut each: impl FnMut(Record)) {
         for entry in &self.map {
             for owner in entry.value().iter() {

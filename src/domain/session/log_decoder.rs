@@ -22,8 +22,8 @@ pub enum HeaderError {
     Version(u16),
 }
 
-/// Something in the middle of the file is not what was written. Nothing behind it can be told from damage, and what came before may be
-/// without its end: nothing of the file should be believed.
+/// Something in the middle of the file is not what was written. Nothing behind it can be told from damage, and what
+/// came before may be without its end: nothing of the file should be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is damaged at byte {offset}")]
 pub struct Damage {
@@ -327,12 +327,14 @@ mod tests {
                         prop_assert!(error == HeaderError::Torn || zeros > 0, "{:?}", error);
                     }
                     Ok((_, read, good, torn)) if zeros == 0 => {
-                        prop_assert_eq!(read.into_iter().collect::<Result<Vec<_>, _>>().unwrap(), &records[..whole - 1]);
+                        let read: Result<Vec<_>, _> = read.into_iter().collect();
+                        prop_assert_eq!(read.unwrap(), &records[..whole - 1]);
                         prop_assert_eq!(good, ends[whole - 1]);
                         prop_assert_eq!(torn, good < cut);
                     }
                     Ok((_, read, ..)) => {
-                        // A frame filled up with zeros is damage; what is read before it is still only what was written.
+                        // A frame filled up with zeros is damage; what is read before it is still only what was
+                        // written.
                         let good: Vec<_> = read.into_iter().filter_map(Result::ok).collect();
                         prop_assert!(good.len() < whole || zeros_fit);
                         prop_assert!(records.starts_with(&good));

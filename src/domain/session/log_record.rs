@@ -1,17 +1,19 @@
 //! The bytes of the state file: a header and then one record after the other, appended as things happen.
 //!
-//! Everything stands in a frame: the length of the payload and its complement (two bytes each), the CRC-32 of the payload (four bytes),
-//! the payload, at most [`MAX_PAYLOAD`] bytes. All numbers are little-endian. The complement tells a length that was damaged from a
-//! frame that was cut off: a file that ends in the middle of a frame is a torn write, which nobody was promised anything about. Zeros to
-//! the end of the file are one too: some file systems show them after a power cut. Everything else that does not fit is damage.
+//! Everything stands in a frame: the length of the payload and its complement (two bytes each), the CRC-32 of the
+//! payload (four bytes), the payload, at most [`MAX_PAYLOAD`] bytes. All numbers are little-endian. The complement
+//! tells a length that was damaged from a frame that was cut off: a file that ends in the middle of a frame is a torn
+//! write, which nobody was promised anything about. Zeros to the end of the file are one too: some file systems show
+//! them after a power cut. Everything else that does not fit is damage.
 //!
 //! Records hold hashes and names, never tokens or keys.
 //!
 //! # Times
 //!
-//! Every record carries both clocks as they were when it was made. While the process runs, the monotonic one says how much time passed,
-//! whatever is done to the wall clock; only from the last record to the next start the wall clock has to be believed. So a file holds
-//! the records of one process: the next one begins with a file of its own. Records may stand a little out of order, as threads do.
+//! Every record carries both clocks as they were when it was made. While the process runs, the monotonic one says how
+//! much time passed, whatever is done to the wall clock; only from the last record to the next start the wall clock has
+//! to be believed. So a file holds the records of one process: the next one begins with a file of its own. Records may
+//! stand a little out of order, as threads do.
 
 use super::hash::SessionHash;
 use crate::domain::types::Now;
@@ -39,8 +41,8 @@ pub struct Header {
 /// Something that happened to sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// A caller became an owner by its login, or was one when the file was begun. Its last use was `idle` before `at`, which is kept in
-    /// milliseconds, rounded up.
+    /// A caller became an owner by its login, or was one when the file was begun. Its last use was `idle` before `at`,
+    /// which is kept in milliseconds, rounded up.
     Learn { at: Now, idle: Duration, hash: SessionHash, consumer: Arc<str>, credential: Arc<str> },
     /// An owner's last use, `idle` before `at`.
     Touch { at: Now, idle: Duration, hash: SessionHash, consumer: Arc<str> },

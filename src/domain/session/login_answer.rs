@@ -1,7 +1,8 @@
 //! The token in 8sens's answer to a login.
 //!
-//! The vendor's page shows a JSON object with an `access_token` and says nothing of its type, of its charset or of how a failed login
-//! looks. So text and whole numbers are taken, UTF-8 and Latin-1, and anything that could be read in two ways is refused.
+//! The vendor's page shows a JSON object with an `access_token` and says nothing of its type, of its charset or of how
+//! a failed login looks. So text and whole numbers are taken, UTF-8 and Latin-1, and anything that could be read in two
+//! ways is refused.
 
 use crate::domain::policy::token::MAX_TOKEN_LEN;
 use secrecy::SecretString;

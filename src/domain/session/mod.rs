@@ -1,8 +1,9 @@
 //! Sessions: which token belongs to whom, and for how long.
 //!
-//! A token is known by a keyed hash ([`SessionHash`]) and never kept. The [`SessionTable`] holds who owns it, an owner only by its own
-//! login answer ([`login_answer`]). [`expiry`] says which answers of 8sens end a session, and when not to believe them. [`log_record`],
-//! [`log_decoder`] and [`restore`] carry the table across a restart without ever giving a session more time than it had left.
+//! A token is known by a keyed hash ([`SessionHash`]) and never kept. The [`SessionTable`] holds who owns it, an owner
+//! only by its own login answer ([`login_answer`]). [`expiry`] says which answers of 8sens end a session, and when not
+//! to believe them. [`log_record`], [`log_decoder`] and [`restore`] carry the table across a restart without ever
+//! giving a session more time than it had left.
 //!
 //! Nothing here reads a clock, does I/O or waits.
 

@@ -12,7 +12,8 @@ pub(super) struct Owner {
     pub(super) caller: CallerId,
     /// When the last answered request of this owner was sent.
     pub(super) last_use: Tick,
-    /// The last use under which this place stands in its consumer's idle queue; an item with another one is out of date.
+    /// The last use under which this place stands in its consumer's idle queue; an item with another one is out of
+    /// date.
     pub(super) queued: Tick,
 }
 
@@ -54,7 +55,8 @@ impl Owners {
         }
     }
 
-    /// Adds an owner that is not there yet. When all places are taken, the longest idle owner loses its place and is returned.
+    /// Adds an owner that is not there yet. When all places are taken, the longest idle owner loses its place and is
+    /// returned.
     pub(super) fn add(&mut self, new: Owner) -> Option<Owner> {
         debug_assert!(self.get(new.caller.consumer()).is_none(), "a consumer has one place on a token");
         match self {

@@ -1,8 +1,8 @@
 //! From the state file back into the table: only what still holds, and never for longer than it would have.
 //!
-//! Up to its last record the file tells time by the monotonic clock, so nothing that was done to the wall clock meanwhile matters. From
-//! there to now only the wall clock ran. When it is earlier now than it was then, it went back, nobody knows how long the gate was
-//! down, and nothing is restored.
+//! Up to its last record the file tells time by the monotonic clock, so nothing that was done to the wall clock
+//! meanwhile matters. From there to now only the wall clock ran. When it is earlier now than it was then, it went back,
+//! nobody knows how long the gate was down, and nothing is restored.
 
 use super::hash::SessionHash;
 use super::limits::SessionLimits;
@@ -89,7 +89,8 @@ pub(super) struct Place {
 /// Reads a whole state file. Memory is bounded by its length.
 ///
 /// # Errors
-/// When the file is not a state file of this version or is damaged. A torn end is no error: what was cut off was never promised.
+/// When the file is not a state file of this version or is damaged. A torn end is no error: what was cut off was never
+/// promised.
 pub fn restore(file: &[u8], rules: &RestoreRules<'_>, now: Now) -> Result<Restored, Unreadable> {
     let (header, mut decoder) = match Decoder::new(file) {
         Ok(begun) => begun,
@@ -108,7 +109,8 @@ pub fn restore(file: &[u8], rules: &RestoreRules<'_>, now: Now) -> Result<Restor
 struct Replayed {
     consumer: Arc<str>,
     credential: Arc<str>,
-    /// Nanoseconds on the monotonic clock of the process that wrote the file; negative when that had restored it in its turn.
+    /// Nanoseconds on the monotonic clock of the process that wrote the file; negative when that had restored it in its
+    /// turn.
     last_use: i128,
     /// The number of the record by which it was learned.
     learned: u64,
@@ -231,7 +233,8 @@ fn since(last_use: i128, now: Mono) -> Duration {
     u64::try_from(nanos).map_or(Duration::MAX, Duration::from_nanos)
 }
 
-/// Time the gate was down; `None` when the wall clock went back. Both readings are cut to milliseconds, so one more may have passed.
+/// Time the gate was down; `None` when the wall clock went back. Both readings are cut to milliseconds, so one more may
+/// have passed.
 fn downtime(then: Now, now: Now) -> Option<Duration> {
     let millis = now.wall.0.checked_sub(then.wall.0)?.checked_add(1)?;
     if now.wall < then.wall { None } else { u64::try_from(millis).ok().map(Duration::from_millis) }
@@ -396,10 +399,15 @@ mod tests {
     }
 
     proptest! {
-        /// Over two restarts, whatever was done to the wall clock while the gate ran, nobody is let in later than without a restart.
+        /// Over two restarts, whatever was done to the wall clock while the gate ran, nobody is let in later than
+        /// without a restart.
         #[test]
-        fn restarts_never_prolong(ran in [0u64..2_000_000, 0u64..2_000_000, 0u64..2_000_000], down in [0i64..900_000, 0i64..900_000],
-                                  jump in -1_000_000_000i64..1_000_000_000, used: bool) {
+        fn restarts_never_prolong(
+            ran in [0u64..2_000_000, 0u64..2_000_000, 0u64..2_000_000],
+            down in [0i64..900_000, 0i64..900_000],
+            jump in -1_000_000_000i64..1_000_000_000,
+            used: bool,
+        ) {
             let at = |mono: u64, wall: i64| Now { mono: Mono(mono * 1_000_000 + 999_999), wall: Wall(wall) };
             let mut wall = 1_700_000_000_000;
             let token = hash(1);

@@ -2,9 +2,10 @@
 //!
 //! # Whose use counts
 //!
-//! Each owner has a deadline of its own: `idle_timeout − margin` after **its own** last answered use. 8sens's clock may well slide with
-//! the use of any owner of a shared token. But nobody knows whether a token that two consumers were handed is one session or two behind
-//! that port. The own last use is never later than what 8sens saw, whichever it is, so it never prolongs. The price is a login too many.
+//! Each owner has a deadline of its own: `idle_timeout − margin` after **its own** last answered use. 8sens's clock may
+//! well slide with the use of any owner of a shared token. But nobody knows whether a token that two consumers were
+//! handed is one session or two behind that port. The own last use is never later than what 8sens saw, whichever it is,
+//! so it never prolongs. The price is a login too many.
 //!
 //! # Locks
 //!
@@ -14,9 +15,9 @@
 //! 2. one shard of the map;
 //! 3. the names of the callers, innermost.
 //!
-//! Whoever adds a place holds the queue of its consumer, so every place has an item in that queue. Places may be removed under the
-//! shard alone; their items are dropped when somebody meets them. The count of all places and that of each consumer are raised before a
-//! place is taken and lowered after it was given up.
+//! Whoever adds a place holds the queue of its consumer, so every place has an item in that queue. Places may be
+//! removed under the shard alone; their items are dropped when somebody meets them. The count of all places and that of
+//! each consumer are raised before a place is taken and lowered after it was given up.
 
 use super::callers::{CallerId, Callers, ConsumerId, Departed, Loss};
 use super::hash::{PassThrough, SessionHash, TokenHasher};
@@ -58,7 +59,8 @@ pub struct SessionTable {
 }
 
 impl SessionTable {
-    /// An empty table that admits nobody. `secret` keys the hashes; hashes of an earlier process are only good under the same one.
+    /// An empty table that admits nobody. `secret` keys the hashes; hashes of an earlier process are only good under
+    /// the same one.
     #[must_use]
     pub fn new(secret: &Zeroizing<[u8; 32]>) -> Self {
         Self {
@@ -76,9 +78,11 @@ impl SessionTable {
         self.hasher.hash(token)
     }
 
-    /// The caller behind a consumer's name and a credential's id; `None` when the configuration in force does not name them.
+    /// The caller behind a consumer's name and a credential's id; `None` when the configuration in force does not name
+    /// them.
     ///
-    /// An exchange asks once, at its beginning. What it gets is good until the name leaves, and never for another consumer.
+    /// An exchange asks once, at its beginning. What it gets is good until the name leaves, and never for another
+    /// consumer.
     #[must_use]
     pub fn caller(&self, consumer: &str, credential: &str) -> Option<CallerId> {
         self.callers.find(consumer, credential)
@@ -86,8 +90,9 @@ impl SessionTable {
 
     /// Admits exactly these consumers with these credentials, before a new configuration comes into force.
     ///
-    /// The sessions of consumers that left end, and so do those that were learned under a credential that left. Names that stay keep
-    /// theirs. A name that comes back later inherits nothing. Work grows with the sessions of those that lost something.
+    /// The sessions of consumers that left end, and so do those that were learned under a credential that left. Names
+    /// that stay keep theirs. A name that comes back later inherits nothing. Work grows with the sessions of those that
+    /// lost something.
     pub fn set_consumers<'n, C>(&self, consumers: impl IntoIterator<Item = (&'n str, C)>) -> Vec<Departed>
     where
         C: IntoIterator<Item = &'n str>,
@@ -122,11 +127,11 @@ impl SessionTable {
         }
     }
 
-    /// Slides the caller's own deadline: 8sens answered, and not with an expiry, the request that was sent at `sent_at`. True when it
-    /// moved.
+    /// Slides the caller's own deadline: 8sens answered, and not with an expiry, the request that was sent at
+    /// `sent_at`. True when it moved.
     ///
-    /// Never backwards, so answers may arrive in any order. A request sent when 8sens may already have forgotten the token proves
-    /// nothing, whatever the answer looked like, and moves nothing.
+    /// Never backwards, so answers may arrive in any order. A request sent when 8sens may already have forgotten the
+    /// token proves nothing, whatever the answer looked like, and moves nothing.
     pub fn touch(&self, hash: &SessionHash, caller: CallerId, sent_at: Mono, limits: &SessionLimits) -> bool {
         let Some(mut owners) = self.map.get_mut(hash) else { return false };
         let Some(owner) = owners.get_mut(caller.consumer()) else { return false };

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 /// An instant on the monotonic clock, in sixteenths of a second since some days before the process started.
 ///
-/// Four bytes instead of eight keep a session small. A sixteenth of a second is always rounded towards the past, so a session ends at
-/// most that much too early and never too late. The count reaches 8.4 years after the start and then stays there: sessions end at once
-/// from then on, which is the safe side.
+/// Four bytes instead of eight keep a session small. A sixteenth of a second is always rounded towards the past, so a
+/// session ends at most that much too early and never too late. The count reaches 8.4 years after the start and then
+/// stays there: sessions end at once from then on, which is the safe side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Tick(u32);
 
 const NANOS: u64 = 1_000_000_000 / 16;
-/// Ticks before the process started that can be told, about 12 days: a restored session was last used before that start.
+/// Ticks before the process started that can be told, about 12 days: a restored session was last used before that
+/// start.
 const BEFORE: u64 = 1 << 24;
 /// The longest age before the start of the process that a tick can hold.
 pub(super) const LONGEST_AGE: Duration = Duration::from_nanos(BEFORE * NANOS);
@@ -23,7 +24,8 @@ impl Tick {
         Self::before(instant, Duration::ZERO)
     }
 
-    /// The tick at or before the instant that lies `age` before `now`; the earliest one there is when `age` is too long.
+    /// The tick at or before the instant that lies `age` before `now`; the earliest one there is when `age` is too
+    /// long.
     pub(super) fn before(now: Mono, age: Duration) -> Self {
         let shifted = u128::from(now.0) + u128::from(BEFORE * NANOS);
         let ticks = shifted.saturating_sub(age.as_nanos()) / u128::from(NANOS);

@@ -1,7 +1,8 @@
 //! Tokens that the gate has never handed out, as it sees them while it only observes.
 //!
-//! Right after a start every token in use is unknown: it was issued before. Such tokens die out within one idle window, or are used on
-//! and on. What turns up for the first time later was issued past the gate, and that is what an admin has to mend before guarding.
+//! Right after a start every token in use is unknown: it was issued before. Such tokens die out within one idle window,
+//! or are used on and on. What turns up for the first time later was issued past the gate, and that is what an admin
+//! has to mend before guarding.
 
 use super::SessionHash;
 use crate::domain::types::Mono;
@@ -9,7 +10,8 @@ use parking_lot::Mutex;
 use std::time::Duration;
 use strum::IntoStaticStr;
 
-/// Tokens that are told apart at the same time. Beyond that the longest unseen one of a few is forgotten and counts as new.
+/// Tokens that are told apart at the same time. Beyond that the longest unseen one of a few is forgotten and counts as
+/// new.
 const SLOTS: usize = 4096;
 
 /// Slots in which one hash may stand.

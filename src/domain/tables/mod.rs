@@ -1,7 +1,7 @@
 //! What outlives a configuration: sessions, limits, and what is known of 8sens's expiries.
 //!
-//! Everything here is keyed by the names of the configuration, never by their place in it, so a reload keeps it. Shared by all threads;
-//! every call is short and none waits.
+//! Everything here is keyed by the names of the configuration, never by their place in it, so a reload keeps it. Shared
+//! by all threads; every call is short and none waits.
 
 pub mod key_use;
 
@@ -19,10 +19,12 @@ use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Most touched sessions that wait to be written down. Those beyond it come back after a restart with less time than they had.
+/// Most touched sessions that wait to be written down. Those beyond it come back after a restart with less time than
+/// they had.
 const MAX_TOUCHED: usize = 100_000;
 
-/// Records what happens to sessions, before the caller learns of it. An edge writes it to a file; it must not wait for long.
+/// Records what happens to sessions, before the caller learns of it. An edge writes it to a file; it must not wait for
+/// long.
 pub trait Journal: Send + Sync + fmt::Debug {
     fn append(&self, record: &Record);
 }
@@ -60,7 +62,8 @@ impl Tables {
         tables
     }
 
-    /// Makes the tables follow a configuration, before it comes into force: consumers and credentials that left lose their sessions.
+    /// Makes the tables follow a configuration, before it comes into force: consumers and credentials that left lose
+    /// their sessions.
     pub fn adopt(&self, snapshot: &Snapshot, now: Now) {
         let consumers = snapshot.consumers.iter().map(|consumer| {
             let enabled = consumer.credentials.iter().filter(|credential| credential.enabled);

@@ -1,7 +1,7 @@
 //! What the base of the sandbox holds, in memory: clients, prospects, quotes and orders.
 //!
-//! Each table keeps its last 10,000 rows. The client "Client divers" is always there. Nothing here is tied to a session: a quote
-//! outlives the token it was made with, which is our assumption.
+//! Each table keeps its last 10,000 rows. The client "Client divers" is always there. Nothing here is tied to a
+//! session: a quote outlives the token it was made with, which is our assumption.
 
 pub(super) mod catalogue;
 pub(super) mod document;

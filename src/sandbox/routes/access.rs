@@ -28,8 +28,8 @@ impl FromRequestParts<Sandbox> for Keyed {
 
 /// The request carries the API key and a live token, whose idle time it starts anew.
 ///
-/// Our assumption: the header `access_token`, `Authorization: Bearer`, the header `token` and the query parameter `access_token` are
-/// all taken, and of several the first in this order.
+/// Our assumption: the header `access_token`, `Authorization: Bearer`, the header `token` and the query parameter
+/// `access_token` are all taken, and of several the first in this order.
 pub(super) struct Live;
 
 impl FromRequestParts<Sandbox> for Live {

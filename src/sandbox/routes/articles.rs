@@ -1,4 +1,5 @@
-//! `GET /v1/articles` and `GET /v1/articles/{code}`: a catalogue. The routes, their fields and their content are our assumption.
+//! `GET /v1/articles` and `GET /v1/articles/{code}`: a catalogue. The routes, their fields and their content are our
+//! assumption.
 
 use super::super::Sandbox;
 use super::super::database::catalogue::{Article, CATALOGUE, article};

@@ -1,6 +1,7 @@
 //! What a request gives beside its token: an id in its path, JSON in its body.
 //!
-//! Our assumptions: `Content-Type` is not looked at; a body that does not fit is 400 and names what is wrong; an unknown field is wrong.
+//! Our assumptions: `Content-Type` is not looked at; a body that does not fit is 400 and names what is wrong; an
+//! unknown field is wrong.
 
 use super::super::Sandbox;
 use super::{error, invalid};

@@ -1,8 +1,8 @@
 //! `POST /v1/login/user`: the one route the vendor documents.
 //!
-//! Our assumptions: a refused login is 401 with a JSON error; a user without the right is refused like a wrong password; the two roots
-//! are integers; each login gives a new token unless `token_shared` is set; a login past the `seats` is 403; `g8CliCode` is the licence
-//! number of the settings, `SANDBOX` without one.
+//! Our assumptions: a refused login is 401 with a JSON error; a user without the right is refused like a wrong
+//! password; the two roots are integers; each login gives a new token unless `token_shared` is set; a login past the
+//! `seats` is 403; `g8CliCode` is the licence number of the settings, `SANDBOX` without one.
 
 use super::super::Sandbox;
 use super::access::Keyed;

@@ -1,7 +1,8 @@
-//! The routes. To add some: a file with their handlers, whose [`Live`](access::Live) argument asks for the key and a live token, and
-//! a line in [`router`].
+//! The routes. To add some: a file with their handlers, whose [`Live`](access::Live) argument asks for the key and a
+//! live token, and a line in [`router`].
 //!
-//! Every route but the login, and every answer of it, is our assumption. An answer says in `base` whether it comes from a test base.
+//! Every route but the login, and every answer of it, is our assumption. An answer says in `base` whether it comes from
+//! a test base.
 
 mod access;
 mod articles;

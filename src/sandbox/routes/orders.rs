@@ -1,6 +1,8 @@
-//! `GET /v1/commandes` and `GET /v1/commandes/{id}`. An order is made by the transformation of a quote and by nothing else.
+//! `GET /v1/commandes` and `GET /v1/commandes/{id}`. An order is made by the transformation of a quote and by nothing
+//! else.
 //!
-//! Our assumptions: the routes and their fields; the id of an order is its number, `CO00001`; a list holds the last hundred.
+//! Our assumptions: the routes and their fields; the id of an order is its number, `CO00001`; a list holds the last
+//! hundred.
 
 use super::super::Sandbox;
 use super::super::database::document::{Order, name, number};

@@ -1,8 +1,9 @@
 //! `GET` and `POST /v1/devis`, `GET` and `PUT /v1/devis/{id}`, `POST /v1/devis/{id}/transformation`.
 //!
-//! Our assumptions: the routes and their fields; the id of a quote is its number, `DE00001`; without a client a quote is on "Client
-//! divers", and may be transformed so; prices are those of the catalogue; a quote is not tied to the token it was made with; once
-//! transformed it is closed, so that a second transformation or a change is 409; a list holds the last hundred.
+//! Our assumptions: the routes and their fields; the id of a quote is its number, `DE00001`; without a client a quote
+//! is on "Client divers", and may be transformed so; prices are those of the catalogue; a quote is not tied to the
+//! token it was made with; once transformed it is closed, so that a second transformation or a change is 409; a list
+//! holds the last hundred.
 
 use super::super::Sandbox;
 use super::super::database::document::{Document, Quote, name, number};

@@ -1,7 +1,7 @@
 //! `GET` and `POST /v1/clients`, `GET /v1/clients/{id}`, and the same for `/v1/prospects`.
 //!
-//! Our assumptions: the routes and their fields; an id is an integer; a list holds the last hundred; "Client divers" is one of the
-//! clients, under the same root; a prospect never becomes a client.
+//! Our assumptions: the routes and their fields; an id is an integer; a list holds the last hundred; "Client divers" is
+//! one of the clients, under the same root; a prospect never becomes a client.
 
 use super::super::Sandbox;
 use super::super::database::third_party::{Kind, ThirdParty};

@@ -1,4 +1,5 @@
-//! The classes of what the gate refuses for its form: which other program reads such bytes otherwise than they stand there.
+//! The classes of what the gate refuses for its form: which other program reads such bytes otherwise than they stand
+//! there.
 
 use super::Comparison;
 use super::fate::Fate;
@@ -24,8 +25,8 @@ impl Class {
         format!("{} / {} / {}", self.as_it_stands[peer], self.otherwise[peer].len(), self.refused[peer])
     }
 
-    /// Who reads at least one case otherwise, with the shortest example, and who takes some or all for no request; empty when nobody
-    /// does either.
+    /// Who reads at least one case otherwise, with the shortest example, and who takes some or all for no request;
+    /// empty when nobody does either.
     pub fn measured(&self) -> String {
         let example = |(name, how): (&str, &Vec<String>)| {
             how.iter().min_by_key(|one| one.len()).map(|one| format!("{name} ({one})"))
@@ -45,8 +46,8 @@ impl Class {
     }
 }
 
-/// True for the word of a reason, or of a code, that is about the form of a request. The others are about who calls and what for, about
-/// sizes and time, or about 8sens: there is nothing to read otherwise.
+/// True for the word of a reason, or of a code, that is about the form of a request. The others are about who calls and
+/// what for, about sizes and time, or about 8sens: there is nothing to read otherwise.
 pub fn is_about_form(word: &str) -> bool {
     let code = Reason::from_word(word).map(Reason::code).or_else(|| DenyCode::from_word(word));
     code.is_some_and(|code| {

@@ -1,6 +1,6 @@
-//! `make differential`: the same bytes at the gate and at four servers of Debian's. What the gate forwards although two of them refuse it
-//! has to be justified in `docs/threats.md`, and for each form that the gate refuses `docs/readings.md` has to name a program that reads it
-//! otherwise.
+//! `make differential`: the same bytes at the gate and at four servers of Debian's. What the gate forwards although two
+//! of them refuse it has to be justified in `docs/threats.md`, and for each form that the gate refuses
+//! `docs/readings.md` has to name a program that reads it otherwise.
 
 #![allow(clippy::print_stdout, reason = "the table is what the target is for")]
 
@@ -161,7 +161,8 @@ fn print_counts(comparisons: &[Comparison]) {
     println!();
 }
 
-/// By the reason of the refusal: what each of the four made of the cases, and who else reads them otherwise. Returns what the page lacks.
+/// By the reason of the refusal: what each of the four made of the cases, and who else reads them otherwise. Returns
+/// what the page lacks.
 #[allow(clippy::disallowed_methods, reason = "a test may read its environment")]
 fn print_classes(comparisons: &[Comparison]) -> Vec<String> {
     let mut page = Page::read();

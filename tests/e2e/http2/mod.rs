@@ -1,6 +1,5 @@
-//! HTTP/2 on a TLS listener: the same answers as over HTTP/1.1 ([`requests`]), what a
-//! head may hold ([`fields`]), how streams and connections end ([`endings`]), and callers that break or abuse the protocol
-//! ([`frames`]).
+//! HTTP/2 on a TLS listener: the same answers as over HTTP/1.1 ([`requests`]), what a head may hold ([`fields`]), how
+//! streams and connections end ([`endings`]), and callers that break or abuse the protocol ([`frames`]).
 
 mod endings;
 mod fields;

@@ -1,11 +1,13 @@
-//! The .deb, installed, upgraded, removed and purged by dpkg in a root of its own: `make test-deb` builds it and names it.
+//! The .deb, installed, upgraded, removed and purged by dpkg in a root of its own: `make test-deb` builds it and names
+//! it.
 
 use crate::{run, source};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// An empty system that knows root and nobody else. Maintainer scripts run outside of it and are told where it is (`DPKG_ROOT`).
+/// An empty system that knows root and nobody else. Maintainer scripts run outside of it and are told where it is
+/// (`DPKG_ROOT`).
 struct Root(tempfile::TempDir);
 
 impl Root {

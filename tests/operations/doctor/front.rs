@@ -23,8 +23,10 @@ impl Nginx {
         let address = port::free();
         let path = folder.path().display();
         let conf = format!(
-            "daemon off; master_process off; pid {path}/pid; error_log {path}/error.log;\nevents {{ worker_connections 64; }}\n\
-             http {{ access_log off; client_body_temp_path {path}/b; proxy_temp_path {path}/p; fastcgi_temp_path {path}/f;\n\
+            "daemon off; master_process off; pid {path}/pid; error_log {path}/error.log;\nevents {{ worker_connections \
+             64; }}\n\
+             http {{ access_log off; client_body_temp_path {path}/b; proxy_temp_path {path}/p; fastcgi_temp_path \
+             {path}/f;\n\
              uwsgi_temp_path {path}/u; scgi_temp_path {path}/s; {more}\n\
              server {{ listen {address}; location / {{ proxy_pass http://{gate}; {version} }} }} }}\n"
         );

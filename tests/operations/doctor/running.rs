@@ -13,7 +13,8 @@ fn examined(gate: &Gate) -> Diagnosis {
 async fn log_in(gate: &Gate, key: &str) -> String {
     let form = "login=CLIENTREST&password=clientrest";
     let request = format!(
-        "POST /v1/login/user HTTP/1.1\r\nHost: gate\r\napi_key: {key}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        "POST /v1/login/user HTTP/1.1\r\nHost: gate\r\napi_key: {key}\r\nContent-Type: \
+         application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
         form.len()
     );
     let answer = gate.exchange(request).await;

@@ -23,7 +23,8 @@ async fn sessions_are_there_after_a_restore_under_another_path() {
     let body = "login=CLIENTREST&password=clientrest";
     let login = gate
         .exchange(format!(
-            "POST /v1/login/user HTTP/1.1\r\nHost: gate\r\napi_key: {KEY}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST /v1/login/user HTTP/1.1\r\nHost: gate\r\napi_key: {KEY}\r\nContent-Type: \
+             application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         ))
         .await;

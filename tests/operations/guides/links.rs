@@ -48,8 +48,8 @@ fn the_index_leads_to_every_page() {
     }
 }
 
-/// Paths in backquotes, of those pages that lead a reader through the source. In ARCHITECTURE.md they may begin in `src/`, and name
-/// a module without its ending.
+/// Paths in backquotes, of those pages that lead a reader through the source. In ARCHITECTURE.md they may begin in
+/// `src/`, and name a module without its ending.
 #[test]
 fn every_path_of_the_source_is_there() {
     let mut seen = 0;

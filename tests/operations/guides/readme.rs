@@ -49,7 +49,8 @@ fn its_commands_are_there() {
     }
 }
 
-/// Stands in 8sens's place: a GET is answered, an order is not. Says each head, and "hung up" when the proxy leaves an order.
+/// Stands in 8sens's place: a GET is answered, an order is not. Says each head, and "hung up" when the proxy leaves an
+/// order.
 async fn upstream(listener: TcpListener, told: mpsc::Sender<String>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let told = told.clone();

@@ -45,7 +45,8 @@ pub fn alerts() -> BTreeSet<String> {
     read(ALERTS).lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(str::to_owned).collect()
 }
 
-/// Every word of a text that looks like one of our series: `sensgate_…`, `process_…`, or a recorded `level:sensgate_…:operation`.
+/// Every word of a text that looks like one of our series: `sensgate_…`, `process_…`, or a recorded
+/// `level:sensgate_…:operation`.
 pub fn series_named(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
     let ours = |word: &&str| {

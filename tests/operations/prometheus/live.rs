@@ -1,7 +1,8 @@
-//! A real Prometheus with the shipped files scrapes real gates that real things are wrong with: every alert fires, none for the sound
-//! gate, and every query of every panel has data.
+//! A real Prometheus with the shipped files scrapes real gates that real things are wrong with: every alert fires, none
+//! for the sound gate, and every query of every panel has data.
 //!
-//! The files are used as shipped, but for durations: what takes minutes is made to take seconds by [`hurried`]. Thresholds stay.
+//! The files are used as shipped, but for durations: what takes minutes is made to take seconds by [`hurried`].
+//! Thresholds stay.
 
 use super::boards::queries;
 use super::files::{CONSUMER, OVERVIEW, project};
@@ -19,7 +20,8 @@ use std::time::{Duration, Instant};
 /// For everything together.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// Every window `[5m]` becomes `[20s]`, every `for: 2m` becomes `for: 1s`, and Prometheus scrapes and evaluates every second.
+/// Every window `[5m]` becomes `[20s]`, every `for: 2m` becomes `for: 1s`, and Prometheus scrapes and evaluates every
+/// second.
 fn hurried(text: &str) -> String {
     let line = |line: &str| {
         let (indent, rest) = line.split_at(line.len() - line.trim_start().len());

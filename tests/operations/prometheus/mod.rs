@@ -1,5 +1,5 @@
-//! What an admin's Prometheus and Grafana get from the gate: the reference of metrics, the files of `deploy/prometheus` and
-//! `deploy/grafana`, and both at work against the real gate.
+//! What an admin's Prometheus and Grafana get from the gate: the reference of metrics, the files of `deploy/prometheus`
+//! and `deploy/grafana`, and both at work against the real gate.
 
 #[path = "../../support/prometheus.rs"]
 mod prometheus;

@@ -13,12 +13,13 @@ const PAGE: &str = "docs/metrics.md";
 const HEAD: &str = "\
 # Metrics
 
-This page is written from `src/telemetry/catalogue.rs` and `deploy/prometheus/recording.rules.yml` by `make reference`; a test fails when
-it is not up to date.
+This page is written from `src/telemetry/catalogue.rs` and `deploy/prometheus/recording.rules.yml` by `make reference`;
+a test fails when it is not up to date.
 
-`GET /metrics` on the admin listener answers in the Prometheus text format. Counters start at zero with the process. Label values come
-from the configuration or from closed sets, never from a request, so the number of series does not depend on who calls with what. How to
-scrape: [deploy/prometheus](../deploy/prometheus/README.md). Boards: [deploy/grafana](../deploy/grafana/README.md).
+`GET /metrics` on the admin listener answers in the Prometheus text format. Counters start at zero with the process.
+Label values come from the configuration or from closed sets, never from a request, so the number of series does not
+depend on who calls with what. How to scrape:
+[deploy/prometheus](../deploy/prometheus/README.md). Boards: [deploy/grafana](../deploy/grafana/README.md).
 
 ";
 
@@ -130,7 +131,8 @@ fn page() -> String {
         family_section(&mut page, family);
     }
     values(&mut page);
-    page.push_str("# Of the process\n\nOn Linux, what Prometheus clients usually say of their process.\n\n| metric | type | meaning |\n|---|---|---|\n");
+    page.push_str("# Of the process\n\nOn Linux, what Prometheus clients usually say of their process.\n\n");
+    page.push_str("| metric | type | meaning |\n|---|---|---|\n");
     for (name, kind, help) in process_metrics() {
         writeln!(page, "| `{name}` | {kind} | {help} |").unwrap();
     }

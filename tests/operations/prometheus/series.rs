@@ -85,7 +85,8 @@ async fn nor_do_they_at_the_real_gate() {
         let key = if number % 2 == 0 { KEY.to_owned() } else { format!("sgk_wrong_{number}") };
         let address = Ipv4Addr::from(0x3000_0000 + number * 1_000);
         let request = format!(
-            "GET /v1/{number} HTTP/1.1\r\nHost: h{number}\r\napi_key: {key}\r\nUser-Agent: a{number}\r\nX-Forwarded-For: {address}\r\n\r\n"
+            "GET /v1/{number} HTTP/1.1\r\nHost: h{number}\r\napi_key: {key}\r\nUser-Agent: \
+             a{number}\r\nX-Forwarded-For: {address}\r\n\r\n"
         );
         let answer = client.exchange(request).await.unwrap();
         assert_eq!(answer.status, if number % 2 == 0 { 200 } else { 401 });

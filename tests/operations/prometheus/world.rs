@@ -1,4 +1,5 @@
-//! Four gates, one sandbox and those who call: everything that an alert is about goes wrong at one of them, nothing at the sound one.
+//! Four gates, one sandbox and those who call: everything that an alert is about goes wrong at one of them, nothing at
+//! the sound one.
 
 use crate::gate::{Config, Gate, KEY, PARTNER_KEY, UPSTREAM_KEY, consumer, write_secret};
 use crate::support::http::{RawClient, Response};
@@ -106,7 +107,8 @@ impl World {
     }
 }
 
-/// The gate with files of at most 4 KiB: after a few session records and access log lines, writes fail as on a full disk.
+/// The gate with files of at most 4 KiB: after a few session records and access log lines, writes fail as on a full
+/// disk.
 fn with_small_files() -> Command {
     let mut shell = Command::new("sh");
     let limited = "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"";
@@ -174,7 +176,8 @@ fn get(key: &str, path: &str, token: &str, fields: &str) -> String {
 fn login(key: &str, password: &str, fields: &str) -> String {
     let form = format!("login=CLIENTREST&password={password}");
     format!(
-        "POST /v1/login/user HTTP/1.1\r\nHost: gate\r\napi_key: {key}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+        "POST /v1/login/user HTTP/1.1\r\nHost: gate\r\napi_key: {key}\r\nContent-Type: \
+         application/x-www-form-urlencoded\r\n\
          Content-Length: {}\r\n{fields}\r\n{form}",
         form.len()
     )

@@ -28,8 +28,8 @@ pub fn files() -> Vec<File> {
     paths.iter().map(|path| read(&root, path, &modules)).collect()
 }
 
-/// Files that take names from each other, in a circle: each group once, sorted. A `mod.rs` puts its own folder together, and what it
-/// declares is for the files of that folder: what it takes from them does not count.
+/// Files that take names from each other, in a circle: each group once, sorted. A `mod.rs` puts its own folder
+/// together, and what it declares is for the files of that folder: what it takes from them does not count.
 pub fn circles(files: &[File]) -> Vec<Vec<String>> {
     let by_module: BTreeMap<&Module, &File> = files.iter().map(|file| (&file.module, file)).collect();
     let arrows: BTreeMap<&str, BTreeSet<&str>> = files

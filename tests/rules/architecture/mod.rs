@@ -88,8 +88,8 @@ fn the_domain_does_no_io_and_reads_no_clock() {
     }
 }
 
-/// What takes names from each other can only be understood, tested and changed together. One circle is left: the connection that also
-/// tells protocols apart, and the forwarding behind it.
+/// What takes names from each other can only be understood, tested and changed together. One circle is left: the
+/// connection that also tells protocols apart, and the forwarding behind it.
 #[test]
 fn no_circle_between_files_but_the_one_around_the_connection() {
     let circles = imports::circles(&imports::files());
@@ -184,7 +184,8 @@ fn words(text: &str, shortest: usize) -> Vec<&str> {
         .collect()
 }
 
-/// `text!` asks for both languages; the same words in both are a translation that was forgotten. One word may be the same.
+/// `text!` asks for both languages; the same words in both are a translation that was forgotten. One word may be the
+/// same.
 #[test]
 fn every_sentence_is_translated() {
     // The same in both, rightly: names of header fields, of programs and of keys.

@@ -6,7 +6,8 @@ use crate::domain::denial::{Denial, Reason, Spot};
 use crate::domain::request::grammar::is_tchar;
 use crate::domain::request::{FieldRole, FieldTable};
 
-/// The refusal of a head that does not split into a request line and fields. `head` ends with its empty line, and its lines in CR LF.
+/// The refusal of a head that does not split into a request line and fields. `head` ends with its empty line, and its
+/// lines in CR LF.
 pub(super) fn of_unparsed(head: &[u8]) -> Denial {
     if head.starts_with(b"\r\n") {
         return Denial::because(Reason::EmptyLine);
@@ -73,7 +74,8 @@ fn request_line_fault(line: &[u8]) -> Option<(Reason, usize)> {
 }
 
 fn is_version(version: &[u8]) -> bool {
-    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
+    let Some([major, b'.', minor]) = version.strip_prefix(b"HTTP/") else { return false };
+    major.is_ascii_digit() && minor.is_ascii_digit()
 }
 
 fn field_fault(line: &[u8]) -> Option<(Reason, usize)> {
