@@ -659,8 +659,8 @@ reasons! {
         fr: "un nom de champ d'une requête HTTP/2 contient une majuscule",
     }
     Http2ConnectionField: MalformedRequest = "field of a connection in HTTP/2" {
-        detail: "Connection, Keep-Alive, Proxy-Connection, Transfer-Encoding, Upgrade and TE other than trailers have no \
-             place in HTTP/2 (RFC 9113 section 8.2.2).",
+        detail: "Connection, Keep-Alive, Proxy-Connection, Transfer-Encoding, Upgrade and TE other than trailers have \
+                 no place in HTTP/2 (RFC 9113 section 8.2.2).",
         en: "an HTTP/2 request has a field that belongs to a connection of HTTP/1.1",
         fr: "une requête HTTP/2 a un champ propre à une connexion HTTP/1.1",
     }
