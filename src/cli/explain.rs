@@ -203,7 +203,9 @@ fn imagined(args: &ExplainArgs, consumer: &str, request: &str, lang: Lang) -> Ex
         Ok(settings) => settings,
         Err(exit) => return exit,
     };
-    let Some((method, target)) = request.split_once(' ').filter(|(_, target)| target.starts_with('/')) else {
+    let Some((method, target)) =
+        request.split_once(' ').filter(|(_, target)| target.starts_with('/') || *target == "*")
+    else {
         super::talk(
             &text! {
                 en: "error: write the request as 'METHOD /path', such as 'POST /v1/devis'",
@@ -325,6 +327,13 @@ fn rehearsed(told: &Rehearsal, lang: Lang) -> String {
         }
         None if told.steps.iter().any(|step| step.outcome == Outcome::Depends) => {
             let verdict = text! { en: "forwarded, if the address is right", fr: "transmise, si l'adresse convient" };
+            lines.push(verdict.in_lang(lang).to_owned());
+        }
+        None if path == "*" => {
+            let verdict = text! {
+                en: "answered by the gate itself, with the methods that it forwards; 8sens hears nothing of it",
+                fr: "la passerelle répond elle-même, avec les méthodes qu'elle transmet ; 8sens n'en sait rien",
+            };
             lines.push(verdict.in_lang(lang).to_owned());
         }
         None => lines.push(text! { en: "forwarded to 8sens", fr: "transmise à 8sens" }.in_lang(lang).to_owned()),

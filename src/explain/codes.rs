@@ -70,6 +70,10 @@ fn malformed(case: &Case<'_>) -> Explanation {
 
 fn never_forwarded(case: &Case<'_>) -> Explanation {
     let remedy = match case.refusal.code {
+        DenyCode::MethodNotAllowed if case.reason() == Some(Reason::TargetStar) => text! {
+            en: "ask for a path that begins with /; OPTIONS alone can ask about *, and the gate answers that itself",
+            fr: "demandez un chemin qui commence par / ; seul OPTIONS peut porter sur *, et la passerelle y répond elle-même"
+        },
         DenyCode::MethodNotAllowed => text! {
             en: "use GET, HEAD, POST, PUT, DELETE, PATCH or OPTIONS",
             fr: "employez GET, HEAD, POST, PUT, DELETE, PATCH ou OPTIONS"

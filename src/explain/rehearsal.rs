@@ -391,6 +391,17 @@ mod tests {
     }
 
     #[test]
+    fn a_question_about_the_gate_is_asked_of_no_route() {
+        let question = told("OPTIONS", "*", Some("203.0.113.9"), ShownToken::Live);
+        let rules: Vec<_> = question.steps.iter().map(|step| step.rule).collect();
+        assert_eq!((question.code, rules), (None, vec!["framing", "transport", "budget", "credential", "address"]));
+        let other = told("GET", "*", Some("203.0.113.9"), ShownToken::Live);
+        assert_eq!(other.code, Some(DenyCode::MethodNotAllowed));
+        let remedies: Vec<_> = other.steps.iter().flat_map(|step| &step.remedies).map(|text| &text.en[..]).collect();
+        assert!(remedies.iter().any(|remedy| remedy.contains("OPTIONS alone")), "{remedies:?}");
+    }
+
+    #[test]
     fn spellings_are_told_apart() {
         let encoded = told("GET", "/v1/%61rticles", Some("203.0.113.9"), ShownToken::Live);
         assert_eq!((encoded.path.as_str(), encoded.code), ("/v1/articles", None));

@@ -218,7 +218,7 @@ impl Front {
 
     /// Streams of callers have odd numbers (RFC 9113 section 5.1.1).
     fn open(&mut self, stream: u32) {
-        if stream % 2 == 0 {
+        if stream.is_multiple_of(2) {
             return;
         }
         self.opened = stream;

@@ -18,6 +18,9 @@ pub(super) const ENTRY_OVERHEAD: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompressionError;
 
+/// A name and a value, out of the table or out of the block.
+type DecodedLine<'t> = (Cow<'t, [u8]>, Cow<'t, [u8]>);
+
 /// Follows the compression of one caller. Each block has to pass through it, in order.
 #[derive(Debug)]
 pub struct Decoder {
@@ -75,11 +78,7 @@ impl Decoder {
     }
 
     /// A name, from the table or written out, and a value (RFC 7541 section 6.2).
-    fn literal<'t, 'b: 't>(
-        &'t self,
-        block: &mut &'b [u8],
-        prefix: u32,
-    ) -> Result<(Cow<'t, [u8]>, Cow<'t, [u8]>), CompressionError> {
+    fn literal<'t, 'b: 't>(&'t self, block: &mut &'b [u8], prefix: u32) -> Result<DecodedLine<'t>, CompressionError> {
         let name = match integer(block, prefix)? {
             0 => string(block)?,
             index => Cow::Borrowed(self.table.get(index)?.0),
