@@ -243,14 +243,17 @@ fn upstream(running: &UpstreamSettings, written: UpstreamSettings, found: &mut F
         api_key,
         connect_timeout,
         read_timeout,
+        answer_timeout,
         write_timeout,
         keepalive_timeout,
         pool_size,
+        forwarder,
         tls,
     } = &written;
     let same_address = running.host == *host && running.port == *port;
     found.restart("upstream", "address", same_address);
     found.restart("upstream", "pool_size", running.pool_size == *pool_size);
+    found.restart("upstream", "forwarder", running.forwarder == *forwarder);
     // A key belongs to the 8sens at that address: another one is not for this one.
     if same_address {
         found.live("upstream", "api_key", running.api_key == *api_key);
@@ -261,6 +264,7 @@ fn upstream(running: &UpstreamSettings, written: UpstreamSettings, found: &mut F
     found.live("upstream", "also_known_as", running.also_known_as == *also_known_as);
     found.live("upstream", "connect_timeout", running.connect_timeout == *connect_timeout);
     found.live("upstream", "read_timeout", running.read_timeout == *read_timeout);
+    found.live("upstream", "answer_timeout", running.answer_timeout == *answer_timeout);
     found.live("upstream", "write_timeout", running.write_timeout == *write_timeout);
     found.live("upstream", "keepalive_timeout", running.keepalive_timeout == *keepalive_timeout);
     found.live("upstream", "tls", running.tls == *tls);
@@ -270,6 +274,7 @@ fn upstream(running: &UpstreamSettings, written: UpstreamSettings, found: &mut F
         host_field: running.host_field.clone(),
         api_key,
         pool_size: running.pool_size,
+        forwarder: running.forwarder,
         ..written
     }
 }

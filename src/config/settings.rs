@@ -50,13 +50,25 @@ pub struct UpstreamSettings {
     pub connect_timeout: Duration,
     /// Longest silence of 8sens while its answer is awaited or under way.
     pub read_timeout: Duration,
+    /// Longest time from the last byte of a request to the whole head of its answer.
+    pub answer_timeout: Duration,
     pub write_timeout: Duration,
     /// How long an idle pooled connection to 8sens is kept.
     pub keepalive_timeout: Duration,
     /// Idle pooled connections to 8sens, in all.
     pub pool_size: usize,
+    pub forwarder: Forwarder,
     /// There when 8sens is behind a TLS terminator.
     pub tls: Option<UpstreamTls>,
+}
+
+/// What carries requests to 8sens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarder {
+    /// The gate's own lane.
+    Direct,
+    /// Pingora's proxy.
+    Pingora,
 }
 
 /// How 8sens is known to be itself. There is no way to ask for less.

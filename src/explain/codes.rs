@@ -613,6 +613,13 @@ fn upstream(case: &Case<'_>) -> Explanation {
         fr: "`sensgate doctor` examine le chemin vers 8sens : nom, port, HTTP, clé"
     };
     let (setting, remedy) = match (case.refusal.code, case.reason()) {
+        (DenyCode::UpstreamTimeout, Some(Reason::AnswerTooSlow)) => (
+            case.setting("upstream.answer_timeout", Some(format!("\"{}\"", show_duration(upstream.answer_timeout)))),
+            text! {
+                en: "look at the 8sens client: what it began to answer should be there at once",
+                fr: "regardez le poste 8sens : ce qu'il a commencé à répondre devrait être là aussitôt"
+            },
+        ),
         (DenyCode::UpstreamTimeout, _) => (
             case.setting("upstream.read_timeout", Some(format!("\"{}\"", show_duration(upstream.read_timeout)))),
             text! {

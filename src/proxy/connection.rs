@@ -41,7 +41,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long an answer of the gate's own may take to be taken.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connections that linger at the same time: this part of all that may be open, and some in any case.
 const LINGERING_SHARE: usize = 4;

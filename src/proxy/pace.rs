@@ -16,30 +16,36 @@ pub struct Pace {
     moved: u64,
     /// Time waited before the wait under way.
     waited: Duration,
-    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// Since when this wait lasts.
+    since: Option<Instant>,
+    too_slow: Option<Pin<Box<Sleep>>>,
 }
 
 impl Pace {
     #[must_use]
     pub fn new(minimum: MinimumRate) -> Self {
-        Self { minimum, moved: 0, waited: Duration::ZERO, waiting: None }
+        Self { minimum, moved: 0, waited: Duration::ZERO, since: None, too_slow: None }
     }
 
     /// Goes on waiting. Ready when the other end has been too slow.
     pub fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (minimum, moved, waited) = (self.minimum, self.moved, self.waited);
-        let (_, too_slow) = self.waiting.get_or_insert_with(|| {
-            let now = Instant::now();
-            (now, Box::pin(sleep_until(now + patience(minimum, moved, waited))))
-        });
+        let until = self.waits_until();
+        let too_slow = self.too_slow.get_or_insert_with(|| Box::pin(sleep_until(until)));
         ready!(too_slow.as_mut().poll(cx));
         Poll::Ready(())
+    }
+
+    /// Goes on waiting by a timer of somebody else's: until then, when nothing comes.
+    pub fn waits_until(&mut self) -> Instant {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        since + patience(self.minimum, self.moved, self.waited)
     }
 
     /// Something came through: the wait is over.
     pub fn moved(&mut self, bytes: usize) {
         self.moved = self.moved.saturating_add(bytes as u64);
-        if let Some((since, _)) = self.waiting.take() {
+        self.too_slow = None;
+        if let Some(since) = self.since.take() {
             self.waited = self.waited.saturating_add(since.elapsed());
         }
     }

@@ -137,7 +137,7 @@ impl BoundGate {
         let readiness = Arc::new(Readiness::default());
         let (stop, stopped) = watch::channel(false);
         let admin_token = settings.admin.as_ref().and_then(|admin| admin.token.clone());
-        let lane = Arc::new(Lane::pingora(Arc::clone(&upstream), settings.upstream.pool_size));
+        let lane = Arc::new(Lane::start(&settings.upstream, Arc::clone(&upstream)));
         let shared = Arc::new(Shared::new(settings, tables, Arc::clone(&telemetry)));
         publish(&shared, &shared.settings.load());
         telemetry.metrics.config_taken_up(clock::now().wall, false);

@@ -3,6 +3,7 @@
 use crate::escape::{self, Values};
 use crate::gate::{DEPOT_KEY, KEY, PARTNER_KEY};
 use crate::outcome::Expected;
+use crate::site::Forwarder;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
@@ -128,6 +129,8 @@ struct UpstreamEntry {
     #[serde(default)]
     bytewise: bool,
     #[serde(default)]
+    dripped: String,
+    #[serde(default)]
     endless: String,
     #[serde(default)]
     pause_before: u64,
@@ -138,6 +141,7 @@ struct UpstreamEntry {
     #[serde(default)]
     reuse: bool,
     allowed: Option<Vec<String>>,
+    pingora: Option<Vec<String>>,
     body: Option<String>,
     #[serde(default)]
     with: Vec<String>,
@@ -164,6 +168,8 @@ pub struct UpstreamCase {
     pub request: String,
     pub answer: Vec<u8>,
     pub bytewise: bool,
+    /// Sent after the answer, a byte at a time and slowly.
+    pub dripped: Vec<u8>,
     /// Repeated after the answer until the gate closes.
     pub endless: Vec<u8>,
     /// Milliseconds before the answer.
@@ -172,14 +178,31 @@ pub struct UpstreamCase {
     pub late: Vec<u8>,
     pub end: EndKind,
     /// The connection may be used again: nothing was wrong in the end.
-    pub reuse: bool,
-    pub allowed: Vec<Expected>,
+    reuse: bool,
+    allowed: Vec<Expected>,
+    /// The same for Pingora's lane, where that is not as strict.
+    pingora: Option<Vec<Expected>>,
     /// The exact body of a whole answer.
     pub body: Option<Vec<u8>>,
     /// What the caller must be sent.
     pub with: Vec<Vec<u8>>,
     /// What the caller must not be sent.
     pub without: Vec<Vec<u8>>,
+}
+
+impl UpstreamCase {
+    /// The outcomes that are right over that lane.
+    pub fn allowed(&self, forwarder: Forwarder) -> &[Expected] {
+        match &self.pingora {
+            Some(pingora) if forwarder == Forwarder::Pingora => pingora,
+            _ => &self.allowed,
+        }
+    }
+
+    /// Whether the connection to 8sens may be used again over that lane.
+    pub fn reuse(&self, forwarder: Forwarder) -> bool {
+        self.reuse || (self.pingora.is_some() && forwarder == Forwarder::Pingora)
+    }
 }
 
 /// The placeholders that every case may use.
@@ -236,12 +259,14 @@ pub fn misbehaviours() -> Vec<UpstreamCase> {
             request: entry.request.unwrap_or_else(|| "GET {target} HTTP/1.1\\r\\n{head}\\r\\n".into()),
             answer: read(&entry.answer),
             bytewise: entry.bytewise,
+            dripped: read(&entry.dripped),
             endless: read(&entry.endless),
             pause_before: entry.pause_before,
             late: read(&entry.late),
             end: entry.end,
             reuse: entry.reuse,
             allowed: expected(&name, &entry.allowed.or(allowed).unwrap_or_default()),
+            pingora: entry.pingora.map(|pingora| expected(&name, &pingora)),
             body: entry.body.as_deref().map(read),
             with: entry.with.iter().map(|text| read(text)).collect(),
             without: entry.without.iter().map(|text| read(text)).collect(),

@@ -9,6 +9,7 @@ mod format;
 #[allow(dead_code, reason = "shared with the end-to-end tests")]
 #[path = "../e2e/gate.rs"]
 mod gate;
+mod lanes;
 mod outcome;
 mod over_http2;
 mod requests;
@@ -18,7 +19,7 @@ mod support;
 mod upstream;
 mod upstream_over_http2;
 
-use site::Site;
+use site::{Forwarder, Site};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -61,11 +62,25 @@ fn wanted(name: &str) -> bool {
     std::env::var("CORPUS_CASE").is_ok_and(|part| name.contains(&part)) || std::env::var("CORPUS_CASE").is_err()
 }
 
-/// Deals the cases out to the sites and fails with everything that went wrong.
+/// Plays the cases over every lane, and fails with everything that went wrong.
 fn play_all<C: Clone + Send + Sync>(
     cases: Vec<C>,
     play: impl AsyncFn(&mut Site, C, usize) -> Result<(), String> + Send + Sync,
 ) {
+    for forwarder in Forwarder::ALL {
+        let failures = play_over(forwarder, &cases, &play);
+        let shown: Vec<_> = failures.iter().take(SHOWN).map(String::as_str).collect();
+        let (failed, all) = (failures.len(), cases.len());
+        assert!(failures.is_empty(), "{failed} of {all} failed over {forwarder:?}\n\n{}", shown.join("\n\n"));
+    }
+}
+
+/// Deals the cases out to the sites. What went wrong, in the order of the cases.
+fn play_over<C: Clone + Send + Sync>(
+    forwarder: Forwarder,
+    cases: &[C],
+    play: &(impl AsyncFn(&mut Site, C, usize) -> Result<(), String> + Send + Sync),
+) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -73,7 +88,7 @@ fn play_all<C: Clone + Send + Sync>(
             scope.spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(async {
-                    let mut site = Site::start().await;
+                    let mut site = Site::start(forwarder).await;
                     loop {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         let Some(case) = cases.get(number) else { break };
@@ -91,8 +106,7 @@ fn play_all<C: Clone + Send + Sync>(
     });
     let mut failures = failures.into_inner().unwrap();
     failures.sort();
-    let shown: Vec<_> = failures.iter().take(SHOWN).map(|(_, failure)| failure.as_str()).collect();
-    assert!(failures.is_empty(), "{} of {} failed\n\n{}", failures.len(), cases.len(), shown.join("\n\n"));
+    failures.into_iter().map(|(_, failure)| failure).collect()
 }
 
 fn holds_canary(bytes: &[u8]) -> bool {

@@ -16,8 +16,28 @@ use tokio_rustls::TlsConnector;
 pub const STANDARD_FIELDS: [&str; 7] =
     ["host", "via", "x-request-id", "x-forwarded-for", "x-forwarded-proto", "api_key", "connection"];
 
+/// What carries requests to 8sens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarder {
+    Direct,
+    Pingora,
+}
+
+impl Forwarder {
+    pub const ALL: [Self; 2] = [Self::Direct, Self::Pingora];
+
+    /// The line of `[upstream]` that names it.
+    const fn line(self) -> &'static str {
+        match self {
+            Self::Direct => "forwarder = \"direct\"",
+            Self::Pingora => "forwarder = \"pingora\"",
+        }
+    }
+}
+
 pub struct Site {
     pub witness: Witness,
+    pub forwarder: Forwarder,
     gates: BTreeMap<GateKind, Gate>,
     /// The same gates with TLS, and what their certificate is.
     tls_gates: BTreeMap<GateKind, Gate>,
@@ -36,7 +56,7 @@ pub struct Mark {
 
 impl Site {
     /// Starts inside the current runtime. The witness answers each request with its own target.
-    pub async fn start() -> Self {
+    pub async fn start(forwarder: Forwarder) -> Self {
         let script = Arc::new(Mutex::new(BTreeMap::<String, Action>::new()));
         let witness = Witness::start(Behaviour::by({
             let script = Arc::clone(&script);
@@ -48,6 +68,7 @@ impl Site {
         .await;
         Self {
             witness,
+            forwarder,
             gates: BTreeMap::new(),
             tls_gates: BTreeMap::new(),
             certificate: make(&["gate.example"]),
@@ -59,17 +80,20 @@ impl Site {
     /// The gate of that kind; started when first asked for.
     pub fn gate(&mut self, kind: GateKind) -> &Gate {
         let upstream = self.witness.addr();
-        self.gates.entry(kind).or_insert_with(|| Gate::start(&config(upstream, kind)))
+        let line = self.forwarder.line();
+        self.gates.entry(kind).or_insert_with(|| Gate::start(&config(upstream, kind).with("upstream", line)))
     }
 
     /// Where to reach the gate of that kind that has TLS, and how.
     pub fn tls_gate(&mut self, kind: GateKind) -> (SocketAddr, TlsConnector) {
-        let (upstream, certificate) = (self.witness.addr(), &self.certificate);
+        let (upstream, certificate, line) = (self.witness.addr(), &self.certificate, self.forwarder.line());
         let gate = self.tls_gates.entry(kind).or_insert_with(|| {
             let folder = tempfile::tempdir().unwrap();
             certificate.write(folder.path(), "one");
             let pair = "tls = { certificate = \"one-chain.pem\", key = \"one-key.pem\" }";
-            Gate::start_in(folder, &config(upstream, kind).with("listener", pair), |command| command)
+            Gate::start_in(folder, &config(upstream, kind).with("upstream", line).with("listener", pair), |command| {
+                command
+            })
         });
         (gate.address(), connector(std::slice::from_ref(&certificate.der)))
     }

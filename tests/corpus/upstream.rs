@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Between an answer and what comes late; long enough for the gate to have put the connection back.
 const LATE: Duration = Duration::from_millis(100);
 
+/// Behind each byte of what is dripped: a fraction of the silence that 8sens may keep.
+const DRIP: Duration = Duration::from_millis(60);
+
 /// Plays one case; the text says what went wrong.
 pub async fn play(site: &mut Site, case: &UpstreamCase, number: usize) -> Result<(), String> {
     let address = site.gate(GateKind::Plain).address();
@@ -60,6 +63,7 @@ pub fn script(case: &UpstreamCase) -> Script {
         steps.push(Step::Pause(Duration::from_millis(case.pause_before)));
     }
     steps.push(if case.bytewise { Step::Bytewise(case.answer.clone()) } else { Step::Send(case.answer.clone()) });
+    steps.extend(case.dripped.iter().flat_map(|byte| [Step::Send(vec![*byte]), Step::Pause(DRIP)]));
     if !case.endless.is_empty() {
         steps.push(Step::Endless(case.endless.clone()));
     }
@@ -77,8 +81,9 @@ pub fn script(case: &UpstreamCase) -> Script {
 }
 
 fn judge(site: &Site, case: &UpstreamCase, target: &str, seen: &Seen) -> Result<(), String> {
-    if !case.allowed.iter().any(|expected| expected.admits(seen)) {
-        return Err(format!("answer not among {:?}", case.allowed));
+    let allowed = case.allowed(site.forwarder);
+    if !allowed.iter().any(|expected| expected.admits(seen)) {
+        return Err(format!("answer not among {allowed:?}"));
     }
     if let (Some(body), Seen::Answer(answer)) = (&case.body, seen)
         && *body != answer.body
@@ -101,7 +106,7 @@ fn judge(site: &Site, case: &UpstreamCase, target: &str, seen: &Seen) -> Result<
     let used_again = |at: &&&crate::support::witness::SeenRequest| {
         requests.iter().any(|later| later.connection == at.connection && later.nth_on_connection > at.nth_on_connection)
     };
-    if !case.reuse && odd.iter().find(used_again).is_some() {
+    if !case.reuse(site.forwarder) && odd.iter().find(used_again).is_some() {
         return Err("the connection to 8sens was used again".into());
     }
     Ok(())

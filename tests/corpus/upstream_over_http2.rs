@@ -2,7 +2,7 @@
 
 use crate::escape::{bytes, shown};
 use crate::format::{GateKind, UpstreamCase, values};
-use crate::site::Site;
+use crate::site::{Forwarder, Site};
 use crate::support::http2::{Answer, END_STREAM, FrameClient, Outcome, literal};
 use crate::support::witness::Action;
 use crate::{play_all, upstream, wanted};
@@ -11,14 +11,20 @@ use std::sync::Arc;
 /// At least this many cases are played.
 const CASES: usize = 150;
 
+/// Longest field of an answer that is put into one frame.
+const LONGEST: usize = 8 << 10;
+
 /// Streams on one connection: it bears a bounded number of faults.
 const STREAMS: u32 = 30;
 
 #[test]
 fn every_misbehaviour_that_http_2_can_ask_for() {
     let mut cases: Vec<_> = crate::format::misbehaviours();
-    // Nobody asks for another protocol here.
-    cases.retain(|case| !case.request.contains("Upgrade"));
+    // Nobody asks for another protocol here, and the client of the tests takes no head that is so long.
+    let has_long_line = |case: &UpstreamCase| {
+        case.answer.split(|b| *b == b'\n').any(|line| line.starts_with(b"X-A") && line.len() > LONGEST)
+    };
+    cases.retain(|case| !case.request.contains("Upgrade") && !has_long_line(case));
     assert!(cases.len() >= CASES, "{}", cases.len());
     cases.retain(|case| wanted(&case.name));
     play_all(cases, async |site, case, number| play(site, &case, number).await);
@@ -41,7 +47,7 @@ async fn play(site: &mut Site, case: &UpstreamCase, number: usize) -> Result<(),
             outcome = own_outcome(site, number).await;
         }
     }
-    outcome.and_then(|()| judge(case, &seen)).map_err(|why| {
+    outcome.and_then(|()| judge(case, site.forwarder, &seen)).map_err(|why| {
         let answer = shown(&[case.answer.clone(), case.endless.clone(), case.late.clone()].concat());
         format!("{}: {why}\n  8sens sent\n      {answer}\n  the caller got\n      {seen:?}", case.name)
     })
@@ -105,17 +111,18 @@ async fn own_outcome(site: &mut Site, number: usize) -> Result<(), String> {
     }
 }
 
-fn judge(case: &UpstreamCase, seen: &Outcome) -> Result<(), String> {
+fn judge(case: &UpstreamCase, forwarder: Forwarder, seen: &Outcome) -> Result<(), String> {
+    let allowed = case.allowed(forwarder);
     let is_right = match seen {
         Outcome::Answer(answer) => {
             let code = answer.code();
-            case.allowed.iter().any(|one| one.admits_answer(answer.status, code.as_deref()))
+            allowed.iter().any(|one| one.admits_answer(answer.status, code.as_deref()))
         }
-        Outcome::Reset(_) => case.allowed.iter().any(|one| one.is_broken()),
+        Outcome::Reset(_) => allowed.iter().any(|one| one.is_broken()),
         Outcome::GoAway(_) | Outcome::Closed => false,
     };
     if !is_right {
-        return Err(format!("answer not among {:?}", case.allowed));
+        return Err(format!("answer not among {allowed:?}"));
     }
     let Outcome::Answer(answer) = seen else { return Ok(()) };
     if case.body.as_ref().is_some_and(|body| *body != answer.body) {

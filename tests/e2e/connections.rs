@@ -138,7 +138,8 @@ async fn good_and_bad_keys_alternate_on_one_connection() {
     let gate = Gate::start(
         &Config::new(witness.addr())
             .with("limits", "requests_per_connection = 100000")
-            .with("limits", "failed_credentials = \"1000/s\""),
+            .with("limits", "failed_credentials = \"10000/s\"")
+            .with("limits", "address_budget = \"10000/s\""),
     );
     let mut client: RawClient = gate.connect().await;
     for i in 0..500 {

@@ -56,6 +56,11 @@ impl Config {
                         "address = \"{}\"\napi_key = {{ file = \"8sens-api-key\" }}\n",
                         self.upstream
                     ));
+                    if let Some(forwarder) = forwarder()
+                        && !self.has("upstream", "forwarder")
+                    {
+                        text.push_str(&format!("forwarder = \"{forwarder}\"\n"));
+                    }
                 }
                 // Most tests are not about sessions.
                 "session" if !self.has("session", "mode") => text.push_str("mode = \"observe\"\n"),
@@ -82,6 +87,12 @@ impl Config {
     fn has(&self, table: &str, key: &str) -> bool {
         self.tables.iter().any(|(name, line)| *name == table && line.starts_with(key))
     }
+}
+
+/// `FORWARDER=pingora` runs the tests over another lane than the default one.
+#[allow(clippy::disallowed_methods, reason = "a test may read its environment")]
+pub fn forwarder() -> Option<String> {
+    std::env::var("FORWARDER").ok()
 }
 
 pub fn consumer(name: &str, key: &str, rules: &str) -> String {

@@ -20,17 +20,28 @@ fn config(upstream: SocketAddr, more: &str) -> Config {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certified_8sens_is_spoken_to_by_its_name_and_in_http_1() {
+    // Reads share a connection, and each write has its own. So has each target that Pingora cannot write.
+    for (forwarder, connections) in [("pingora", 5), ("direct", 4)] {
+        spoken_to_by_its_name(forwarder, connections).await;
+    }
+}
+
+async fn spoken_to_by_its_name(forwarder: &str, connections: usize) {
     let (witness, authority) = (Witness::start(Behaviour::answer()).await, Authority::new());
     let made = authority.issue("8sens.lan", 2099);
     let terminator = Terminator::start(&made, witness.addr()).await;
-    let gate = start(terminator.address, &authority.pem, "name = \"8sens.lan\"");
+    let folder = tempfile::tempdir().unwrap();
+    write_secret(&folder.path().join("ca.pem"), &authority.pem);
+    let config = config(terminator.address, "name = \"8sens.lan\"");
+    let config = config.with("upstream", &format!("forwarder = \"{forwarder}\""));
+    let gate = Gate::start_in(folder, &config, |command| command);
     let mut client = gate.connect().await;
     let odd = "/v1/e?q=\"<x>\"";
     for request in [get("/v1/a"), get("/v1/b"), post("/v1/c", "hi"), post("/v1/d", "hi"), get(odd), post(odd, "hi")] {
         assert_eq!(client.exchange(request).await.unwrap().status, 200);
     }
     let seen = terminator.seen.lock().unwrap().clone();
-    assert_eq!(seen.len(), 5, "reads share a connection, each write and each odd target has its own");
+    assert_eq!(seen.len(), connections, "{forwarder}");
     assert!(seen.iter().all(|shown| *shown == (Some("8sens.lan".to_owned()), Some(b"http/1.1".to_vec()))), "{seen:?}");
     assert_eq!(witness.requests().iter().filter(|request| request.target() == odd).count(), 2);
     // What the caller's side was is told, not what this side is.

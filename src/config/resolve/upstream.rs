@@ -5,7 +5,7 @@ use super::client::{distinct, routes};
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
-use crate::config::settings::{UpstreamSettings, UpstreamTls};
+use crate::config::settings::{Forwarder, UpstreamSettings, UpstreamTls};
 use crate::config::value::{Parsed, quoted};
 use crate::config::{address, secret, shape};
 use crate::domain::rules::route::RouteRule;
@@ -47,9 +47,12 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
     let idle_timeout = timeout("idle_timeout");
     let connect_timeout = timeout("connect_timeout");
     let read_timeout = timeout("read_timeout");
+    let answer_timeout = section.or("answer_timeout", read_timeout, |field| field.duration());
     let write_timeout = timeout("write_timeout");
     let keepalive_timeout = timeout("keepalive_timeout");
     let pool_size = section.value("pool_size", |field| field.integer());
+    let forwarder = section
+        .value("forwarder", |field| field.choice(&[("direct", Forwarder::Direct), ("pingora", Forwarder::Pingora)]));
     let tls = section.get("tls").and_then(|field| {
         let host = address.as_ref().map(|(host, ..)| host.as_str());
         tls(&section.table("tls", &shape::UPSTREAM_TLS), &field, host, base)
@@ -63,9 +66,11 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
             also_known_as: also_known_as.clone(),
             connect_timeout,
             read_timeout,
+            answer_timeout,
             write_timeout,
             keepalive_timeout,
             pool_size,
+            forwarder,
             tls: tls.clone(),
         })
     });

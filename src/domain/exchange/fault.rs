@@ -22,6 +22,8 @@ pub enum Fault {
     ClosedInAnswer,
     /// 8sens had the whole request and said nothing for too long, or took nothing for too long.
     Silent,
+    /// 8sens had the whole request and began an answer, whose head was not there in time.
+    AnswerTooSlow,
     /// 8sens waited for the rest of a body that did not come.
     BodySilent,
     /// What 8sens answered is no HTTP, or ends in more than one place.
@@ -69,6 +71,7 @@ impl Fault {
             Self::Tls(TlsFault::Handshake) => Reason::UpstreamTls,
             Self::ClosedBeforeAnswer { .. } | Self::ClosedInAnswer => Reason::UpstreamClosed,
             Self::Silent => Reason::UpstreamSilent,
+            Self::AnswerTooSlow => Reason::AnswerTooSlow,
             Self::BodySilent => Reason::BodySilent,
             Self::AnswerNotParsed => Reason::AnswerNotParsed,
             Self::AnswerNotValid => Reason::AnswerNotValid,

@@ -5,6 +5,7 @@
 //! No capability knows which lane carries a request.
 
 mod carriage;
+mod direct;
 mod handoff;
 mod pingora;
 pub mod upstream;
@@ -12,29 +13,37 @@ pub mod upstream;
 pub use carriage::{Carriage, Passing};
 pub use handoff::{Carried, Handoff};
 
+use self::direct::DirectLane;
 use self::pingora::PingoraLane;
 use self::upstream::Upstream;
 use super::caller_stream::CallerStream;
+use crate::config::{Forwarder, UpstreamSettings};
 use std::sync::Arc;
 use tokio::sync::watch;
 
 /// The lane of this gate.
 pub enum Lane {
+    /// The gate's own.
+    Direct(DirectLane),
     /// Pingora's proxy.
     Pingora(PingoraLane),
 }
 
 impl Lane {
-    /// Pingora's proxy, which keeps so many idle connections to 8sens.
+    /// The lane that the configuration names. Called within the runtime, on which what is idle is watched.
     #[must_use]
-    pub fn pingora(upstream: Arc<Upstream>, pool_size: usize) -> Self {
-        Self::Pingora(PingoraLane::new(upstream, pool_size))
+    pub fn start(settings: &UpstreamSettings, upstream: Arc<Upstream>) -> Self {
+        match settings.forwarder {
+            Forwarder::Direct => Self::Direct(DirectLane::start(upstream, settings.pool_size)),
+            Forwarder::Pingora => Self::Pingora(PingoraLane::new(upstream, settings.pool_size)),
+        }
     }
 
     /// Carries one request to its end, records it, and gives the caller's connection back. `shutdown` turns true when
     /// the gate is ending.
     pub async fn carry(&self, caller: CallerStream, handoff: Handoff, shutdown: &watch::Receiver<bool>) -> Carried {
         match self {
+            Self::Direct(lane) => lane.carry(caller, handoff, shutdown).await,
             Self::Pingora(lane) => lane.carry(caller, handoff, shutdown).await,
         }
     }
@@ -42,6 +51,7 @@ impl Lane {
     /// Ends what the lane keeps in the background, once nothing is accepted any more.
     pub async fn close(&self) {
         match self {
+            Self::Direct(lane) => lane.close(),
             Self::Pingora(lane) => lane.close().await,
         }
     }

@@ -100,7 +100,7 @@ fn compare(cases: &[RequestCase]) -> Vec<Comparison> {
 
 /// Compares the cases that no other lane takes, each with its number.
 async fn lane(cases: &[RequestCase], next: &AtomicUsize) -> Vec<(usize, Comparison)> {
-    let mut site = Site::start().await;
+    let mut site = Site::start(crate::site::Forwarder::Direct).await;
     let peers = Peer::start_all().await;
     let mut compared = Vec::new();
     let mut refused = Vec::new();

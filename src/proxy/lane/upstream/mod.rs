@@ -6,7 +6,7 @@ mod tls;
 mod watch;
 
 pub use addresses::{Addresses, MAX_ADDRESSES};
-pub use tls::handshake;
+pub use tls::{Believed, handshake};
 
 use crate::config::UpstreamSettings;
 use crate::domain::types::Mono;
