@@ -156,13 +156,16 @@ class StartUp:
         return len(context.contenders) * context.rounds * 0.5
 
     def run(self, context):
-        times = {name: [] for name in context.contenders}
+        times, failed = {name: [] for name in context.contenders}, {}
         for number in range(context.rounds):
             say(f"start-up {number + 1} of {context.rounds}")
             for name, contender in context.contenders.items():
-                with context.bench.start(contender, Setup()) as running:
-                    times[name].append(running.ready_ms)
-        return {"kind": "startup", "title": self.title, "ms": times}
+                try:
+                    with context.bench.start(contender, Setup()) as running:
+                        times[name].append(running.ready_ms)
+                except Failed as error:
+                    failed[name] = str(error)
+        return {"kind": "startup", "title": self.title, "ms": times, "failed": failed}
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 CONSUMERS = 1000
 TOKEN = "9f8e7d6c5b4a39281706"
-UPSTREAM_KEY = "bench-upstream-key"
+UPSTREAM_KEY = "bench-upstream-key-of-8sens"
 
 # 197 bytes of JSON.
 ANSWER = '{"rows":[' + ",".join(f'{{"id":{n},"code":"ART{n:05}","label":"Article {n:05}"}}' for n in range(3))
