@@ -5,8 +5,8 @@ use crate::domain::denial::Reason;
 use crate::domain::request::grammar::is_tchar;
 use crate::domain::request::head::{content_length, is_same_host};
 
-/// Fields that belong to one connection, which HTTP/2 does not have (RFC 9113 section 8.2.2). `TE` may say that trailers
-/// are taken.
+/// Fields that belong to one connection, which HTTP/2 does not have (RFC 9113 section 8.2.2). `TE` may say that
+/// trailers are taken.
 const OF_A_CONNECTION: [&[u8]; 5] =
     [b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"];
 
@@ -72,8 +72,8 @@ pub struct Malformed<'a> {
     pub fields: Vec<Line<'a>>,
 }
 
-/// True for what only HTTP/2 can get wrong, which resets its stream (RFC 9113 section 8.1.1). What HTTP/1.1 has as well is
-/// answered in the same words there and here.
+/// True for what only HTTP/2 can get wrong, which resets its stream (RFC 9113 section 8.1.1). What HTTP/1.1 has as
+/// well is answered in the same words there and here.
 pub const fn resets(reason: Reason) -> bool {
     use Reason::{
         Http2Authority, Http2ConnectionField, Http2PseudoLate, Http2PseudoMissing, Http2PseudoRepeated,

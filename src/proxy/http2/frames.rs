@@ -1,8 +1,9 @@
-//! Frames that cost and ask for nothing: SETTINGS, PING, PRIORITY, resets and the like, counted against what requests need of them.
+//! Frames that cost and ask for nothing: SETTINGS, PING, PRIORITY, resets and the like, counted against what requests
+//! need of them.
 //!
-//! The HTTP/2 library answers each of them and bounds most; a caller that sends nothing else keeps a core busy all the same (CVE-2019-9512,
-//! CVE-2019-9513, CVE-2019-9515, CVE-2023-44487). So each connection has a credit. Requests and moved bytes add to it, other frames use
-//! it up, and a connection without credit is ended.
+//! The HTTP/2 library answers each of them and bounds most; a caller that sends nothing else keeps a core busy all the
+//! same (CVE-2019-9512, CVE-2019-9513, CVE-2019-9515, CVE-2023-44487). So each connection has a credit. Requests and
+//! moved bytes add to it, other frames use it up, and a connection without credit is ended.
 
 use super::front::Front;
 use super::layout::{END_STREAM, FrameHeader, HEADER_LEN, PREFACE_LEN, TYPE_DATA, TYPE_HEADERS, TYPE_RST_STREAM};
@@ -23,7 +24,8 @@ const MAX_CREDIT: i64 = 4000;
 const REQUEST: i64 = 20;
 const RESET: i64 = -25;
 
-/// What a full DATA frame adds and any other frame takes. Bytes sent add one for each KiB: their windows have to be opened again.
+/// What a full DATA frame adds and any other frame takes. Bytes sent add one for each KiB: their windows have to be
+/// opened again.
 const DATA: i64 = 1;
 const OTHER: i64 = -1;
 const SENT_PER_CREDIT: usize = 1024;

@@ -1,9 +1,9 @@
 //! The one reader of the field blocks of a caller, in front of the HTTP/2 library.
 //!
 //! The library takes a field that it cannot hold for a fault of the compression, and a query that its URI type cannot
-//! hold for a malformed request. Neither is one: the first is a fault of its stream (RFC 9113 section 8.1.1), the second
-//! none at all. So each block is decompressed and judged here, and the library sees a stand-in for it. Every other frame
-//! passes as it is.
+//! hold for a malformed request. Neither is one: the first is a fault of its stream (RFC 9113 section 8.1.1), the
+//! second none at all. So each block is decompressed and judged here, and the library sees a stand-in for it. Every
+//! other frame passes as it is.
 
 use super::fields::{FieldLines, Head, Malformed, are_trailers, request};
 use super::hpack::Decoder;
@@ -17,8 +17,8 @@ use h2::Reason as ErrorCode;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-/// A list of fields that is this many times larger than it may be, and larger than any client makes it, is no mistake, and
-/// ends the connection.
+/// A list of fields that is this many times larger than it may be, and larger than any client makes it, is no mistake,
+/// and ends the connection.
 const ABUSE: usize = 4;
 const MIN_ABUSE: usize = 256 * 1024;
 
@@ -148,8 +148,8 @@ impl Front {
         Ok(())
     }
 
-    /// The pieces of a block come without anything between them (RFC 9113 sections 4.3 and 6.10), and in frames that are
-    /// not too long (section 4.2). A caller pushes nothing (section 8.4).
+    /// The pieces of a block come without anything between them (RFC 9113 sections 4.3 and 6.10), and in frames that
+    /// are not too long (section 4.2). A caller pushes nothing (section 8.4).
     fn follows(&self, header: FrameHeader) -> Result<(), ErrorCode> {
         let is_sound = match &self.block {
             Some(block) => header.kind == TYPE_CONTINUATION && header.stream == block.stream,

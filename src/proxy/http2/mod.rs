@@ -1,8 +1,8 @@
 //! One HTTP/2 connection of a caller (RFC 9113).
 //!
-//! Each stream is written as the HTTP/1.1 request it means and takes the path of any other, with the same scanner, the same rules and the
-//! same lane to 8sens: there is one reading of a request, and HTTP/2 has no policy of its own. What is particular to HTTP/2 stays here:
-//! settings, the life of the connection, and frames that nobody needs.
+//! Each stream is written as the HTTP/1.1 request it means and takes the path of any other, with the same scanner, the
+//! same rules and the same lane to 8sens: there is one reading of a request, and HTTP/2 has no policy of its own. What
+//! is particular to HTTP/2 stays here: settings, the life of the connection, and frames that nobody needs.
 
 mod fields;
 mod frames;
@@ -37,8 +37,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 /// Streams that may be open on one connection. Each also takes a place among all connections.
 const MAX_STREAMS: u32 = 100;
 
-/// Streams reset before they were looked at, and streams reset for a fault of the caller, after which the connection ends with
-/// `ENHANCE_YOUR_CALM` (CVE-2023-44487, CVE-2025-8671).
+/// Streams reset before they were looked at, and streams reset for a fault of the caller, after which the connection
+/// ends with `ENHANCE_YOUR_CALM` (CVE-2023-44487, CVE-2025-8671).
 const MAX_RESETS_BEFORE_ACCEPT: usize = 20;
 const MAX_FAULTY_STREAMS: usize = 64;
 
@@ -49,15 +49,15 @@ const CONNECTION_WINDOW: u32 = 512 * 1024;
 /// Bytes of answers that wait in one stream for the caller.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
 
-/// What HPACK counts for each field beside its name and value (RFC 7541 section 4.1). The scanner's own limits are to be met first: they
-/// answer with a code and leave a record.
+/// What HPACK counts for each field beside its name and value (RFC 7541 section 4.1). The scanner's own limits are to
+/// be met first: they answer with a code and leave a record.
 const FIELD_OVERHEAD: usize = 32;
 
 /// How long a connection that is told to end may take to do so once it has no stream.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Serves one connection to its end, and closes it so that the last answers arrive. Who took nothing of them for too long is let go at
-/// once, with what the system still holds.
+/// Serves one connection to its end, and closes it so that the last answers arrive. Who took nothing of them for too
+/// long is let go at once, with what the system still holds.
 pub async fn serve(
     app: &Arc<Connections>,
     socket: Socket,

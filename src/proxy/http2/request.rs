@@ -12,8 +12,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Writes the head of a stream as that of an HTTP/1.1 request, but for its request line, which is [`OwnLine`]'s. `ended`
-/// says that no body follows.
+/// Writes the head of a stream as that of an HTTP/1.1 request, but for its request line, which is [`OwnLine`]'s.
+/// `ended` says that no body follows.
 ///
 /// # Errors
 /// For a method that hyper does not take.
@@ -43,8 +43,8 @@ fn join_cookies(fields: &mut HeaderMap) {
     }
 }
 
-/// A connection of hyper's client for one request, whose request line is written here: hyper's type of a target does not
-/// hold every query that HTTP/1.1 does.
+/// A connection of hyper's client for one request, whose request line is written here: hyper's type of a target does
+/// not hold every query that HTTP/1.1 does.
 #[derive(Debug)]
 pub struct OwnLine<S> {
     inner: S,

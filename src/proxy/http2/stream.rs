@@ -127,7 +127,8 @@ impl StreamLane {
     fn lane(&self, place: Slot, limits: &ConnectionSettings) -> DuplexStream {
         let (near, far) = tokio::io::duplex(PIPE);
         let caller = CallerStream::new(Socket::piped(far), limits.clone());
-        // A stream that was taken is served, also by a gate that is ending: the connection tells callers to send no more.
+        // A stream that was taken is served, also by a gate that is ending: the connection tells callers to send no
+        // more.
         let (never, stop) = watch::channel(false);
         let (app, origin) = (Arc::clone(&self.app), self.origin);
         tokio::spawn(async move {
@@ -157,7 +158,8 @@ impl StreamLane {
         if let Ok(date) = http_date(clock::now().wall).parse() {
             answer.headers_mut().insert(DATE, date);
         }
-        // A caller that is gone misses nothing. The document fits into the window of a new stream, or waits for it in the send buffer.
+        // A caller that is gone misses nothing. The document fits into the window of a new stream, or waits for it in
+        // the send buffer.
         let is_head = fragment.method == b"HEAD";
         if let (Ok(mut stream), false) = (respond.send_response(answer, is_head), is_head) {
             let _ = stream.send_data(problem.body.clone(), true);
@@ -289,9 +291,10 @@ async fn send_data(
     Ok(())
 }
 
-/// The body of a stream, its empty frames left out: to the lane an empty chunk would be its end. Shared, so that what the lane leaves of
-/// it can be thrown away: some clients notice an answer only when they have sent everything, and others lose it when the stream is reset
-/// right behind it. Dropped before its end, it is reset with `NO_ERROR` (RFC 9113 section 8.1).
+/// The body of a stream, its empty frames left out: to the lane an empty chunk would be its end. Shared, so that what
+/// the lane leaves of it can be thrown away: some clients notice an answer only when they have sent everything, and
+/// others lose it when the stream is reset right behind it. Dropped before its end, it is reset with `NO_ERROR` (RFC
+/// 9113 section 8.1).
 #[derive(Clone)]
 struct RequestBody(Arc<Mutex<RecvStream>>);
 
