@@ -2,15 +2,17 @@
 
 .DEFAULT_GOAL := help
 CARGO ?= cargo
-# What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package, or file:package.
+# What Debian packages the build and the tests need beside Rust, make and a C compiler: command:package, or
+# file:package.
 NEEDS := cmake:cmake curl:curl
 
-.PHONY: help deps demo test clients screenshots check check-deploy fmt reference install uninstall deb test-deb differential tls-scan slow audit fuzz bench bench-core bench-quick bench-tools instructions
+.PHONY: help deps demo test clients screenshots check check-deploy fmt reference install uninstall deb test-deb differential tls-scan slow audit fuzz mutants bench bench-core bench-quick bench-tools instructions
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
-# Servers come as programs for the tests: Debian starts none of them while policy-rc.d says 101. One that is there already decides itself.
+# Servers come as programs for the tests: Debian starts none of them while policy-rc.d says 101. One that is there
+# already decides itself.
 deps: ## Install what a fresh Debian lacks (as root), or say what to install
 	@PATH="$$PATH:/usr/sbin"; missing=""; for need in $(NEEDS); do command -v "$${need%%:*}" >/dev/null 2>&1 || ls $${need%%:*} >/dev/null 2>&1 || missing="$$missing $${need##*:}"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
@@ -24,7 +26,8 @@ deps: ## Install what a fresh Debian lacks (as root), or say what to install
 demo: deps ## Sandbox, gate and two consumers on loopback, with commands to paste
 	$(CARGO) run --quiet -- demo
 
-# libfaketime gives a test a wall clock of its own; Pebble is an ACME server; nginx stands in front of the gate as admins have it; HAProxy
+# libfaketime gives a test a wall clock of its own; Pebble is an ACME server; nginx stands in front of the gate as
+# admins have it; HAProxy
 # writes PROXY headers.
 test: NEEDS += faketime:faketime pebble:pebble nginx:nginx haproxy:haproxy
 # Prometheus and promtool; the tests run one of their own.
@@ -134,7 +137,8 @@ slow: deps ## Slow heads, bodies and readers, and idle connections, in about 6 m
 	$(CARGO) build --release --bin sensgate
 	python3 -B benches/slow/slow.py
 
-# ADVISORY_DB is a git repository with RustSec's advisories, for machines without a network; its name below is the one cargo-deny expects.
+# ADVISORY_DB is a git repository with RustSec's advisories, for machines without a network; its name below is the one
+# cargo-deny expects.
 ADVISORY_DB ?=
 audit: deps ## Advisories, licences, bans and sources of all dependencies (ADVISORY_DB=folder: offline)
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
@@ -154,6 +158,14 @@ FUZZ_TARGETS ?=
 fuzz: NEEDS += g++:g++
 fuzz: deps ## Fuzz each target for FUZZ_SECONDS (FUZZ_TARGETS="head path")
 	fuzz/run $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# A fixed sample of the mutants of the exchange, the policies and the sessions: shard 0 of 5 is about 170 of 850.
+MUTANTS_SHARD ?= 0/5
+MUTANTS_MINUTES ?= 90
+
+# Not a test: what is not noticed is for people to judge.
+mutants: deps ## Change the core in many small ways and print which changes no test notices (cargo-mutants)
+	tests/mutants/run $(MUTANTS_SHARD) $(MUTANTS_MINUTES)
 
 bench-core: deps ## Micro-benchmarks of the core (criterion)
 	$(CARGO) bench --bench core
