@@ -9,7 +9,7 @@ use sensgate::domain::request::Method;
 /// Most cuts of one input that are tried: all of those of a short one.
 const CUTS: usize = 200;
 
-/// A field as it stands, its value without the blanks around it.
+/// A field as it is, its value without the blanks around it.
 type Field<'a> = (&'a [u8], &'a [u8]);
 
 pub fn check(input: &[u8]) {

@@ -72,7 +72,7 @@ fn ended(body: &[u8]) {
     assert!(body.len() - data <= 8192.max(16 * data), "more overhead than data");
 }
 
-/// The line without its end. Neither CR nor LF stands in it alone.
+/// The line without its end. Neither CR nor LF is in it alone.
 fn line(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).expect("a line ends");
     assert_eq!(bytes[end..end + 2], *b"\r\n");

@@ -10,10 +10,10 @@ use toml::{Table, Value};
 /// What secrets in an input have in them.
 const CANARY: &str = "hunter2";
 
-/// What stands in the secret files beside the configuration.
+/// What is in the secret files beside the configuration.
 const IN_FILE: &str = "fileCanary-0123456789abcdefghij";
 
-/// Names whose values are secrets wherever they stand.
+/// Names whose values are secrets wherever they are.
 const SECRETS: [&str; 6] = ["api_key", "token", "password", "secret", "upstream_key", "keys"];
 
 thread_local! {
@@ -97,7 +97,7 @@ fn places(source: &str, report: &Report) {
     assert_eq!(errors, report.errors());
 }
 
-/// True when the canary stands in the values of secrets and nowhere else.
+/// True when the canary is in the values of secrets and nowhere else.
 fn only_in_secrets(source: &str) -> bool {
     match source.parse::<Table>() {
         Ok(table) => {

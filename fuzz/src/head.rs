@@ -16,7 +16,7 @@ const PREFIXES: usize = 200;
 
 static TABLE: LazyLock<FieldTable> = LazyLock::new(|| FieldTable::new(["x-api-key"], "x-forwarded-for"));
 
-/// A field as it stands, its value without the blanks around it.
+/// A field as it is, its value without the blanks around it.
 type Field<'a> = (&'a [u8], &'a [u8]);
 
 pub fn check(bytes: &[u8]) {

@@ -1,4 +1,4 @@
-//! The access log: one record is one line of JSON, whatever stands in it, and every byte of it is read back.
+//! The access log: one record is one line of JSON, whatever is in it, and every byte of it is read back.
 
 use sensgate::domain::denial::{DenyCode, Reason};
 use sensgate::domain::exchange::{Alarm, Bytes, EndCode, Record};
@@ -36,7 +36,7 @@ const KEYS: [&str; 20] = [
     "overhead_us",
 ];
 
-/// The bytes of the input stand in every field that can hold them.
+/// The bytes of the input are in every field that can hold them.
 pub fn check(bytes: &[u8]) {
     let record = record(bytes);
     let mut lines = b"{\"before\":1}\n".to_vec();
@@ -49,7 +49,7 @@ pub fn check(bytes: &[u8]) {
     let text = std::str::from_utf8(object).expect("ASCII");
     assert!(read.keys().all(|key| KEYS.contains(&key.as_str())), "a field from nowhere");
     for key in read.keys() {
-        assert_eq!(text.matches(&format!("\"{key}\":")).count(), 1, "{key} stands twice");
+        assert_eq!(text.matches(&format!("\"{key}\":")).count(), 1, "{key} appears twice");
     }
     let latin1 = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect::<String>();
     assert_eq!(read["method"], latin1(&record.method));

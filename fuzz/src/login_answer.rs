@@ -29,7 +29,7 @@ fn read(status: u16, body: &[u8]) -> Result<String, NoToken> {
     let shown = format!("{found:?}");
     found.map(|token| {
         let token = token.expose_secret().to_owned();
-        // A token of a few letters may well stand in the words around it.
+        // A token of a few letters may well be in the words around it.
         assert!(token.len() < 8 || !shown.contains(&token), "a token is shown");
         token
     })
@@ -83,7 +83,7 @@ fn refused(body: &[u8], error: NoToken) {
         Some(Value::Number(number)) => !number.is_f64(),
         _ => false,
     };
-    // The last of several stands in `answer`.
+    // The last of several is in `answer`.
     assert!(!fits || matches!(error, NoToken::Duplicate | NoToken::TooDeep | NoToken::TooLong), "{error:?}");
 }
 

@@ -1,4 +1,4 @@
-//! The query: no key and no token stands in it under a name that some program reads and the gate does not.
+//! The query: no key and no token is in it under a name that some program reads and the gate does not.
 
 use super::gates::{GUARD, Gate, KEY, ONE_PLACE};
 use sensgate::domain::exchange::{Step, Target};

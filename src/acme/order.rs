@@ -161,7 +161,7 @@ impl Ordering<'_> {
         }
     }
 
-    /// Takes an order to its end from wherever it stands. Challenges are answered for as long as `open` lives.
+    /// Takes an order to its end from wherever it is. Challenges are answered for as long as `open` lives.
     async fn complete(&self, order: &mut Order, key: &str, open: &mut Vec<Open>) -> Result<Certificate, Failure> {
         if order.state().status == OrderStatus::Pending {
             self.authorize(order, open).await?;

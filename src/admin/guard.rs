@@ -157,7 +157,7 @@ impl Rules<'_> {
     }
 }
 
-/// The value of a field that stands exactly once.
+/// The value of a field that appears exactly once.
 fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;

@@ -47,7 +47,7 @@ pub enum HttpVersion {
 }
 
 impl HttpVersion {
-    /// The number as it stands in logs.
+    /// The number as it is in logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -107,7 +107,7 @@ fn key(case: &Case<'_>) -> Explanation {
     };
     let of_key = |name: &str| {
         let id = case.refusal.key_id.as_deref()?;
-        // The element where the key stands on a line of its own, else what it says.
+        // The element where the key is on a line of its own, else what it says.
         let whole = case.consumer_setting(&format!("keys.{id}"), None)?;
         let exact = case.consumer_setting(&format!("keys.{id}.{name}"), None)?;
         Some(if exact.place.is_some() { exact } else { whole })

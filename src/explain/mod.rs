@@ -56,7 +56,7 @@ pub struct Setting {
     pub key: String,
     /// As it would be written; `None` when it has none.
     pub value: Option<String>,
-    /// Where it stands; `None` when the file leaves it out and the default holds.
+    /// Where it is; `None` when the file leaves it out and the default holds.
     pub place: Option<Place>,
 }
 

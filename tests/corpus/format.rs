@@ -38,7 +38,7 @@ struct File<C> {
     case: Vec<C>,
 }
 
-/// A request as it stands in a file. See `README.md` beside the files for what each key means.
+/// A request as it is in a file. See `README.md` beside the files for what each key means.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RequestEntry {
@@ -116,7 +116,7 @@ pub struct RequestCase {
     pub gate: GateKind,
 }
 
-/// A misbehaviour of 8sens as it stands in a file.
+/// A misbehaviour of 8sens as it is in a file.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UpstreamEntry {
@@ -225,7 +225,7 @@ pub fn requests() -> (Vec<RequestCase>, usize) {
     let mut cases = Vec::new();
     let count = entries.len();
     for (rfc, allowed, entry) in entries {
-        assert!(names.insert(entry.name.clone()), "{} stands twice", entry.name);
+        assert!(names.insert(entry.name.clone()), "{} appears twice", entry.name);
         let rfc = entry.rfc.as_deref().or(rfc.as_deref()).unwrap_or_default();
         assert!(!rfc.is_empty() && !entry.name.is_empty(), "{}: no source", entry.name);
         let allowed = entry.allowed.clone().or(allowed).unwrap_or_default();
@@ -252,7 +252,7 @@ pub fn misbehaviours() -> Vec<UpstreamCase> {
     let mut names = BTreeSet::new();
     let prepared = load::<UpstreamEntry>("upstream").into_iter().map(|(rfc, allowed, entry)| {
         let name = entry.name;
-        assert!(names.insert(name.clone()), "{name} stands twice");
+        assert!(names.insert(name.clone()), "{name} appears twice");
         assert!(entry.rfc.or(rfc).is_some_and(|rfc| !rfc.is_empty()), "{name}: no source");
         let read = |text: &str| escape::bytes(text, &values()).unwrap_or_else(|error| panic!("{name}: {error}"));
         UpstreamCase {

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Sites that work side by side.
 const SITES: usize = 6;
 
-/// At least this many entries must stand in the files.
+/// At least this many entries must be in the files.
 const REQUESTS: usize = 250;
 const MISBEHAVIOURS: usize = 40;
 

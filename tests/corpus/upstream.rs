@@ -26,7 +26,7 @@ pub async fn play(site: &mut Site, case: &UpstreamCase, number: usize) -> Result
     site.act(&target, Action::Script(Arc::clone(&script)));
 
     let connect = async || Caller::connect(address).await.map_err(|error| error.to_string());
-    // A connection to 8sens stands in the pool, so that the case meets a reused one.
+    // A connection to 8sens is in the pool, so that the case meets a reused one.
     own_answer(&mut connect().await?, number).await.map_err(|why| format!("{}: before the case: {why}", case.name))?;
     let mut caller = connect().await?;
     caller.send(&request).await;

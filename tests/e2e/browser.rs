@@ -146,7 +146,7 @@ impl Browser {
         log.as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// What axe-core finds wrong with the page as it stands.
+    /// What axe-core finds wrong with the page as it is.
     pub async fn violations(&self) -> Vec<String> {
         let script = format!(
             "{AXE}; return axe.run(document, {{ resultTypes: ['violations'] }}).then(found => found.violations)"
@@ -165,7 +165,7 @@ impl Browser {
         self.take_picture(name, true).await;
     }
 
-    /// The same for what stands in the window.
+    /// The same for what is in the window.
     pub async fn picture_of_the_window(&self, name: &str) {
         self.take_picture(name, false).await;
     }

@@ -77,7 +77,7 @@ async fn some_minutes_of_traffic(gate: &Gate) {
     }
 }
 
-/// The digits of what stands at a selector.
+/// The digits of what is at a selector.
 async fn shown(page: &Browser, selector: &str) -> u64 {
     let text = page.eval(&format!("return document.querySelector({selector:?}).textContent")).await;
     let digits: String = text.as_str().unwrap().chars().filter(char::is_ascii_digit).collect();
@@ -183,7 +183,7 @@ async fn it_speaks_french_and_fits_a_phone() {
     }
     page.eval("document.querySelector('#refusals summary').click()").await;
     assert!(page.text().await.contains("Ce qui la laisserait passer"));
-    // What stands beyond the edge could only be reached by scrolling sideways. A phone makes its window wider for it,
+    // What is beyond the edge could only be reached by scrolling sideways. A phone makes its window wider for it,
     // so the width is a number.
     let width = PHONE.width;
     let beyond = format!(

@@ -6,7 +6,7 @@ use crate::support::witness::{Behaviour, Witness};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// A gate in front of that address, which believes what stands in `ca`.
+/// A gate in front of that address, which believes what is in `ca`.
 fn start(upstream: SocketAddr, ca: &str, more: &str) -> Gate {
     let folder = tempfile::tempdir().unwrap();
     write_secret(&folder.path().join("ca.pem"), ca);

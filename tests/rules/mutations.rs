@@ -36,7 +36,7 @@ fn mutations() -> impl Iterator<Item = (usize, Vec<u8>)> {
     })
 }
 
-/// Everything that a configuration means, without its secrets and without where it stands in the file.
+/// Everything that a configuration means, without its secrets and without where it is in the file.
 fn meaning(settings: &Settings) -> String {
     let Settings { snapshot, upstream, listeners, connections, log, admin, server, state_directory, .. } = settings;
     let consumers: Vec<&Consumer> = snapshot.consumers.iter().collect();

@@ -21,7 +21,7 @@ enum Rewritten {
     Dropped,
 }
 
-/// What stands in place of all lines of one of [`FIELDS`]; `None` when they stay as they are.
+/// What takes the place of all lines of one of [`FIELDS`]; `None` when they stay as they are.
 #[must_use]
 pub fn rewrite(name: &str, lines: &[&[u8]], itself: &Itself<'_>) -> Option<Vec<Vec<u8>>> {
     let rewritten: Vec<Option<Vec<u8>>> = match name {

@@ -1,6 +1,6 @@
 //! Refusals as data: the closed set of codes, and what one refusal knows.
 //!
-//! A policy returns a [`Denial`]; `proxy::reply` is the only writer of refusals. The same word stands in the body, the
+//! A policy returns a [`Denial`]; `proxy::reply` is the only writer of refusals. The same word is in the body, the
 //! access log and the metric label. Adding a variant stops the build until its status, title and detail exist.
 
 mod reason;
@@ -225,7 +225,7 @@ mod tests {
         let mut seen = HashSet::new();
         for code in DenyCode::ALL {
             let word = code.as_str();
-            assert!(seen.insert(word), "{word} stands twice");
+            assert!(seen.insert(word), "{word} appears twice");
             assert!(word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{word}");
             assert!((400..600).contains(&code.status()), "{word}");
             assert!(!code.title().is_empty() && code.detail().ends_with('.'), "{word}");

@@ -1,7 +1,7 @@
 //! What really happened, for the log, the caller and `explain`: one closed list.
 //!
 //! A [`DenyCode`] is what the caller's program reads; a reason is what a person needs beside it. Each is declared once,
-//! with its code, the word that stands in the access log, the sentence that the caller may read, and what an operator
+//! with its code, the word that is in the access log, the sentence that the caller may read, and what an operator
 //! reads in either language.
 
 use super::DenyCode;
@@ -91,9 +91,9 @@ reasons! {
         fr: "la clé est connue, mais désactivée",
     }
     QuotedKeyNotKnown: UnknownKey = "key not known, and in quotes" {
-        detail: "The API key is not known here, or is no longer valid. It stands in quotation marks; send it without \
+        detail: "The API key is not known here, or is no longer valid. It is in quotation marks; send it without \
                  them.",
-        en: "no consumer has this key, which stands in quotation marks",
+        en: "no consumer has this key, which is in quotation marks",
         fr: "aucun consommateur n'a cette clé, qui est entre guillemets",
     }
     SeveralKeyFields: AmbiguousKey = "more than one key field" {
@@ -122,8 +122,8 @@ reasons! {
              collée depuis un message",
     }
     KeyInQuotes: MalformedRequest = "key stands in quotes" {
-        detail: "The API key stands in quotation marks; send it without them.",
-        en: "the key stands in quotation marks",
+        detail: "The API key is in quotation marks; send it without them.",
+        en: "the key is in quotation marks",
         fr: "la clé est entre guillemets",
     }
     KeyHasScheme: MalformedRequest = "key has a scheme before it" {
@@ -143,11 +143,11 @@ reasons! {
              de l'ERP",
     }
     KeyInQuery: KeyInUrl = "key in the query" {
-        en: "a key stands in the URL",
+        en: "a key is in the URL",
         fr: "une clé figure dans l'URL",
     }
     KeyInCookie: KeyInUrl = "key in a cookie" {
-        en: "a key stands in a cookie",
+        en: "a key is in a cookie",
         fr: "une clé figure dans un cookie",
     }
     TooManyCookies: MalformedRequest = "too many Cookie fields" {
@@ -184,8 +184,8 @@ reasons! {
         fr: "le jeton d'accès contient un blanc, une espace insécable ou un autre caractère invisible",
     }
     TokenInQuotes: MalformedRequest = "token stands in quotes" {
-        detail: "The access token stands in quotation marks; send it without them.",
-        en: "the access token stands in quotation marks",
+        detail: "The access token is in quotation marks; send it without them.",
+        en: "the access token is in quotation marks",
         fr: "le jeton d'accès est entre guillemets",
     }
     TokenHasScheme: MalformedRequest = "token has a scheme before it" {

@@ -5,6 +5,8 @@
 //! exchange pins its [`Snapshot`], owns everything it needs and never waits, so any lane can carry it across its own awaits.
 
 mod answer;
+#[cfg(test)]
+mod borders;
 mod ending;
 mod errand;
 mod fault;

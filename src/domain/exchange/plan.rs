@@ -82,3 +82,32 @@ pub(super) fn forwarded_target(request: &RequestView<'_>, token_from: &[TokenPla
     }
     Target::Rewritten(target.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fixture::view;
+
+    #[test]
+    fn a_target_goes_on_in_normal_form_and_with_a_token_only_where_8sens_reads_it() {
+        let everywhere = TokenPlace::ALL;
+        let rewritten = |target: &str| Target::Rewritten(target.as_bytes().into());
+        for (target, places, expected) in [
+            ("/v1/a?x=1", everywhere, Target::AsReceived),
+            ("/v1/a?access_token=t&x=1", everywhere, Target::AsReceived),
+            ("/v1/a?x=1", &[], Target::AsReceived),
+            ("/v1/a?access_token=t&x=1&y", &[], rewritten("/v1/a?x=1&y")),
+            ("/v1/a?access_token=t", &[], rewritten("/v1/a")),
+            ("/v1/%61", everywhere, rewritten("/v1/a")),
+            ("/v1/%61?access_token=t", everywhere, rewritten("/v1/a?access_token=t")),
+            ("/v1/%61?access_token=t&x", &[], rewritten("/v1/a?x")),
+        ] {
+            let mut request = view("GET", target, &[]);
+            request.is_origin_form = true;
+            assert_eq!(forwarded_target(&request, places), expected, "{target}");
+        }
+        let mut absolute = view("GET", "/v1/a?x=1", &[]);
+        absolute.is_origin_form = false;
+        assert_eq!(forwarded_target(&absolute, everywhere), rewritten("/v1/a?x=1"));
+    }
+}

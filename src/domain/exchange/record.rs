@@ -156,3 +156,22 @@ impl Record {
     pub const MAX_METHOD: usize = 32;
     pub const MAX_PATH: usize = 1024;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_ends_and_alarms() {
+        for (end, is_refusal) in [
+            (EndCode::Ok, false),
+            (EndCode::CallerLeft, false),
+            (EndCode::Aborted, false),
+            (EndCode::Denied(DenyCode::UnknownKey), true),
+        ] {
+            assert_eq!(EndCode::is_refusal_word(end.as_str()), is_refusal, "{end:?}");
+        }
+        assert_eq!(Alarm::TokenOfAnother.as_str(), "token_of_another");
+        assert_eq!(Alarm::KeyInClear.as_str(), "key_in_clear");
+    }
+}

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-const SHOPS: [&str; 2] = ["boutique", "partenaire"];
+pub(super) const SHOPS: [&str; 2] = ["boutique", "partenaire"];
 
 /// An exchange that waits for these, for who tests the waiting itself.
 pub(crate) fn waiting_for(needs: &[Need]) -> (Exchange, Step) {
@@ -21,24 +21,24 @@ pub(crate) fn waiting_for(needs: &[Need]) -> (Exchange, Step) {
 /// What one shop may use; so slow to come back that a test never sees it do so.
 const BURST: u32 = 12;
 
-const IDLE: Duration = Duration::from_secs(900);
+pub(super) const IDLE: Duration = Duration::from_secs(900);
 
 /// A gate with two shops, each with the key `key-of-<name>`.
-struct Gate {
-    snapshot: Arc<Snapshot>,
-    tables: Arc<Tables>,
-    now: Now,
+pub(super) struct Gate {
+    pub snapshot: Arc<Snapshot>,
+    pub tables: Arc<Tables>,
+    pub now: Now,
     requests: u64,
 }
 
 impl Gate {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let snapshot = Arc::new(snapshot(&SHOPS));
         let tables = Arc::new(fixture::tables(&snapshot));
         Self { snapshot, tables, now: NOW, requests: 0 }
     }
 
-    fn pass(&mut self, time: Duration) {
+    pub fn pass(&mut self, time: Duration) {
         self.now.mono = self.now.mono.after(time);
         self.now.wall = Wall(self.now.wall.0 + i64::try_from(time.as_millis()).unwrap());
     }
@@ -49,7 +49,7 @@ impl Gate {
         self.tables.adopt(&self.snapshot, self.now);
     }
 
-    fn begin(&mut self, request: &str, needs: &[Need]) -> (Exchange, Step) {
+    pub fn begin(&mut self, request: &str, needs: &[Need]) -> (Exchange, Step) {
         self.requests += 1;
         let origin =
             Origin { peer: Ipv4Addr::LOCALHOST.into(), transport: Transport::Trusted, version: HttpVersion::Http11 };
@@ -64,14 +64,14 @@ impl Gate {
         Exchange::begin_with(snapshot, tables, &view, RequestId::from_random(id), self.now, needs)
     }
 
-    fn forward(&mut self, request: &str) -> Exchange {
+    pub fn forward(&mut self, request: &str) -> Exchange {
         let (exchange, step) = self.begin(request, &[]);
         assert!(matches!(step, Step::Forward(_)), "{step:?}");
         exchange
     }
 
     /// Takes an exchange to 8sens and answers it.
-    fn answer(&mut self, exchange: &mut Exchange, status: u16, body: &str) -> ChunkVerdict {
+    pub fn answer(&mut self, exchange: &mut Exchange, status: u16, body: &str) -> ChunkVerdict {
         exchange.upstream_started(self.now);
         exchange.upstream_connected();
         exchange.response_head(status, self.now);
@@ -79,13 +79,13 @@ impl Gate {
         exchange.response_chunk(body.as_bytes(), true, self.now)
     }
 
-    fn log_in(&mut self, shop: &str, token: &str) -> Record {
+    pub fn log_in(&mut self, shop: &str, token: &str) -> Record {
         let mut exchange = self.forward(&login(shop));
         assert_eq!(self.answer(&mut exchange, 200, &token_answer(token)), ChunkVerdict::Release);
         exchange.finish(Outcome::Answered { status: 200 }, self.now)
     }
 
-    fn code_of(&mut self, request: &str) -> &'static str {
+    pub fn code_of(&mut self, request: &str) -> &'static str {
         let (exchange, step) = self.begin(request, &[]);
         let outcome = match step {
             Step::Deny(denial) => Outcome::Denied(denial),
@@ -95,7 +95,7 @@ impl Gate {
     }
 
     /// How many requests a shop could send at this moment.
-    fn left(&mut self, shop: &str) -> usize {
+    pub fn left(&mut self, shop: &str) -> usize {
         let mut kept = Vec::new();
         loop {
             match self.begin(&login(shop), &[]) {
@@ -106,21 +106,21 @@ impl Gate {
     }
 }
 
-fn snapshot(shops: &[&str]) -> Snapshot {
-    let shop = |name: &&str| Consumer {
-        rate_limit: Some(quota(&format!("1/d, burst {BURST}"))),
-        ..consumer(name, &format!("key-of-{name}"))
-    };
-    let mut snapshot = fixture::snapshot(shops.iter().map(shop).collect());
+pub(super) fn shop(name: &str) -> Consumer {
+    Consumer { rate_limit: Some(quota(&format!("1/d, burst {BURST}"))), ..consumer(name, &format!("key-of-{name}")) }
+}
+
+pub(super) fn snapshot(shops: &[&str]) -> Snapshot {
+    let mut snapshot = fixture::snapshot(shops.iter().map(|name| shop(name)).collect());
     snapshot.session.limits.idle_timeout = IDLE;
     snapshot
 }
 
-fn login(shop: &str) -> String {
+pub(super) fn login(shop: &str) -> String {
     format!("POST /v1/login/user HTTP/1.1\r\nHost: g\r\napi_key: key-of-{shop}\r\nContent-Length: 1\r\n\r\n")
 }
 
-fn read(shop: &str, token: &str) -> String {
+pub(super) fn read(shop: &str, token: &str) -> String {
     format!("GET /v1/a HTTP/1.1\r\nHost: g\r\napi_key: key-of-{shop}\r\naccess_token: {token}\r\n\r\n")
 }
 
@@ -128,7 +128,7 @@ fn write(shop: &str, token: &str) -> String {
     format!("POST /v1/devis HTTP/1.1\r\nHost: g\r\napi_key: key-of-{shop}\r\naccess_token: {token}\r\n\r\n")
 }
 
-fn token_answer(token: &str) -> String {
+pub(super) fn token_answer(token: &str) -> String {
     format!("{{\"access_token\":\"{token}\"}}")
 }
 

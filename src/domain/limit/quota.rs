@@ -41,7 +41,7 @@ pub enum QuotaError {
     /// Not of the form `COUNT/UNIT` or `COUNT/UNIT, burst COUNT`.
     #[error("not of the form COUNT/UNIT or COUNT/UNIT, burst COUNT")]
     Shape,
-    /// What stands before the `/` is not a whole number.
+    /// What is before the `/` is not a whole number.
     #[error("the count is not a whole number")]
     Count,
     /// The count is zero or above [`Quota::MAX_COUNT`].
@@ -50,7 +50,7 @@ pub enum QuotaError {
     /// The unit is none of `s`, `min`, `h`, `d`.
     #[error("the unit is none of s, min, h and d")]
     Unit,
-    /// What stands after `burst` is not a whole number.
+    /// What is after `burst` is not a whole number.
     #[error("the burst is not a whole number")]
     Burst,
     /// The burst is zero or above [`Quota::MAX_BURST`].

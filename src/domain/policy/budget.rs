@@ -77,3 +77,67 @@ const fn is_failed_token(code: DenyCode) -> bool {
 const fn limited(reason: Reason, Wait(wait): Wait) -> Denial {
     Denial::because(reason).retry_after(wait)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fixture::{NOW, PEER, consumer, quota, snapshot, tables, view};
+    use crate::domain::policy::credential;
+
+    /// Rules under which one failure uses up each budget, and their tables.
+    fn strict(enforce: Enforce) -> (BudgetRules, Tables) {
+        let mut snapshot = snapshot(vec![consumer("shop", "key")]);
+        let one = quota("1/h");
+        snapshot.budgets =
+            BudgetRules { address: one, failed_credentials: one, failed_tokens: one, enforce, ..snapshot.budgets };
+        let tables = tables(&snapshot);
+        (snapshot.budgets, tables)
+    }
+
+    fn charged(denial: &Denial) -> [bool; 3] {
+        let (_, tables) = strict(Enforce::On);
+        charge(denial, &tables, PEER, Some("shop"), NOW.mono);
+        let limiter = &tables.limiter;
+        [
+            limiter.address.is_exhausted(PEER, NOW.mono).is_some(),
+            limiter.failed_credentials.is_exhausted(PEER, NOW.mono).is_some(),
+            limiter.failed_tokens.is_exhausted("shop", NOW.mono).is_some(),
+        ]
+    }
+
+    #[test]
+    fn each_refusal_charges_what_it_abused() {
+        assert_eq!(charged(&Denial::new(DenyCode::ForbiddenRoute)), [true, false, false]);
+        assert_eq!(charged(&Denial::because(Reason::KeyNotKnown)), [true, true, false]);
+        assert_eq!(charged(&Denial::because(Reason::TokenOfAnother)), [true, false, true]);
+        for free in [Reason::AddressExhausted, Reason::UpstreamSilent] {
+            assert_eq!(charged(&Denial::because(free)), [false; 3], "{free:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_key_is_told_apart_until_too_many_came() {
+        let (rules, tables) = strict(Enforce::On);
+        let unknown = Denial::because(Reason::KeyNotKnown);
+        let told = |rules, denial: &Denial| of_failed_credential(denial.clone(), rules, &tables, PEER, NOW.mono).code;
+        assert_eq!(told(&rules, &unknown), DenyCode::UnknownKey);
+        charge_failed_credential(&tables, PEER, NOW.mono);
+        assert_eq!(told(&rules, &unknown), DenyCode::RateLimited);
+        assert_eq!(told(&rules, &Denial::new(DenyCode::MissingKey)), DenyCode::MissingKey);
+        assert_eq!(told(&strict(Enforce::Shadow).0, &unknown), DenyCode::UnknownKey);
+    }
+
+    #[test]
+    fn a_wrong_token_is_told_apart_until_too_many_came() {
+        let (rules, tables) = strict(Enforce::On);
+        let shop = consumer("shop", "key");
+        let (caller, _) = credential::assume(&shop, &view("GET", "/", &[]), NOW.wall);
+        let told =
+            |rules, reason| of_failed_token(Denial::because(reason), rules, &tables, caller.unwrap(), NOW.mono).code;
+        assert_eq!(told(&rules, Reason::TokenOfAnother), DenyCode::SessionNotYours);
+        charge(&Denial::because(Reason::TokenOfAnother), &tables, PEER, Some("shop"), NOW.mono);
+        assert_eq!(told(&rules, Reason::TokenOfAnother), DenyCode::RateLimited);
+        assert_eq!(told(&rules, Reason::TokenIdle), DenyCode::SessionExpired);
+        assert_eq!(told(&strict(Enforce::Off).0, Reason::TokenOfAnother), DenyCode::SessionNotYours);
+    }
+}

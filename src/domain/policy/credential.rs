@@ -256,6 +256,27 @@ mod tests {
     }
 
     #[test]
+    fn whose_key_it_was_is_known_by_a_good_key_that_came_alone() {
+        let old = Credential { expires: Some(Wall(5)), ..credential("k2", "old-key") };
+        let consumers = ConsumerTable::new(vec![Consumer::named("shop", vec![credential("k1", "good-key"), old])]);
+        let of = |fields: &[(&str, &'static str)]| {
+            let key = sole_key(&view("GET", "/", fields))?;
+            owner(&consumers, key, Wall(10)).map(|owner| owner.credential.id.to_string())
+        };
+        assert_eq!(of(&[("api_key", "good-key")]).as_deref(), Some("k1"));
+        assert_eq!(of(&[("x-api-key", "good-key")]).as_deref(), Some("k1"));
+        for fields in [
+            &[][..],
+            &[("api_key", "old-key")],
+            &[("api_key", "good key")],
+            &[("api_key", "good-key"), ("api_key", "good-key")],
+            &[("api_key", "good-key"), ("x-api-key", "good-key")],
+        ] {
+            assert_eq!(of(fields), None, "{fields:?}");
+        }
+    }
+
+    #[test]
     fn never_outside_its_field() {
         let good = ("api_key", "good-key");
         for target in [

@@ -163,7 +163,7 @@ mod tests {
         ] {
             assert_eq!(resolve(&["10.0.0.0/8"], "10.0.0.1", &[value]), ("10.0.0.1".into(), true), "{value}");
         }
-        // Only what stands right of the first untrusted hop is read at all.
+        // Only what is right of the first untrusted hop is read at all.
         assert_eq!(resolve(&["10.0.0.0/8"], "10.0.0.1", &["junk, 203.0.113.7"]), ("203.0.113.7".into(), false));
     }
 

@@ -1,4 +1,4 @@
-//! The query of a target: what may stand in it, and which of its parameters carry a key or a token.
+//! The query of a target: what may be in it, and which of its parameters carry a key or a token.
 //!
 //! A query goes on as it came. Nothing is decided on its bytes but the names and values of keys and tokens, and those
 //! are found under every reading that some program has of a name: decoded once or twice, with `%u` escapes, as UTF-8 of

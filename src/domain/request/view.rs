@@ -309,7 +309,7 @@ fn alike(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().map(folded).eq(b.iter().map(folded))
 }
 
-/// The values of one role: `N` of them as they stand, and how many there were in all.
+/// The values of one role: `N` of them as they are, and how many there were in all.
 #[derive(Clone, Copy)]
 pub struct Values<'a, const N: usize> {
     kept: [&'a [u8]; N],
@@ -409,7 +409,7 @@ pub struct RequestView<'a> {
     pub transport: Transport,
     /// The target came in absolute-form, with the scheme https.
     pub asks_for_https: bool,
-    /// The target stands in the request line as it does here.
+    /// The target is in the request line as it is here.
     pub is_origin_form: bool,
     pub keys: Values<'a, 2>,
     pub key_aliases: Values<'a, 1>,
@@ -525,7 +525,7 @@ impl<'a> RequestView<'a> {
         self.target
     }
 
-    /// Puts another target in place of the one that the view was made with, and that stands in the request line.
+    /// Puts another target in place of the one that the view was made with, and that is in the request line.
     pub fn set_target(&mut self, target: &'a [u8]) {
         self.is_origin_form = false;
         self.target = target;

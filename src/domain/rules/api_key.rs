@@ -21,9 +21,9 @@ const HALF_SECRET: usize = 22;
 /// 62⁶ > 2³².
 const CHECK: usize = 6;
 
-/// The id cannot stand in a key.
+/// The id cannot be in a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the id cannot stand in a key")]
+#[error("the id cannot be in a key")]
 pub struct InvalidId;
 
 /// Makes a key from 32 random bytes; at most 119 bytes long.

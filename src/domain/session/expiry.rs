@@ -23,7 +23,7 @@ pub struct ExpiredWhen(Vec<ExpiredPattern>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpiredPattern {
     pub status: u16,
-    /// Bytes that stand in the first [`BODY_PREFIX`] bytes of the body, in this case and encoding.
+    /// Bytes that are in the first [`BODY_PREFIX`] bytes of the body, in this case and encoding.
     pub body_contains: Option<Box<[u8]>>,
 }
 

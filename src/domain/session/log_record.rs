@@ -1,6 +1,6 @@
 //! The bytes of the state file: a header and then one record after the other, appended as things happen.
 //!
-//! Everything stands in a frame: the length of the payload and its complement (two bytes each), the CRC-32 of the
+//! Everything is in a frame: the length of the payload and its complement (two bytes each), the CRC-32 of the
 //! payload (four bytes), the payload, at most [`MAX_PAYLOAD`] bytes. All numbers are little-endian. The complement
 //! tells a length that was damaged from a frame that was cut off: a file that ends in the middle of a frame is a torn
 //! write, which nobody was promised anything about. Zeros to the end of the file are one too: some file systems show

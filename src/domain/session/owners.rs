@@ -12,7 +12,7 @@ pub(super) struct Owner {
     pub(super) caller: CallerId,
     /// When the last answered request of this owner was sent.
     pub(super) last_use: Tick,
-    /// The last use under which this place stands in its consumer's idle queue; an item with another one is out of
+    /// The last use under which this place is in its consumer's idle queue; an item with another one is out of
     /// date.
     pub(super) queued: Tick,
 }

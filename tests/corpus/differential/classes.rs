@@ -11,16 +11,16 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 pub struct Class {
     pub cases: usize,
-    /// For each of the four: cases forwarded as they stand, how it read others, and cases refused.
+    /// For each of the four: cases forwarded as they are, how it read others, and cases refused.
     as_it_stands: [usize; 4],
     otherwise: [Vec<String>; 4],
     refused: [usize; 4],
-    /// Cases that all four forward as they stand.
+    /// Cases that all four forward as they are.
     pub alike: BTreeSet<String>,
 }
 
 impl Class {
-    /// The numbers of one of the four: as it stands, otherwise, refused.
+    /// The numbers of one of the four: as it is, otherwise, refused.
     pub fn numbers(&self, peer: usize) -> String {
         format!("{} / {} / {}", self.as_it_stands[peer], self.otherwise[peer].len(), self.refused[peer])
     }

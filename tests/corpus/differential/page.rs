@@ -15,7 +15,7 @@ pub struct Row {
     pub known: String,
 }
 
-/// What stands on the page: the classes, and the cases that all four forward alike, by pattern, with the reason for
+/// What is on the page: the classes, and the cases that all four forward alike, by pattern, with the reason for
 /// refusing them.
 pub struct Page {
     text: String,

@@ -1,4 +1,4 @@
-//! What a server made of a case: the requests that reached the witness behind it, beside what stands in the bytes.
+//! What a server made of a case: the requests that reached the witness behind it, beside what is in the bytes.
 
 use crate::format::RequestCase;
 use crate::support::wire::fields;
@@ -44,7 +44,7 @@ impl Reading {
         }
     }
 
-    /// The one request that stands in the bytes of a case when each line means what it says; `None` when they are none.
+    /// The one request that is in the bytes of a case when each line means what it says; `None` when they are none.
     pub fn as_it_stands(case: &RequestCase) -> Option<Self> {
         let sent = String::from_utf8_lossy(case.send.first()?).into_owned();
         // Empty lines before a request are passed over (RFC 9112 section 2.2).
@@ -60,7 +60,7 @@ impl Reading {
         })
     }
 
-    /// How this reading differs from what stands there, if it does.
+    /// How this reading differs from what is there, if it does.
     pub fn difference(&self, stands: &Self) -> Option<String> {
         if self.method != stands.method {
             return Some(format!("method {}", shown(&self.method)));

@@ -53,7 +53,7 @@ async fn no_line_is_lost_while_logs_are_rotated() {
     }
 }
 
-/// How often each path stands in all logs together.
+/// How often each path is in all logs together.
 fn paths(folder: &Path) -> BTreeMap<String, u32> {
     let mut paths = BTreeMap::new();
     // Plain files pass unchanged.

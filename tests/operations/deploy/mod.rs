@@ -1,4 +1,4 @@
-//! What stands in `deploy/`, held by the tools that will read it.
+//! What is in `deploy/`, held by the tools that will read it.
 
 mod debian;
 mod install;

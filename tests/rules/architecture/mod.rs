@@ -60,7 +60,7 @@ fn code(text: &str) -> String {
     text[..end].lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// Places where `word` stands in the files that `among` picks.
+/// Places where `word` is in the files that `among` picks.
 fn places(word: &str, among: impl Fn(&Source) -> bool) -> Vec<String> {
     let found = sources().into_iter().filter(|source| among(source) && source.code.contains(word));
     found.map(|source| format!("{}: {word}", source.path)).collect()

@@ -47,10 +47,7 @@ pub struct Origin {
 
 /// What the bytes so far amount to.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one stands on the stack per head; a box would be an allocation per request"
-)]
+#[expect(clippy::large_enum_variant, reason = "one is on the stack per head; a box would be an allocation per request")]
 pub enum Scan<'a> {
     /// No end of head yet, and every limit still holds.
     Partial,
@@ -117,7 +114,7 @@ fn unfinished(bytes: &[u8], limits: HeadLimits) -> Option<Denial> {
     Some(Denial::because(if in_first_line { Reason::RequestLineTooLong } else { Reason::HeadTooLarge }))
 }
 
-/// The method and target of the first line as they stand in `bytes`, which start with it, as far as they can be told
+/// The method and target of the first line as they are in `bytes`, which start with it, as far as they can be told
 /// apart.
 #[must_use]
 pub fn fragment(bytes: &[u8]) -> Fragment<'_> {
