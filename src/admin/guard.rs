@@ -11,7 +11,7 @@ use super::paths::{self, ACCESS_PATH, SESSIONS_PATH};
 use super::peer::{Access, LocalAddress, PeerAddress};
 use crate::domain::answer::own_name::Alias;
 use crate::domain::rules::consumer::{KeyDigest, digest};
-use crate::proxy::connection::Shared;
+use crate::proxy::shared::Shared;
 use crate::telemetry::audit_event::AuditEvent;
 use axum::extract::{Request, State};
 use axum::middleware::Next;

@@ -22,7 +22,7 @@ pub use readiness::Readiness;
 pub use refusal::AdminCode;
 
 use crate::platform::clock;
-use crate::proxy::connection::Shared;
+use crate::proxy::shared::Shared;
 use crate::telemetry::throttle::Throttle;
 use axum::Router;
 use hyper::body::Incoming;

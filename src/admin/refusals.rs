@@ -1,7 +1,7 @@
 //! Recent refusals on the control socket, each with its explanation by the configuration in force.
 
 use crate::explain::Explained;
-use crate::proxy::connection::Shared;
+use crate::proxy::shared::Shared;
 use crate::telemetry::RECENT_REFUSALS;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;

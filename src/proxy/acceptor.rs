@@ -1,9 +1,10 @@
 //! The accept loop of one listener.
 //!
-//! Pingora's own loop sleeps a second when descriptors run out and knows no cap; this one takes a place for each connection before it
-//! does anything for it, and is back as soon as there is something to accept with.
+//! Pingora's own loop sleeps a second when descriptors run out and knows no cap; this one takes a place for each
+//! connection before it does anything for it, and is back as soon as there is something to accept with.
 
-use super::connection::Connections;
+use super::dispatch;
+use super::listener::Connections;
 use crate::platform;
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +13,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// How long no connection is accepted after the system had nothing left to accept one with. Callers wait in the backlog meanwhile.
+/// How long no connection is accepted after the system had nothing left to accept one with. Callers wait in the backlog
+/// meanwhile.
 const EXHAUSTION_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until `stopped` turns true, then closes the listening socket. Connections go on by themselves.
@@ -36,7 +38,7 @@ pub async fn accept(connections: Arc<Connections>, socket: TcpListener, mut stop
 fn start(connections: &Arc<Connections>, stream: TcpStream, peer: SocketAddr, stop: &watch::Receiver<bool>) {
     let admitted = connections.admit(peer.ip());
     let (connections, stop) = (Arc::clone(connections), stop.clone());
-    tokio::spawn(async move { connections.carry(stream, peer, admitted, stop).await });
+    tokio::spawn(async move { dispatch::carry(&connections, stream, peer, admitted, stop).await });
 }
 
 /// A connection that was gone before it was accepted is nobody's loss; running out of descriptors is.

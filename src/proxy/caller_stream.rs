@@ -1,8 +1,9 @@
 //! A downstream connection cut into requests.
 //!
-//! Pingora is handed this in place of the socket and sees the bytes of exactly one request: past its end it can neither read the next
-//! one by mistake nor abort the current one because more bytes came. The stream also knows what Pingora cannot be told: a write whose
-//! body is complete goes on when its caller leaves, a caller that stops reading is cut off, and a chunked body is followed strictly.
+//! Pingora is handed this in place of the socket and sees the bytes of exactly one request: past its end it can neither
+//! read the next one by mistake nor abort the current one because more bytes came. The stream also knows what Pingora
+//! cannot be told: a write whose body is complete goes on when its caller leaves, a caller that stops reading is cut
+//! off, and a chunked body is followed strictly.
 
 use super::pace::Pace;
 use super::socket::Socket;
@@ -119,7 +120,8 @@ impl CallerStream {
         self.inner
     }
 
-    /// Writes an answer of the gate's own, and says whether the caller took it in time. One that did not is a slow reader.
+    /// Writes an answer of the gate's own, and says whether the caller took it in time. One that did not is a slow
+    /// reader.
     pub async fn send(&mut self, bytes: &[u8], patience: Duration) -> bool {
         let sent = timeout(patience, async {
             self.write_all(bytes).await?;
@@ -150,7 +152,8 @@ impl CallerStream {
         &self.buffer
     }
 
-    /// Reads more into the buffer; 0 is the end of the stream. The buffer's memory is given back while the connection is idle.
+    /// Reads more into the buffer; 0 is the end of the stream. The buffer's memory is given back while the connection
+    /// is idle.
     pub async fn fill(&mut self) -> io::Result<usize> {
         if self.read_closed {
             return Ok(0);
@@ -285,7 +288,8 @@ impl CallerStream {
         }
     }
 
-    /// The whole request was read: only the caller's leaving is of interest, and bytes of a next request are kept for later.
+    /// The whole request was read: only the caller's leaving is of interest, and bytes of a next request are kept for
+    /// later.
     fn poll_leaving(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.buffer.len() < READ_SIZE && !self.read_closed {
             let outcome = ready!(self.poll_fill(cx));
@@ -301,7 +305,8 @@ impl CallerStream {
         if self.outlives_caller { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
-    /// True once part of an answer was dropped that outlives its caller: whatever were written now would close the gap unseen.
+    /// True once part of an answer was dropped that outlives its caller: whatever were written now would close the gap
+    /// unseen.
     fn is_past_a_gap(&self) -> bool {
         self.outlives_caller && self.state.lost_answer()
     }

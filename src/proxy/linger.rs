@@ -1,8 +1,9 @@
 //! Closing a connection so that its last answer arrives (RFC 9112 section 9.6).
 //!
-//! Closing a socket while bytes still come resets the connection, and the reset can overtake an answer and take it away. So the writing
-//! side is closed first, and what still comes is thrown away until the caller closes too. Nobody looks at it, and it is bounded: in bytes,
-//! in time, in silence, in pace, and in how many connections linger at the same time.
+//! Closing a socket while bytes still come resets the connection, and the reset can overtake an answer and take it
+//! away. So the writing side is closed first, and what still comes is thrown away until the caller closes too. Nobody
+//! looks at it, and it is bounded: in bytes, in time, in silence, in pace, and in how many connections linger at the
+//! same time.
 
 use super::pace::Pace;
 use super::socket::Socket;
@@ -26,7 +27,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// The longest silence, and the least that has to come once as much time has passed.
 const PACE: MinimumRate = MinimumRate { grace: Duration::from_secs(5), rate: 64 * 1024 };
 
-/// The same for a stream, whose caller may be told to stop at any time: but not so early that it learns of the end before the answer.
+/// The same for a stream, whose caller may be told to stop at any time: but not so early that it learns of the end
+/// before the answer.
 const STREAM_PACE: MinimumRate = MinimumRate { grace: Duration::from_secs(1), rate: 64 * 1024 };
 
 /// How much longer a connection lingers once the gate is ending.
@@ -49,9 +51,9 @@ struct Queue {
 }
 
 impl Lingering {
-    /// Closes a connection on which everything was said, and returns when it may be dropped: the caller has closed, has sent what one may
-    /// send, or is silent or slow; the gate is ending; or others need the place. `most` linger at the same time, and the oldest gives
-    /// way.
+    /// Closes a connection on which everything was said, and returns when it may be dropped: the caller has closed, has
+    /// sent what one may send, or is silent or slow; the gate is ending; or others need the place. `most` linger at the
+    /// same time, and the oldest gives way.
     pub async fn close(&self, mut socket: Socket, most: usize, shutdown: watch::Receiver<bool>) {
         match timeout(PACE.grace, socket.shutdown()).await {
             Ok(Ok(())) => {}
@@ -66,7 +68,8 @@ impl Lingering {
         self.wait(discard(read, PACE), most, shutdown).await;
     }
 
-    /// The same for one stream of a connection that goes on: `read` throws some bytes of it away, and tells how many; 0 is its end.
+    /// The same for one stream of a connection that goes on: `read` throws some bytes of it away, and tells how many; 0
+    /// is its end.
     pub async fn end_stream(
         &self,
         read: impl FnMut(&mut Context<'_>) -> Poll<usize>,

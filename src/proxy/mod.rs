@@ -1,19 +1,23 @@
-//! The only place that speaks both HTTP and Pingora.
+//! Connections of callers, and the way of their requests to 8sens.
 //!
-//! [`connection`] owns each downstream connection from its first byte and refuses what must not go on; a [`lane`] carries the rest to
-//! 8sens. [`reply`] writes every refusal. [`ticket`] makes sure that each exchange leaves exactly one record.
+//! [`acceptor`] accepts, `dispatch` opens a connection and serves it in its protocol: `http1` reads, decides, refuses
+//! and hands on; `http2` writes each stream as a connection of that. A [`lane`] carries what was admitted. [`reply`]
+//! writes every refusal, and [`ticket`] makes sure that each exchange leaves exactly one record.
 
 pub mod acceptor;
 pub mod caller_stream;
-pub mod connection;
+mod dispatch;
+mod http1;
 pub mod http2;
 pub mod lane;
 pub mod lent;
 pub mod linger;
+pub mod listener;
 pub mod opening;
 mod pace;
 mod proxy_header;
 pub mod reply;
+pub mod shared;
 pub mod slots;
 pub mod socket;
 pub mod ticket;

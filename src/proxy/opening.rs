@@ -1,4 +1,5 @@
-//! What happens on a connection before its first request: the PROXY header where one is awaited, then the TLS handshake.
+//! What happens on a connection before its first request: the PROXY header where one is awaited, then the TLS
+//! handshake.
 
 use super::proxy_header;
 use super::socket::Socket;
@@ -59,7 +60,8 @@ impl Opening {
         let failed = |_| Denial::because(Reason::TlsHandshake);
         let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(failed)?;
         let signed = {
-            // Held for the signature alone: a caller that leaves its handshake unfinished keeps nobody else from theirs.
+            // Held for the signature alone: a caller that leaves its handshake unfinished keeps nobody else from
+            // theirs.
             let _turn = self.signatures.acquire().await;
             hello.into_stream(Arc::clone(acceptor.config()))
         };

@@ -1,4 +1,5 @@
-//! The PROXY header, versions 1 and 2 (haproxy.org, proxy-protocol.txt): who really calls, as a proxy in front states it.
+//! The PROXY header, versions 1 and 2 (haproxy.org, proxy-protocol.txt): who really calls, as a proxy in front states
+//! it.
 
 use ppp::{HeaderResult, v1, v2};
 use std::net::SocketAddr;
@@ -18,7 +19,8 @@ const V2_START: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoHeader;
 
-/// Reads the header and not one byte more. Returns the stated source; `None` when the proxy speaks for itself, as in a health check.
+/// Reads the header and not one byte more. Returns the stated source; `None` when the proxy speaks for itself, as in a
+/// health check.
 ///
 /// # Errors
 /// When what comes is no header. The connection is of no use then.

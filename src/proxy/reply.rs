@@ -1,7 +1,7 @@
 //! The only writer of refusals: RFC 9457 problem documents, the same whoever writes them to the wire.
 //!
-//! [`Problem`] holds status, fields and body. The connection serialises it itself ([`Problem::to_http1`]); inside Pingora the hooks
-//! copy the same parts into a Pingora response.
+//! [`Problem`] holds status, fields and body. The connection serialises it itself ([`Problem::to_http1`]); inside
+//! Pingora the hooks copy the same parts into a Pingora response.
 
 use crate::domain::denial::{Denial, DenyCode};
 use crate::domain::exchange::RateLimitFields;
@@ -11,6 +11,9 @@ use bytes::Bytes;
 use http::HeaderValue;
 use serde::Serialize;
 use std::time::Duration;
+
+/// How long an answer of the gate's own may take to be taken.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A refusal ready for the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +99,8 @@ impl Problem {
         out
     }
 
-    /// The head of an HTTP/2 response, without `Date`; the body follows it, also where the request was a HEAD and it is left out.
+    /// The head of an HTTP/2 response, without `Date`; the body follows it, also where the request was a HEAD and it is
+    /// left out.
     #[must_use]
     pub fn to_response(&self) -> http::Response<()> {
         let mut response = http::Response::new(());
@@ -132,8 +136,8 @@ pub fn methods_answer(request_id: &RequestId, date: &str, hsts: Option<&HeaderVa
     .into_bytes()
 }
 
-/// The answer that sends a browser to https: 308, so that its method stays (RFC 9110 section 15.4.9). The query is not repeated: it may
-/// hold what must not travel again.
+/// The answer that sends a browser to https: 308, so that its method stays (RFC 9110 section 15.4.9). The query is not
+/// repeated: it may hold what must not travel again.
 #[must_use]
 pub fn redirect_to_https(location: &str, request_id: &RequestId, date: &str, is_head: bool) -> Vec<u8> {
     let body = if is_head { "" } else { "https only\n" };
@@ -145,8 +149,8 @@ pub fn redirect_to_https(location: &str, request_id: &RequestId, date: &str, is_
     .into_bytes()
 }
 
-/// The answer to a certificate authority that looks for a token (RFC 8555 section 8.3): the key authorization, or that there is none. A HEAD
-/// request gets the head alone.
+/// The answer to a certificate authority that looks for a token (RFC 8555 section 8.3): the key authorization, or that
+/// there is none. A HEAD request gets the head alone.
 #[must_use]
 pub fn challenge_answer(
     key_authorization: Option<&str>,

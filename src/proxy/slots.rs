@@ -1,7 +1,7 @@
 //! Places for connections of callers: so many in all, and so many for one address.
 //!
-//! An IPv6 caller is counted by its /64. The table of addresses has at most one entry for each open connection, so the cap on all
-//! connections is its cap too.
+//! An IPv6 caller is counted by its /64. The table of addresses has at most one entry for each open connection, so the
+//! cap on all connections is its cap too.
 
 use crate::domain::denial::{Denial, DenyCode, Reason};
 use crate::domain::limit::address::host_key;

@@ -20,7 +20,8 @@ pub struct Body {
 }
 
 impl Body {
-    /// Reads an unwanted body away when it is small and of known length. False when the connection cannot be used further.
+    /// Reads an unwanted body away when it is small and of known length. False when the connection cannot be used
+    /// further.
     pub async fn drain(self, caller: &mut CallerStream) -> bool {
         // Who waits to be told to send the body will not send it after a refusal, or will: nobody knows.
         let mut left = match self.framing {

@@ -1,5 +1,5 @@
-//! Where a request waits on its way to 8sens: the one place that races what it waits for against its caller, the end of the gate and its
-//! own deadline. Whatever is added to [`Need`] is waited for here and nowhere else.
+//! Where a request waits on its way to 8sens: the one place that races what it waits for against its caller, the end of
+//! the gate and its own deadline. Whatever is added to [`Need`] is waited for here and nowhere else.
 
 use super::caller_stream::CallerStream;
 use crate::domain::denial::{Denial, Reason};

@@ -6,7 +6,7 @@ use crate::admin::command::{ReloadOrder, ReloadOutcome, Reloaded};
 use crate::config::changes;
 use crate::config::{self, Loaded, Report, Severity};
 use crate::platform::clock;
-use crate::proxy::connection::Shared;
+use crate::proxy::shared::Shared;
 use crate::telemetry::audit_event::AuditEvent;
 use crate::telemetry::{ReloadResult, application_log};
 use crate::text::Lang;

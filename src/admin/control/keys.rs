@@ -3,7 +3,7 @@
 use crate::domain::rules::consumer::Credential;
 use crate::domain::types::Wall;
 use crate::platform::clock;
-use crate::proxy::connection::Shared;
+use crate::proxy::shared::Shared;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};

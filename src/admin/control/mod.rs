@@ -14,7 +14,7 @@ pub use sessions::{Ended, Owner, Session};
 pub use status::Status;
 
 use crate::admin::command::ReloadOrder;
-use crate::proxy::connection::Shared;
+use crate::proxy::shared::Shared;
 use crate::state::StateError;
 use crate::telemetry::audit_event::{Actor, AuditEvent, EndedSessions};
 use axum::Router;

@@ -3,7 +3,7 @@
 use super::Caller;
 use crate::domain::session::{EndedByHash, HashPrefix, ListedSession, SessionHash};
 use crate::platform::clock;
-use crate::proxy::connection::Shared;
+use crate::proxy::shared::Shared;
 use crate::telemetry::audit_event::EndedSessions;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::StatusCode;

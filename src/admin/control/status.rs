@@ -6,7 +6,7 @@ use crate::domain::rules::enforce::Enforce;
 use crate::domain::rules::snapshot::SessionMode;
 use crate::domain::types::{Now, Wall};
 use crate::platform::clock;
-use crate::proxy::connection::Shared;
+use crate::proxy::shared::Shared;
 use crate::telemetry::{LATELY, Readings, catalogue};
 use axum::extract::State;
 use axum::routing::get;

@@ -15,8 +15,8 @@ mod stream;
 
 use self::frames::{Breach, Metered};
 use self::front::Front;
-use super::connection::Connections;
 use super::lent::{Lent, Loan, lend};
+use super::listener::Connections;
 use super::slots::{NoSlot, Slot};
 use super::socket::Socket;
 use crate::config::Settings;

@@ -25,7 +25,7 @@ use crate::domain::exchange::{Fault, Resend};
 use crate::domain::request::Method;
 use crate::platform::clock;
 use crate::proxy::caller_stream::CallerStream;
-use crate::proxy::connection::ANSWER_TIMEOUT;
+use crate::proxy::reply::ANSWER_TIMEOUT;
 use crate::proxy::reply::http_date;
 use std::sync::Arc;
 use tokio::sync::watch;

@@ -1,0 +1,91 @@
+//! What becomes of an accepted connection: it is opened, and served in the protocol that it speaks, or turned away.
+
+use super::caller_stream::CallerStream;
+use super::http1::Connection;
+use super::http2;
+use super::listener::{Admitted, Connections};
+use super::slots::NoSlot;
+use super::socket::{self, Socket};
+use crate::config::Settings;
+use crate::domain::denial::{Denial, Reason};
+use crate::domain::request::head::Origin;
+use crate::domain::types::HttpVersion;
+use crate::telemetry::ConnectionOutcome;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// Carries one connection to its end.
+pub async fn carry(
+    app: &Arc<Connections>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    admitted: Result<Admitted, NoSlot>,
+    shutdown: watch::Receiver<bool>,
+) {
+    let settings = app.shared.settings.load_full();
+    socket::tune(&stream, settings.connections.answer.grace);
+    let outcome = match admitted {
+        Ok(mut admitted) => open_and_serve(app, stream, peer, &mut admitted, &settings, shutdown).await,
+        Err(none) => turn_away(app, stream, peer, none, &settings, shutdown).await,
+    };
+    app.shared.telemetry.metrics.connection_outcome(outcome);
+}
+
+async fn open_and_serve(
+    app: &Arc<Connections>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    admitted: &mut Admitted,
+    settings: &Settings,
+    shutdown: watch::Receiver<bool>,
+) -> ConnectionOutcome {
+    let limits = &settings.connections;
+    let opened = timeout(limits.handshake_timeout, app.opening.open(stream, peer)).await;
+    let (socket, transport) = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(denial)) => return app.cut_off(peer.ip(), denial, ConnectionOutcome::Unopened),
+        Err(_) => {
+            let denial = Denial::because(Reason::NotOpenedInTime);
+            return app.cut_off(peer.ip(), denial, ConnectionOutcome::Unopened);
+        }
+    };
+    let stated = socket.peer();
+    let version = if socket.speaks_http2() { HttpVersion::Http2 } else { HttpVersion::Http11 };
+    let origin = Origin { peer: stated.ip(), transport, version };
+    if stated.ip() != peer.ip()
+        && !settings.snapshot.trusted_proxies.contains(stated.ip())
+        && let Err(none) = admitted.slot.move_to(stated.ip(), limits.max_per_address)
+    {
+        if socket.speaks_http2() {
+            return app.cut_off(stated.ip(), none.denial(), none.outcome());
+        }
+        let caller = CallerStream::new(socket, limits.clone());
+        return Connection::new(app, origin, shutdown).turn_away(caller, none).await;
+    }
+    if socket.speaks_http2() {
+        return http2::serve(app, socket, origin, shutdown).await;
+    }
+    let caller = CallerStream::new(socket, limits.clone());
+    Connection::new(app, origin, shutdown).serve(caller).await
+}
+
+/// Answers a connection for which there is no place. One that would have to be opened first is closed without a word:
+/// opening it is what there is no room for.
+async fn turn_away(
+    app: &Arc<Connections>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    none: NoSlot,
+    settings: &Settings,
+    shutdown: watch::Receiver<bool>,
+) -> ConnectionOutcome {
+    let Some(transport) = app.opening.without_ado(peer.ip()) else {
+        return app.cut_off(peer.ip(), none.denial(), none.outcome());
+    };
+    let caller = CallerStream::new(Socket::plain(stream, peer), settings.connections.clone());
+    let origin = Origin { peer: peer.ip(), transport, version: HttpVersion::Http11 };
+    Connection::new(app, origin, shutdown).turn_away(caller, none).await
+}

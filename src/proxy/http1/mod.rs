@@ -1,0 +1,121 @@
+//! One connection of HTTP/1.1, or one stream of HTTP/2 written as one, owned from its first byte.
+//!
+//! The loop reads each head itself, under a deadline for the whole head, scans it strictly and asks the exchange
+//! (`reading`). A refusal is written here (`answers`) and reaches no lane; an admitted request is handed to the lane,
+//! and the connection comes back for the next one.
+
+mod answers;
+mod reading;
+mod without_policy;
+
+use self::reading::{Asked, Next};
+use super::caller_stream::CallerStream;
+use super::lane::{Carried, Handoff};
+use super::listener::Connections;
+use super::reply::ANSWER_TIMEOUT;
+use super::shared::Shared;
+use super::ticket::Ticket;
+use super::unread_body::Body;
+use super::waiting::{Decided, Left, until_decided};
+use crate::domain::denial::DenyCode;
+use crate::domain::exchange::{Exchange, ForwardPlan, Outcome, has_body};
+use crate::domain::request::head::Origin;
+use crate::telemetry::ConnectionOutcome;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// One connection of HTTP/1.1 being served.
+pub struct Connection<'a> {
+    app: &'a Arc<Connections>,
+    origin: Origin,
+    shutdown: watch::Receiver<bool>,
+    served: u32,
+}
+
+impl<'a> Connection<'a> {
+    pub fn new(app: &'a Arc<Connections>, origin: Origin, shutdown: watch::Receiver<bool>) -> Self {
+        Self { app, origin, shutdown, served: 0 }
+    }
+}
+
+impl Connection<'_> {
+    fn shared(&self) -> &Arc<Shared> {
+        &self.app.shared
+    }
+
+    /// Serves requests until the connection ends.
+    pub async fn serve(&mut self, mut caller: CallerStream) -> ConnectionOutcome {
+        loop {
+            match self.next(&mut caller).await {
+                Next::End(outcome) => return outcome,
+                Next::Answered { exchange, status, bytes } => {
+                    let ticket = Ticket::new(*exchange, Arc::clone(&self.shared().telemetry));
+                    caller.send(&bytes, ANSWER_TIMEOUT).await;
+                    ticket.finish(Outcome::Answered { status });
+                    return self.close(caller).await;
+                }
+                Next::Refused { exchange, denial, is_head } => {
+                    let is_slow = denial.code == DenyCode::RequestTimeout;
+                    self.refuse(&mut caller, *exchange, denial, is_head, false).await;
+                    let outcome = self.close(caller).await;
+                    return if is_slow { ConnectionOutcome::SlowHead } else { outcome };
+                }
+                Next::Request(asked) => match self.obey(caller, asked).await {
+                    Ok(reusable) => caller = reusable,
+                    Err(outcome) => return outcome,
+                },
+            }
+        }
+    }
+
+    /// Does what was decided on a request, and gives its connection back when it can carry another one.
+    async fn obey(&mut self, mut caller: CallerStream, asked: Asked) -> Result<CallerStream, ConnectionOutcome> {
+        self.served += 1;
+        let Asked { body, is_head, closes, mut exchange, step } = asked;
+        let last = closes || self.is_last();
+        match until_decided(step, &mut exchange, &mut caller, &mut self.shutdown).await {
+            Ok(Decided::Deny(denial)) => self.deny(caller, *exchange, denial, is_head, last, body).await,
+            Ok(Decided::TellMethods) => self.tell_methods(caller, *exchange, last, body).await,
+            Ok(Decided::Forward(plan)) => self.forward(caller, *exchange, plan, last, body).await,
+            Err(Left) => {
+                let ticket = Ticket::new(*exchange, Arc::clone(&self.shared().telemetry));
+                ticket.finish(Outcome::CallerLeft { status: None });
+                Err(ConnectionOutcome::Closed)
+            }
+        }
+    }
+
+    fn is_last(&self) -> bool {
+        self.served >= self.shared().settings.load().connections.max_requests || self.gate_is_ending()
+    }
+
+    fn gate_is_ending(&self) -> bool {
+        *self.shutdown.borrow()
+    }
+
+    /// Hands one request to the lane and takes the connection back.
+    async fn forward(
+        &self,
+        mut caller: CallerStream,
+        exchange: Exchange,
+        plan: ForwardPlan,
+        last: bool,
+        body: Body,
+    ) -> Result<CallerStream, ConnectionOutcome> {
+        let settings = self.shared().settings.load_full();
+        let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
+        let awaits_word = body.expects_continue && has_body(body.framing) && caller.buffered().len() == body.head_len;
+        if awaits_word && !caller.send(b"HTTP/1.1 100 Continue\r\n\r\n", ANSWER_TIMEOUT).await {
+            ticket.finish(Outcome::CallerLeft { status: None });
+            return Err(self.close(caller).await);
+        }
+        let hsts = self.app.hsts(self.origin.transport).cloned();
+        let Body { head_len, framing, .. } = body;
+        let handoff = Handoff { ticket, plan, settings, hsts, head_len, framing, last };
+        match self.app.lane.carry(caller, handoff, &self.shutdown).await {
+            Carried::Reusable(caller) => Ok(caller),
+            Carried::ToClose(caller) => Err(self.close(caller).await),
+            Carried::Lost => Err(ConnectionOutcome::Closed),
+        }
+    }
+}
