@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use sensgate::admin::{self, AdminContext, Readiness};
 use sensgate::config::{AccessLogTarget, LogSettings};
 use sensgate::domain::tables::{NoJournal, Tables};
-use sensgate::proxy::connection::Shared;
+use sensgate::proxy::shared::Shared;
 use sensgate::telemetry::{Telemetry, catalogue};
 use std::net::SocketAddr;
 use std::path::Path;
