@@ -4,7 +4,7 @@
 //! connection before it does anything for it, and is back as soon as there is something to accept with.
 
 use super::dispatch;
-use super::listener::Connections;
+use super::listener::Listener;
 use crate::platform;
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 const EXHAUSTION_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until `stopped` turns true, then closes the listening socket. Connections go on by themselves.
-pub async fn accept(connections: Arc<Connections>, socket: TcpListener, mut stopped: watch::Receiver<bool>) {
+pub async fn accept(listener: Arc<Listener>, socket: TcpListener, mut stopped: watch::Receiver<bool>) {
     let stop = stopped.clone();
     loop {
         let accepted = tokio::select! {
@@ -27,24 +27,24 @@ pub async fn accept(connections: Arc<Connections>, socket: TcpListener, mut stop
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => start(&connections, stream, peer, &stop),
-            Err(error) => rest(&connections, &error).await,
+            Ok((stream, peer)) => start(&listener, stream, peer, &stop),
+            Err(error) => rest(&listener, &error).await,
         }
     }
     drop(socket);
-    connections.close_lane().await;
+    listener.close_lane().await;
 }
 
-fn start(connections: &Arc<Connections>, stream: TcpStream, peer: SocketAddr, stop: &watch::Receiver<bool>) {
-    let admitted = connections.admit(peer.ip());
-    let (connections, stop) = (Arc::clone(connections), stop.clone());
-    tokio::spawn(async move { dispatch::carry(&connections, stream, peer, admitted, stop).await });
+fn start(listener: &Arc<Listener>, stream: TcpStream, peer: SocketAddr, stop: &watch::Receiver<bool>) {
+    let admitted = listener.admit(peer.ip());
+    let (listener, stop) = (Arc::clone(listener), stop.clone());
+    tokio::spawn(async move { dispatch::carry(&listener, stream, peer, admitted, stop).await });
 }
 
 /// A connection that was gone before it was accepted is nobody's loss; running out of descriptors is.
-async fn rest(connections: &Connections, error: &io::Error) {
+async fn rest(listener: &Listener, error: &io::Error) {
     if platform::is_exhaustion(error) {
-        connections.accept_failed(error);
+        listener.accept_failed(error);
         tokio::time::sleep(EXHAUSTION_PAUSE).await;
     }
 }

@@ -3,7 +3,7 @@
 use super::caller_stream::CallerStream;
 use super::http1::Connection;
 use super::http2;
-use super::listener::{Admitted, Connections};
+use super::listener::{Admitted, Listener};
 use super::slots::NoSlot;
 use super::socket::{self, Socket};
 use crate::config::Settings;
@@ -19,23 +19,23 @@ use tokio::time::timeout;
 
 /// Carries one connection to its end.
 pub async fn carry(
-    app: &Arc<Connections>,
+    listener: &Arc<Listener>,
     stream: TcpStream,
     peer: SocketAddr,
     admitted: Result<Admitted, NoSlot>,
     shutdown: watch::Receiver<bool>,
 ) {
-    let settings = app.shared.settings.load_full();
+    let settings = listener.shared.settings.load_full();
     socket::tune(&stream, settings.connections.answer.grace);
     let outcome = match admitted {
-        Ok(mut admitted) => open_and_serve(app, stream, peer, &mut admitted, &settings, shutdown).await,
-        Err(none) => turn_away(app, stream, peer, none, &settings, shutdown).await,
+        Ok(mut admitted) => open_and_serve(listener, stream, peer, &mut admitted, &settings, shutdown).await,
+        Err(none) => turn_away(listener, stream, peer, none, &settings, shutdown).await,
     };
-    app.shared.telemetry.metrics.connection_outcome(outcome);
+    listener.shared.telemetry.metrics.connection_outcome(outcome);
 }
 
 async fn open_and_serve(
-    app: &Arc<Connections>,
+    listener: &Arc<Listener>,
     stream: TcpStream,
     peer: SocketAddr,
     admitted: &mut Admitted,
@@ -43,13 +43,13 @@ async fn open_and_serve(
     shutdown: watch::Receiver<bool>,
 ) -> ConnectionOutcome {
     let limits = &settings.connections;
-    let opened = timeout(limits.handshake_timeout, app.opening.open(stream, peer)).await;
+    let opened = timeout(limits.handshake_timeout, listener.opening.open(stream, peer)).await;
     let (socket, transport) = match opened {
         Ok(Ok(opened)) => opened,
-        Ok(Err(denial)) => return app.cut_off(peer.ip(), denial, ConnectionOutcome::Unopened),
+        Ok(Err(denial)) => return listener.cut_off(peer.ip(), denial, ConnectionOutcome::Unopened),
         Err(_) => {
             let denial = Denial::because(Reason::NotOpenedInTime);
-            return app.cut_off(peer.ip(), denial, ConnectionOutcome::Unopened);
+            return listener.cut_off(peer.ip(), denial, ConnectionOutcome::Unopened);
         }
     };
     let stated = socket.peer();
@@ -60,32 +60,32 @@ async fn open_and_serve(
         && let Err(none) = admitted.slot.move_to(stated.ip(), limits.max_per_address)
     {
         if socket.speaks_http2() {
-            return app.cut_off(stated.ip(), none.denial(), none.outcome());
+            return listener.cut_off(stated.ip(), none.denial(), none.outcome());
         }
         let caller = CallerStream::new(socket, limits.clone());
-        return Connection::new(app, origin, shutdown).turn_away(caller, none).await;
+        return Connection::new(listener, origin, shutdown).turn_away(caller, none).await;
     }
     if socket.speaks_http2() {
-        return http2::serve(app, socket, origin, shutdown).await;
+        return http2::serve(listener, socket, origin, shutdown).await;
     }
     let caller = CallerStream::new(socket, limits.clone());
-    Connection::new(app, origin, shutdown).serve(caller).await
+    Connection::new(listener, origin, shutdown).serve(caller).await
 }
 
 /// Answers a connection for which there is no place. One that would have to be opened first is closed without a word:
 /// opening it is what there is no room for.
 async fn turn_away(
-    app: &Arc<Connections>,
+    listener: &Arc<Listener>,
     stream: TcpStream,
     peer: SocketAddr,
     none: NoSlot,
     settings: &Settings,
     shutdown: watch::Receiver<bool>,
 ) -> ConnectionOutcome {
-    let Some(transport) = app.opening.without_ado(peer.ip()) else {
-        return app.cut_off(peer.ip(), none.denial(), none.outcome());
+    let Some(transport) = listener.opening.without_ado(peer.ip()) else {
+        return listener.cut_off(peer.ip(), none.denial(), none.outcome());
     };
     let caller = CallerStream::new(Socket::plain(stream, peer), settings.connections.clone());
     let origin = Origin { peer: peer.ip(), transport, version: HttpVersion::Http11 };
-    Connection::new(app, origin, shutdown).turn_away(caller, none).await
+    Connection::new(listener, origin, shutdown).turn_away(caller, none).await
 }

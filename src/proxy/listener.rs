@@ -28,8 +28,8 @@ pub struct Admitted {
     _open: OpenConnection,
 }
 
-/// The application behind one traffic listener.
-pub struct Connections {
+/// What serves the connections of one listener.
+pub struct Listener {
     pub(super) shared: Arc<Shared>,
     pub(super) lane: Arc<Lane>,
     pub(super) opening: Opening,
@@ -37,7 +37,7 @@ pub struct Connections {
     pub(super) redirect: Option<u16>,
 }
 
-impl Connections {
+impl Listener {
     #[must_use]
     pub fn new(shared: Arc<Shared>, lane: Arc<Lane>, opening: Opening, redirect: Option<u16>) -> Self {
         Self { shared, lane, opening, redirect }

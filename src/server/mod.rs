@@ -20,7 +20,7 @@ use crate::platform::{Notice, ServiceManager};
 use crate::proxy::acceptor::accept;
 use crate::proxy::lane::Lane;
 use crate::proxy::lane::upstream::Upstream;
-use crate::proxy::listener::Connections;
+use crate::proxy::listener::Listener;
 use crate::proxy::opening::Opening;
 use crate::proxy::shared::Shared;
 use crate::state::{SessionLog, StateDirectory, StateError};
@@ -164,7 +164,7 @@ impl BoundGate {
                 signatures: Arc::clone(&signatures),
             };
             let redirect = (listener.transport == Transport::Cleartext).then_some(https);
-            let app = Connections::new(Arc::clone(&shared), Arc::clone(&lane), opening, redirect);
+            let app = Listener::new(Arc::clone(&shared), Arc::clone(&lane), opening, redirect);
             let socket = tokio::net::TcpListener::from_std(socket).map_err(StartError::Runtime)?;
             services.push(tokio::spawn(accept(Arc::new(app), socket, stopped.clone())));
             serving.push(serves);

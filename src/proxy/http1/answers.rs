@@ -35,7 +35,7 @@ impl Connection<'_> {
         if caller.state().read_too_slowly() {
             caller.into_socket().reset();
         } else {
-            self.app.close(caller.into_socket(), self.shutdown.clone()).await;
+            self.listener.close(caller.into_socket(), self.shutdown.clone()).await;
         }
         outcome
     }
@@ -51,7 +51,7 @@ impl Connection<'_> {
         keeps: bool,
     ) -> bool {
         let problem = Problem::new(&denial, exchange.request_id(), exchange.rate_limit())
-            .with_hsts(self.app.hsts(self.origin.transport));
+            .with_hsts(self.listener.hsts(self.origin.transport));
         let bytes = problem.to_http1(&http_date(clock::now().wall), is_head, keeps);
         let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
         let taken = caller.send(&bytes, ANSWER_TIMEOUT).await;
@@ -86,7 +86,7 @@ impl Connection<'_> {
     ) -> Result<CallerStream, ConnectionOutcome> {
         caller.discard(body.head_len);
         let keeps = !last && body.drain(&mut caller).await && !self.gate_is_ending();
-        let hsts = self.app.hsts(self.origin.transport);
+        let hsts = self.listener.hsts(self.origin.transport);
         let bytes = methods_answer(exchange.request_id(), &http_date(clock::now().wall), hsts, keeps);
         let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
         let taken = caller.send(&bytes, ANSWER_TIMEOUT).await;

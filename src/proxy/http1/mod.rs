@@ -11,7 +11,7 @@ mod without_policy;
 use self::reading::{Asked, Next};
 use super::caller_stream::CallerStream;
 use super::lane::{Carried, Handoff};
-use super::listener::Connections;
+use super::listener::Listener;
 use super::reply::ANSWER_TIMEOUT;
 use super::shared::Shared;
 use super::ticket::Ticket;
@@ -26,21 +26,21 @@ use tokio::sync::watch;
 
 /// One connection of HTTP/1.1 being served.
 pub struct Connection<'a> {
-    app: &'a Arc<Connections>,
+    listener: &'a Arc<Listener>,
     origin: Origin,
     shutdown: watch::Receiver<bool>,
     served: u32,
 }
 
 impl<'a> Connection<'a> {
-    pub fn new(app: &'a Arc<Connections>, origin: Origin, shutdown: watch::Receiver<bool>) -> Self {
-        Self { app, origin, shutdown, served: 0 }
+    pub fn new(listener: &'a Arc<Listener>, origin: Origin, shutdown: watch::Receiver<bool>) -> Self {
+        Self { listener, origin, shutdown, served: 0 }
     }
 }
 
 impl Connection<'_> {
     fn shared(&self) -> &Arc<Shared> {
-        &self.app.shared
+        &self.listener.shared
     }
 
     /// Serves requests until the connection ends.
@@ -109,10 +109,10 @@ impl Connection<'_> {
             ticket.finish(Outcome::CallerLeft { status: None });
             return Err(self.close(caller).await);
         }
-        let hsts = self.app.hsts(self.origin.transport).cloned();
+        let hsts = self.listener.hsts(self.origin.transport).cloned();
         let Body { head_len, framing, .. } = body;
         let handoff = Handoff { ticket, plan, settings, hsts, head_len, framing, last };
-        match self.app.lane.carry(caller, handoff, &self.shutdown).await {
+        match self.listener.lane.carry(caller, handoff, &self.shutdown).await {
             Carried::Reusable(caller) => Ok(caller),
             Carried::ToClose(caller) => Err(self.close(caller).await),
             Carried::Lost => Err(ConnectionOutcome::Closed),

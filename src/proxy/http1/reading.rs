@@ -122,7 +122,7 @@ impl Connection<'_> {
     }
 
     pub(super) fn unreadable(&self, settings: &Settings, fragment: Fragment<'_>, denial: &Denial) -> Exchange {
-        self.app.unreadable(settings, self.origin.peer, fragment, denial)
+        self.listener.unreadable(settings, self.origin.peer, fragment, denial)
     }
 
     /// Records a connection that is closed without a word because it never said one. A status would answer a request

@@ -49,7 +49,7 @@ impl Connection<'_> {
     /// Where a request on a redirecting listener is sent: the same host and target by https. One that shows a key is
     /// refused instead, so that whoever sent it notices.
     fn redirect(&self, view: &RequestView<'_>) -> Option<String> {
-        let port = self.app.redirect.filter(|_| !exposes_a_secret(view) && !view.asks_for_https)?;
+        let port = self.listener.redirect.filter(|_| !exposes_a_secret(view) && !view.asks_for_https)?;
         if !view.normal_path().is_ok_and(|path| !path.has_encoded_slash()) {
             return None;
         }

@@ -16,7 +16,7 @@ mod stream;
 use self::frames::{Breach, Metered};
 use self::front::Front;
 use super::lent::{Lent, Loan, lend};
-use super::listener::Connections;
+use super::listener::Listener;
 use super::slots::{NoSlot, Slot};
 use super::socket::Socket;
 use crate::config::Settings;
@@ -59,17 +59,17 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// Serves one connection to its end, and closes it so that the last answers arrive. Who took nothing of them for too
 /// long is let go at once, with what the system still holds.
 pub async fn serve(
-    app: &Arc<Connections>,
+    listener: &Arc<Listener>,
     socket: Socket,
     origin: Origin,
     shutdown: watch::Receiver<bool>,
 ) -> ConnectionOutcome {
     let (lent, loan) = lend(socket);
-    let outcome = serve_streams(app, loan, &lent, origin, shutdown.clone()).await;
+    let outcome = serve_streams(listener, loan, &lent, origin, shutdown.clone()).await;
     if let Some(socket) = lent.returned() {
         match outcome {
             ConnectionOutcome::SlowReader => socket.reset(),
-            _ => app.close(socket, shutdown).await,
+            _ => listener.close(socket, shutdown).await,
         }
     }
     outcome
@@ -77,27 +77,27 @@ pub async fn serve(
 
 /// The connection's handshake is the preface and the settings; the caller's TLS is done.
 async fn serve_streams(
-    app: &Arc<Connections>,
+    listener: &Arc<Listener>,
     loan: Loan<Socket>,
     lent: &Lent<Socket>,
     origin: Origin,
     mut shutdown: watch::Receiver<bool>,
 ) -> ConnectionOutcome {
-    let settings = app.settings();
+    let settings = listener.settings();
     let max_list = max_list(&settings);
     let (io, breach) = Metered::new(loan, Front::new(max_list));
     let opened = timeout(settings.connections.head_timeout, options(max_list).handshake::<_, Bytes>(io)).await;
     let mut connection = match opened {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) if error.is_io() => return ConnectionOutcome::Broken,
-        Ok(Err(_)) => return cut_off(app, origin, Reason::Http2Preface, ConnectionOutcome::Broken),
-        Err(_) => return cut_off(app, origin, Reason::Http2Silent, ConnectionOutcome::Silent),
+        Ok(Err(_)) => return cut_off(listener, origin, Reason::Http2Preface, ConnectionOutcome::Broken),
+        Err(_) => return cut_off(listener, origin, Reason::Http2Silent, ConnectionOutcome::Silent),
     };
     let stop = shutdown.clone();
     let mut life = Life { origin, served: 0, ending: None, quiet_since: Instant::now() };
     let mut streams = JoinSet::new();
     let outcome = loop {
-        let limits = app.settings();
+        let limits = listener.settings();
         tokio::select! {
             biased;
             code = breach.noticed(), if life.ending != Some(Ending::AtOnce) => {
@@ -106,14 +106,14 @@ async fn serve_streams(
             }
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
-                    life.take(app, &mut streams, request, respond, stop.clone());
+                    life.take(listener, &mut streams, request, respond, stop.clone());
                     if life.served >= limits.connections.max_requests && life.ending.is_none() {
                         connection.graceful_shutdown();
                         life.end(Ending::AfterStreams);
                     }
                 }
-                Some(Err(error)) => break life.outcome_of(app, &error, &breach),
-                None => break life.outcome(app, &breach),
+                Some(Err(error)) => break life.outcome_of(listener, &error, &breach),
+                None => break life.outcome(listener, &breach),
             },
             Some(ended) = streams.join_next(), if !streams.is_empty() => {
                 life.quiet_since = Instant::now();
@@ -134,7 +134,7 @@ async fn serve_streams(
                     continue;
                 }
                 if life.ending.is_some() {
-                    break life.outcome(app, &breach);
+                    break life.outcome(listener, &breach);
                 }
                 connection.graceful_shutdown();
                 life.end(Ending::Idle);
@@ -224,21 +224,21 @@ impl Life {
     /// Starts one stream, or refuses it when there is no place. Its siblings notice nothing.
     fn take(
         &mut self,
-        app: &Arc<Connections>,
+        listener: &Arc<Listener>,
         streams: &mut JoinSet<StreamEnd>,
         request: Request<RecvStream>,
         respond: SendResponse<Bytes>,
         shutdown: watch::Receiver<bool>,
     ) {
         self.served += 1;
-        let place: Result<Slot, NoSlot> = app.place_for(self.origin.peer);
-        let lane = StreamLane { app: Arc::clone(app), origin: self.origin, shutdown };
+        let place: Result<Slot, NoSlot> = listener.place_for(self.origin.peer);
+        let lane = StreamLane { listener: Arc::clone(listener), origin: self.origin, shutdown };
         streams.spawn(async move { lane.serve(request, respond, place).await });
     }
 
-    fn outcome(&self, app: &Connections, breach: &Breach) -> ConnectionOutcome {
+    fn outcome(&self, listener: &Listener, breach: &Breach) -> ConnectionOutcome {
         match self.ending {
-            _ if let Some(code) = breach.code() => self.broken(app, code),
+            _ if let Some(code) = breach.code() => self.broken(listener, code),
             Some(Ending::Idle) => ConnectionOutcome::Idle,
             None if self.served == 0 => ConnectionOutcome::Broken,
             _ => ConnectionOutcome::Closed,
@@ -246,24 +246,26 @@ impl Life {
     }
 
     /// The end that the HTTP/2 library found: a connection that is gone, or a caller that broke the rules.
-    fn outcome_of(&self, app: &Connections, error: &h2::Error, breach: &Breach) -> ConnectionOutcome {
+    fn outcome_of(&self, listener: &Listener, error: &h2::Error, breach: &Breach) -> ConnectionOutcome {
         match error.reason() {
-            Some(code) if !error.is_io() && !error.is_remote() && breach.code().is_none() => self.broken(app, code),
-            _ => self.outcome(app, breach),
+            Some(code) if !error.is_io() && !error.is_remote() && breach.code().is_none() => {
+                self.broken(listener, code)
+            }
+            _ => self.outcome(listener, breach),
         }
     }
 
     /// The end for a fault of the caller, who is told the same code.
-    fn broken(&self, app: &Connections, code: h2::Reason) -> ConnectionOutcome {
+    fn broken(&self, listener: &Listener, code: h2::Reason) -> ConnectionOutcome {
         let (reason, outcome) = match code {
             h2::Reason::ENHANCE_YOUR_CALM => (Reason::Http2Flood, ConnectionOutcome::Flooded),
             _ => (Reason::Http2Broken, ConnectionOutcome::Broken),
         };
-        cut_off(app, self.origin, reason, outcome)
+        cut_off(listener, self.origin, reason, outcome)
     }
 }
 
 /// Records a connection that ends by a fault of the caller. The caller reads the reason in its GOAWAY.
-fn cut_off(app: &Connections, origin: Origin, reason: Reason, outcome: ConnectionOutcome) -> ConnectionOutcome {
-    app.cut_off(origin.peer, Denial::because(reason), outcome)
+fn cut_off(listener: &Listener, origin: Origin, reason: Reason, outcome: ConnectionOutcome) -> ConnectionOutcome {
+    listener.cut_off(origin.peer, Denial::because(reason), outcome)
 }

@@ -11,7 +11,7 @@ use crate::domain::request::head::{Fragment, Origin};
 use crate::platform::clock;
 use crate::proxy::caller_stream::CallerStream;
 use crate::proxy::http1::Connection;
-use crate::proxy::listener::Connections;
+use crate::proxy::listener::Listener;
 use crate::proxy::pace::Pace;
 use crate::proxy::reply::{Problem, http_date};
 use crate::proxy::slots::{NoSlot, Slot};
@@ -42,7 +42,7 @@ const MAX_ANSWER_FIELDS: usize = 256 + 32;
 
 /// Where the streams of one connection come from.
 pub struct StreamLane {
-    pub app: Arc<Connections>,
+    pub listener: Arc<Listener>,
     pub origin: Origin,
     /// Turns true when the gate is ending.
     pub shutdown: watch::Receiver<bool>,
@@ -103,20 +103,20 @@ impl StreamLane {
             (Err(denial), _) => self.refuse(respond, &denial, fragment),
             (Ok(_), Err(none)) => self.refuse(respond, &none.denial(), fragment),
             (Ok(head), Ok(place)) => {
-                let limits = self.app.settings().connections.clone();
+                let limits = self.listener.settings().connections.clone();
                 let pipe = OwnLine::new(self.lane(place, &limits), &asked.method, &asked.target);
                 carry(pipe, head.map(|()| body.clone()), respond, &limits).await
             }
         };
         if end == StreamEnd::Answered && !body.is_end_stream() {
-            self.app.end_stream(|cx| body.poll_discard(cx), self.shutdown).await;
+            self.listener.end_stream(|cx| body.poll_discard(cx), self.shutdown).await;
         }
         end
     }
 
     /// The value of the one key field of a head that is refused.
     fn sole_key(&self, fields: &HeaderMap) -> Option<Vec<u8>> {
-        let settings = self.app.settings();
+        let settings = self.listener.settings();
         let role = |name: &HeaderName| settings.snapshot.fields.role(name.as_str().as_bytes());
         let is_key = |name: &HeaderName| matches!(role(name), Some(FieldRole::Key | FieldRole::KeyAlias));
         let mut keys = fields.iter().filter(|(name, _)| is_key(name));
@@ -131,10 +131,10 @@ impl StreamLane {
         // A stream that was taken is served, also by a gate that is ending: the connection tells callers to send no
         // more.
         let (never, stop) = watch::channel(false);
-        let (app, origin) = (Arc::clone(&self.app), self.origin);
+        let (listener, origin) = (Arc::clone(&self.listener), self.origin);
         tokio::spawn(async move {
             let (_place, _never) = (place, never);
-            Connection::new(&app, origin, stop).serve(caller).await
+            Connection::new(&listener, origin, stop).serve(caller).await
         });
         near
     }
@@ -142,8 +142,8 @@ impl StreamLane {
     /// Resets a malformed stream, and records why. Its siblings go on.
     fn reset(&self, mut respond: SendResponse<Bytes>, reason: DenyReason, fragment: Fragment<'_>) -> StreamEnd {
         let denial = Denial::because(reason);
-        let exchange = self.app.unreadable(&self.app.settings(), self.origin.peer, fragment, &denial);
-        let ticket = Ticket::new(exchange, self.app.telemetry());
+        let exchange = self.listener.unreadable(&self.listener.settings(), self.origin.peer, fragment, &denial);
+        let ticket = Ticket::new(exchange, self.listener.telemetry());
         respond.send_reset(Reason::PROTOCOL_ERROR);
         ticket.finish(Outcome::CutOff(denial));
         StreamEnd::GivenUp
@@ -151,10 +151,10 @@ impl StreamLane {
 
     /// Answers a stream that never becomes a request. Its siblings go on.
     fn refuse(&self, mut respond: SendResponse<Bytes>, denial: &Denial, fragment: Fragment<'_>) -> StreamEnd {
-        let exchange = self.app.unreadable(&self.app.settings(), self.origin.peer, fragment, denial);
+        let exchange = self.listener.unreadable(&self.listener.settings(), self.origin.peer, fragment, denial);
         let problem = Problem::new(denial, exchange.request_id(), exchange.rate_limit())
-            .with_hsts(self.app.hsts(self.origin.transport));
-        let ticket = Ticket::new(exchange, self.app.telemetry());
+            .with_hsts(self.listener.hsts(self.origin.transport));
+        let ticket = Ticket::new(exchange, self.listener.telemetry());
         let mut answer = problem.to_response();
         if let Ok(date) = http_date(clock::now().wall).parse() {
             answer.headers_mut().insert(DATE, date);
