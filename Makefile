@@ -48,12 +48,16 @@ test clients: NEEDS += /usr/bin/python3:python3 $(PYTHON_MODULES)/requests:pytho
 test clients: NEEDS += $(PYTHON_MODULES)/h2:python3-h2 $(PYTHON_MODULES)/aiohttp:python3-aiohttp
 # What makes a certificate with an RSA key.
 test: NEEDS += openssl:openssl
+# What is also run over the other forwarder.
+FORWARDED := forwarding:: hostile:: sessions:: http2:: closing:: upstream_
 # nextest where it is installed, cargo's own runner elsewhere; the same profile and the same build either way.
 test: deps ## Every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		$(CARGO) nextest run --no-fail-fast; \
+		$(CARGO) nextest run --no-fail-fast && \
+		FORWARDER=pingora $(CARGO) nextest run --no-fail-fast --test e2e $(FORWARDED); \
 	else \
-		$(CARGO) test --no-fail-fast --lib --bins --tests; \
+		$(CARGO) test --no-fail-fast --lib --bins --tests && \
+		FORWARDER=pingora $(CARGO) test --no-fail-fast --test e2e -- $(FORWARDED); \
 	fi
 
 clients: deps ## What real clients get through the gate: a table

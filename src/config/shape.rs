@@ -109,7 +109,7 @@ pub static UPSTREAM: TableSpec = TableSpec {
             "combien de temps une connexion inactive vers 8sens est gardée pour la requête suivante"),
         default("pool_size", "64", integer(1, 4096),
             "idle connections to 8sens, in all", "connexions inactives vers 8sens, en tout"),
-        default("forwarder", "\"pingora\"", choice(&["direct", "pingora"]),
+        default("forwarder", "\"direct\"", choice(&["direct", "pingora"]),
             "what carries requests to 8sens: the gate's own `direct` one, which reads its answers strictly, or `pingora`, Pingora's proxy",
             "ce qui porte les requêtes à 8sens : `direct`, celui de la passerelle, qui lit ses réponses strictement, ou `pingora`, le proxy de Pingora"),
         default("encoded_slash", "[]", ROUTES,

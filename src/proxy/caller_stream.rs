@@ -179,12 +179,6 @@ impl CallerStream {
         self.buffer.advance(len.min(self.buffer.len()));
     }
 
-    /// Takes the first `len` buffered bytes out: the head of a request.
-    #[must_use]
-    pub fn take_head(&mut self, len: usize) -> BytesMut {
-        self.buffer.split_to(len.min(self.buffer.len()))
-    }
-
     /// Writes other bytes in place of some of the buffered ones.
     pub fn replace(&mut self, range: Range<usize>, with: &[u8]) {
         let rest = self.buffer.split_off(range.end.min(self.buffer.len()));

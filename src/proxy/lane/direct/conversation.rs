@@ -44,6 +44,8 @@ pub struct Broken {
     pub fault: Fault,
     /// The head of an answer is on its way to the caller.
     pub answer_has_begun: bool,
+    /// What was wrong with an answer that is not passed on.
+    pub invalid: Option<&'static str>,
 }
 
 /// Sends the request on this connection and passes the answer on. `closes` says that the connection serves it alone.
@@ -78,7 +80,7 @@ pub async fn converse(
                 // The end that is missing tells the caller; who takes no more has left.
                 let _ = poll_fn(|cx| receiving.poll_pass_on(cx, parties.caller)).await;
             }
-            Err(Broken { fault, answer_has_begun })
+            Err(Broken { fault, answer_has_begun, invalid: receiving.invalid() })
         }
     }
 }
@@ -107,6 +109,7 @@ impl Conversation<'_> {
             caller,
             carriage,
             upstream,
+            request_is_sent: self.sending.is_done(),
             body_is_done: body_has_come,
             body_read: self.sending.body().read(),
             gate_is_ending: *shutdown.borrow(),

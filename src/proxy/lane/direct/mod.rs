@@ -15,6 +15,7 @@ mod request_head;
 mod sending;
 mod stream;
 
+use self::buffer::WriteBuffer;
 use self::connect::{Connected, Connector};
 use self::conversation::{Answered, Broken, Parties, converse};
 use self::request_body::RequestBody;
@@ -26,6 +27,8 @@ use crate::domain::request::Method;
 use crate::platform::clock;
 use crate::proxy::caller_stream::CallerStream;
 use crate::proxy::reply::{ANSWER_TIMEOUT, http_date};
+use crate::telemetry::throttle::Throttle;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -37,6 +40,7 @@ pub struct DirectLane {
     upstream: Arc<Upstream>,
     connector: Arc<Connector>,
     watching: JoinHandle<()>,
+    reports: Mutex<Throttle>,
 }
 
 impl DirectLane {
@@ -48,12 +52,15 @@ impl DirectLane {
             let connector = Arc::clone(&connector);
             async move { connector.pool.watch().await }
         });
-        Self { upstream, connector, watching }
+        Self { upstream, connector, watching, reports: Mutex::default() }
     }
 
     /// Carries one request to its end.
     pub async fn carry(&self, mut caller: CallerStream, handoff: Handoff, shutdown: &watch::Receiver<bool>) -> Carried {
-        let head = caller.take_head(handoff.head_len);
+        // It is wanted again when the request is sent again.
+        let mut head = WriteBuffer::default();
+        head.take().extend_from_slice(caller.buffered().get(..handoff.head_len).unwrap_or_default());
+        caller.discard(handoff.head_len);
         let state = caller.open_request(0, handoff.framing, handoff.plan.is_write);
         let mut body = RequestBody::new(handoff.framing, handoff.plan.resend != Resend::Never);
         let mut carriage = Carriage::new(handoff, state);
@@ -66,7 +73,8 @@ impl DirectLane {
                     let keeps = answered.keeps_caller && caller.is_reusable();
                     return if keeps { Carried::Reusable(caller) } else { Carried::ToClose(caller) };
                 }
-                Err(Broken { fault, answer_has_begun }) => {
+                Err(Broken { fault, answer_has_begun, invalid }) => {
+                    self.report(invalid);
                     if !answer_has_begun && body.can_restart() && carriage.try_again(fault) {
                         body.restart();
                         continue;
@@ -91,7 +99,7 @@ impl DirectLane {
         body: &mut RequestBody,
     ) -> Result<Answered, Broken> {
         let connected = self.connect(parties.carriage).await;
-        let not_begun = |fault| Broken { fault, answer_has_begun: false };
+        let not_begun = |fault| Broken { fault, answer_has_begun: false, invalid: None };
         let Connected { mut stream, route, is_reused } = connected.map_err(not_begun)?;
         let fresh = parties.carriage.needs_fresh_connection();
         let answered =
@@ -106,6 +114,15 @@ impl DirectLane {
             self.connector.pool.put(stream, route, expires);
         }
         Ok(answered)
+    }
+
+    /// Says why an answer was not passed on, for whoever is going to look at 8sens.
+    fn report(&self, invalid: Option<&'static str>) {
+        if let Some(why) = invalid
+            && self.reports.lock().lets_through(clock::now().mono)
+        {
+            tracing::warn!(why, "an answer of 8sens is not passed on");
+        }
     }
 
     async fn connect(&self, carriage: &mut Carriage) -> Result<Connected, Fault> {

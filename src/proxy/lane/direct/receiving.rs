@@ -9,7 +9,7 @@ use crate::domain::answer::framing::Content;
 use crate::domain::answer::head::{AnswerScanner, Head, Scan};
 use crate::domain::exchange::Fault;
 use crate::domain::request::Method;
-use crate::domain::request::chunked::ChunkScanner;
+use crate::domain::request::chunked::{ChunkScanner, InvalidChunk};
 use crate::platform::clock;
 use crate::proxy::caller_stream::CallerStream;
 use crate::proxy::lane::upstream::Upstream;
@@ -39,6 +39,8 @@ pub struct Receiving {
     moved_at: Option<Instant>,
     keeps_connection: bool,
     closes_caller: bool,
+    /// What was wrong with the answer, for the application log.
+    invalid: Option<&'static str>,
 }
 
 /// How much of an answer has come.
@@ -66,6 +68,8 @@ pub struct Way<'w> {
     pub caller: &'w mut CallerStream,
     pub carriage: &'w mut Carriage,
     pub upstream: &'w Upstream,
+    /// The last byte of the request was written.
+    pub request_is_sent: bool,
     /// The whole body of the request has come.
     pub body_is_done: bool,
     pub body_read: u64,
@@ -99,6 +103,7 @@ impl Receiving {
             moved_at: None,
             keeps_connection: false,
             closes_caller: true,
+            invalid: None,
         }
     }
 
@@ -123,6 +128,12 @@ impl Receiving {
     #[must_use]
     pub const fn closes_caller(&self) -> bool {
         self.closes_caller
+    }
+
+    /// What was wrong with an answer that is not passed on.
+    #[must_use]
+    pub const fn invalid(&self) -> Option<&'static str> {
+        self.invalid
     }
 
     /// When 8sens will have been too slow with the content that is waited for; `None` while its head is.
@@ -191,7 +202,10 @@ impl Receiving {
                 Scan::Partial => return Ok(()),
                 Scan::Interim(len) => self.read.consume(len),
                 Scan::Complete(head) => self.begin(&head, way)?,
-                Scan::Invalid(_) => return Err(Fault::AnswerNotParsed),
+                Scan::Invalid(fault) => {
+                    self.invalid = Some(fault.as_str());
+                    return Err(Fault::AnswerNotParsed);
+                }
             }
         }
         self.follow(way)
@@ -199,7 +213,7 @@ impl Receiving {
 
     /// The head is there: it goes on.
     fn begin(&mut self, head: &Head, way: &mut Way<'_>) -> Result<(), Fault> {
-        let Way { caller: _, carriage, upstream, body_is_done, body_read, gate_is_ending } = way;
+        let Way { caller: _, carriage, upstream, request_is_sent, body_is_done, body_read, gate_is_ending } = way;
         carriage.answer_head(head.status, head.framing);
         self.closes_caller = !*body_is_done || carriage.ends_with_this(*body_is_done, *body_read, *gate_is_ending);
         let rules = AnswerRules {
@@ -213,7 +227,8 @@ impl Receiving {
         carriage.answer_head_sent();
         self.read.consume(head.len);
         self.came = Came::Head;
-        self.keeps_connection = head.keeps_connection;
+        // Who answers before it has the request may not read the rest of it.
+        self.keeps_connection = head.keeps_connection && *request_is_sent;
         self.is_chunked = matches!(head.framing.content, Content::Chunked | Content::UntilClose);
         self.content = match head.framing.content {
             Content::Length(length) if length > 0 => Reading::Length(length),
@@ -261,7 +276,11 @@ impl Receiving {
                     self.pass(way, PassedFrom::Data, is_last)?;
                 }
                 self.data.give_back();
-                self.read.consume(followed.map_err(|_| Fault::AnswerNotValid)?);
+                let followed = followed.map_err(|InvalidChunk(why)| {
+                    self.invalid = Some(why);
+                    Fault::AnswerNotValid
+                });
+                self.read.consume(followed?);
                 Ok(())
             }
         }
