@@ -159,6 +159,26 @@ mod tests {
     }
 
     #[test]
+    fn where_the_one_token_is_and_what_it_says() {
+        let of = |target: &str, fields: &[(&str, &'static str)]| {
+            let request = view("GET", target, fields);
+            let token = presented(&request).map(|token| String::from_utf8(token.into_owned()).unwrap());
+            (place(&request), token)
+        };
+        for (target, fields, expected) in [
+            ("/", &[("access_token", "t")][..], Some((TokenPlace::AccessTokenHeader, "t"))),
+            ("/", &[("token", "t")], Some((TokenPlace::TokenHeader, "t"))),
+            ("/", &[("authorization", "Bearer t")], Some((TokenPlace::Bearer, "t"))),
+            ("/?access_token=%74", &[], Some((TokenPlace::AccessTokenQuery, "t"))),
+            ("/?x=1", &[("authorization", "Basic abc")], None),
+        ] {
+            let expected = expected.map(|(place, token)| (place, token.to_owned())).unzip();
+            assert_eq!(of(target, fields), expected, "{target} {fields:?}");
+        }
+        assert!(is_token_pair(b"access_token=t") && !is_token_pair(b"token_access=t"));
+    }
+
+    #[test]
     fn two_in_any_places_are_ambiguous() {
         let places: [(&str, Option<(&str, &str)>); 4] = [
             ("/?access_token=t", None),
