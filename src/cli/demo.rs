@@ -1,4 +1,5 @@
-//! `demo`: a sandbox 8sens, a gate in front of it and its consumers, all on loopback. `demo --once` plays a visit and checks it.
+//! `demo`: a sandbox 8sens, a gate in front of it and its consumers, all on loopback. `demo --once` plays a visit and
+//! checks it.
 
 mod visit;
 mod world;
@@ -29,8 +30,8 @@ pub fn run(args: &DemoArgs, lang: Lang) -> Exit {
     if args.once { once(lang) } else { serve(lang) }
 }
 
-/// Plays a whole visit; [`Exit::Failure`] when one step is not answered as expected. `policies` is a seam for tests: the command always asks
-/// for all of them.
+/// Plays a whole visit; [`Exit::Failure`] when one step is not answered as expected. `policies` is a seam for tests:
+/// the command always asks for all of them.
 #[must_use]
 pub fn once(lang: Lang) -> Exit {
     let world = match World::start(Staging::VISIT) {
@@ -55,8 +56,10 @@ fn serve(lang: Lang) -> Exit {
     let login = "login=CLIENTREST&password=clientrest";
     super::talk(
         &text! {
-            en: "\nThe gate listens on http://{gate}, a sandbox 8sens stands behind it, admin pages are on http://{admin}.\nPaste into another terminal:\n",
-            fr: "\nLa passerelle écoute sur http://{gate}, un 8sens factice est derrière elle, l'administration est sur http://{admin}.\nÀ coller dans un autre terminal :\n",
+            en: "\nThe gate listens on http://{gate}, a sandbox 8sens stands behind it, admin pages are on \
+                 http://{admin}.\nPaste into another terminal:\n",
+            fr: "\nLa passerelle écoute sur http://{gate}, un 8sens factice est derrière elle, l'administration est \
+                 sur http://{admin}.\nÀ coller dans un autre terminal :\n",
         },
         lang,
     );
@@ -92,7 +95,10 @@ fn serve(lang: Lang) -> Exit {
 
 fn no_world(error: &str, lang: Lang) -> Exit {
     super::talk(
-        &text! { en: "error: the demo cannot start: {error}", fr: "erreur : la démonstration ne démarre pas : {error}" },
+        &text! {
+            en: "error: the demo cannot start: {error}",
+            fr: "erreur : la démonstration ne démarre pas : {error}"
+        },
         lang,
     );
     Exit::Unavailable

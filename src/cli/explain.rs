@@ -105,7 +105,8 @@ fn refused(args: &ExplainArgs, id: &str, lang: Lang) -> Exit {
         return unusable(
             &text! {
                 en: "error: this is no request id; for a request that was never made, say whose it is with --consumer",
-                fr: "erreur : ceci n'est pas un identifiant de requête ; pour une requête jamais faite, dites de qui avec --consumer",
+                fr: "erreur : ceci n'est pas un identifiant de requête ; pour une requête jamais faite, dites de qui \
+                     avec --consumer",
             },
             lang,
         );
@@ -125,11 +126,12 @@ fn refused(args: &ExplainArgs, id: &str, lang: Lang) -> Exit {
         Ok(Err(StatusCode::NOT_FOUND)) => unusable(
             &text! {
                 en: "error: no refusal with the id {id} among the last {RECENT_REFUSALS}\n\
-                     only refused and would-be-refused requests are kept, in memory, since the start of the gate; older ones are in the access log:\n  \
+                     only refused and would-be-refused requests are kept, in memory, since the start of the gate; \
+                     older ones are in the access log:\n  \
                      grep {id} ACCESS_LOG | sensgate explain - --config FILE",
                 fr: "erreur : aucun refus d'identifiant {id} parmi les {RECENT_REFUSALS} derniers\n\
-                     seules les requêtes refusées, ou qui l'auraient été, sont gardées, en mémoire, depuis le démarrage de la passerelle ; \
-                     les plus anciennes sont dans le journal des accès :\n  \
+                     seules les requêtes refusées, ou qui l'auraient été, sont gardées, en mémoire, depuis le \
+                     démarrage de la passerelle ; les plus anciennes sont dans le journal des accès :\n  \
                      grep {id} JOURNAL_DES_ACCÈS | sensgate explain - --config FICHIER",
             },
             lang,
@@ -165,7 +167,8 @@ fn logged(args: &ExplainArgs, lang: Lang) -> Exit {
         None => unusable(
             &text! {
                 en: "error: the standard input holds no access log line of a refused or would-be-refused request",
-                fr: "erreur : l'entrée standard ne contient pas la ligne de journal d'une requête refusée ou qui l'aurait été",
+                fr: "erreur : l'entrée standard ne contient pas la ligne de journal d'une requête refusée ou qui \
+                     l'aurait été",
             },
             lang,
         ),
@@ -262,7 +265,10 @@ fn told(Explained { refusal, explanation }: &Explained, lang: Lang) -> String {
     let verdict = if refusal.enforced {
         text! { en: "refused: {status} {word}", fr: "refusée : {status} {word}" }
     } else {
-        text! { en: "forwarded, but would be refused: {status} {word}", fr: "transmise, mais serait refusée : {status} {word}" }
+        text! {
+            en: "forwarded, but would be refused: {status} {word}",
+            fr: "transmise, mais serait refusée : {status} {word}"
+        }
     };
     let reason = if refusal.reason.is_empty() { String::new() } else { format!(" ({})", refusal.reason) };
     let mut lines = vec![

@@ -61,12 +61,16 @@ pub(super) fn failed(error: &StartError, lang: Lang) -> Exit {
         StartError::Bind(address, error) if error.kind() == ErrorKind::PermissionDenied => (
             text! {
                 en: "error: no permission to listen on {address}; ports below 1024 need CAP_NET_BIND_SERVICE",
-                fr: "erreur : pas le droit d'écouter sur {address} ; les ports sous 1024 demandent CAP_NET_BIND_SERVICE",
+                fr: "erreur : pas le droit d'écouter sur {address} ; les ports sous 1024 demandent \
+                     CAP_NET_BIND_SERVICE",
             },
             Exit::Permission,
         ),
         StartError::Bind(address, error) => (
-            text! { en: "error: cannot listen on {address}: {error}", fr: "erreur : impossible d'écouter sur {address} : {error}" },
+            text! {
+                en: "error: cannot listen on {address}: {error}",
+                fr: "erreur : impossible d'écouter sur {address} : {error}"
+            },
             Exit::Unavailable,
         ),
         StartError::Log(error) => (

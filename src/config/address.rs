@@ -19,10 +19,15 @@ pub(super) fn network(text: &str) -> Parsed<IpNet> {
     }
     let Ok(network) = text.parse::<IpNet>() else {
         return Err(complain(
-            text! { en: "expected an address and a prefix length", fr: "une adresse et une longueur de préfixe sont attendues" },
             text! {
-                en: "write a network such as \"192.0.2.0/24\" or \"2001:db8::/48\", or one address such as \"192.0.2.7\"",
-                fr: "écrivez un réseau, par exemple \"192.0.2.0/24\" ou \"2001:db8::/48\", ou une adresse, par exemple \"192.0.2.7\""
+                en: "expected an address and a prefix length",
+                fr: "une adresse et une longueur de préfixe sont attendues"
+            },
+            text! {
+                en: "write a network such as \"192.0.2.0/24\" or \"2001:db8::/48\", or one address such as \
+                     \"192.0.2.7\"",
+                fr: "écrivez un réseau, par exemple \"192.0.2.0/24\" ou \"2001:db8::/48\", ou une adresse, par exemple \
+                     \"192.0.2.7\""
             },
         ));
     };
@@ -41,7 +46,10 @@ pub(super) fn network(text: &str) -> Parsed<IpNet> {
     if network != right {
         let bits = network.prefix_len();
         return Err(complain(
-            text! { en: "address bits are set after the first {bits}", fr: "des bits d'adresse sont à 1 après les {bits} premiers" },
+            text! {
+                en: "address bits are set after the first {bits}",
+                fr: "des bits d'adresse sont à 1 après les {bits} premiers"
+            },
             text! { en: "the network is \"{right}\"", fr: "le réseau est \"{right}\"" },
         ));
     }
@@ -65,7 +73,10 @@ pub(super) fn socket_address(text: &str) -> Parsed<SocketAddr> {
         complaint.hint(match (host, port) {
             ("localhost", Some(port)) => text! { en: "write \"127.0.0.1:{port}\"", fr: "écrivez \"127.0.0.1:{port}\"" },
             ("" | "*", Some(port)) => {
-                text! { en: "for every address, write \"0.0.0.0:{port}\"", fr: "pour toutes les adresses, écrivez \"0.0.0.0:{port}\"" }
+                text! {
+                    en: "for every address, write \"0.0.0.0:{port}\"",
+                    fr: "pour toutes les adresses, écrivez \"0.0.0.0:{port}\""
+                }
             }
             _ => text! {
                 en: "write an address such as \"127.0.0.1:8443\" or \"[::1]:8443\"",
@@ -125,14 +136,15 @@ pub(super) fn host_port(text: &str) -> Parsed<(String, u16)> {
         _ => complain(
             text! { en: "not a host name or IP address", fr: "ni un nom d'hôte ni une adresse IP" },
             text! {
-                en: "an IPv6 address stands in brackets: \"[::1]:{port}\"",
+                en: "an IPv6 address is in brackets: \"[::1]:{port}\"",
                 fr: "une adresse IPv6 se met entre crochets : \"[::1]:{port}\""
             },
         ),
     }
 }
 
-/// What 8sens may call itself: a host name or IP address, with or without a port. An IPv6 address needs brackets only before a port.
+/// What 8sens may call itself: a host name or IP address, with or without a port. An IPv6 address needs brackets only
+/// before a port.
 pub(super) fn own_name(text: &str) -> Parsed<Alias> {
     let alias = |host: &str, port| Host::parse(host).map(|host| Alias { host, port });
     let bare = match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {

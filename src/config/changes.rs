@@ -1,7 +1,9 @@
-//! What is different between the configuration in force and one that was read anew, and how much of it can be taken up at once.
+//! What is different between the configuration in force and one that was read anew, and how much of it can be taken up
+//! at once.
 //!
-//! Compares by value, never by text: a comment or another spelling of the same duration is no change. Every field of every setting is
-//! taken apart by name, so that one added later does not compile before it is said here whether a reload takes it up.
+//! Compares by value, never by text: a comment or another spelling of the same duration is no change. Every field of
+//! every setting is taken apart by name, so that one added later does not compile before it is said here whether a
+//! reload takes it up.
 
 use super::settings::{
     AdminSettings, ConnectionSettings, FileCertificates, ListenerSettings, LogSettings, ServerSettings, Settings,
@@ -15,7 +17,7 @@ use crate::domain::session::SessionLimits;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-/// Everything that is different, by the names that stand in the file.
+/// Everything that is different, by the names that are in the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     pub consumers: ConsumerChanges,
@@ -72,7 +74,8 @@ impl Changes {
         !(added.is_empty() && removed.is_empty() && changed.is_empty() && self.tables.is_empty())
     }
 
-    /// What a reload takes up, a line for each table: `consumers: + a, - b, ~ c (keys: + k2; rate_limit)`, `[limits] body_bytes`.
+    /// What a reload takes up, a line for each table: `consumers: + a, - b, ~ c (keys: + k2; rate_limit)`,
+    /// `[limits] body_bytes`.
     #[must_use]
     pub fn live_lines(&self) -> Vec<String> {
         let ConsumerChanges { added, removed, changed } = &self.consumers;
@@ -279,8 +282,8 @@ fn upstream(running: &UpstreamSettings, written: UpstreamSettings, found: &mut F
     }
 }
 
-/// The sockets that are bound stay, each with what it was bound for. Of a listener that is still written with TLS, the certificates are
-/// taken up.
+/// The sockets that are bound stay, each with what it was bound for. Of a listener that is still written with TLS, the
+/// certificates are taken up.
 fn listeners(running: &[ListenerSettings], written: Vec<ListenerSettings>, found: &mut Found) -> Vec<ListenerSettings> {
     let mut written: Vec<Option<ListenerSettings>> = written.into_iter().map(Some).collect();
     let mut kept = Vec::with_capacity(running.len());

@@ -125,7 +125,7 @@ impl Complaint {
         self
     }
 
-    /// Message and hint in one, for a value that stands in no file.
+    /// Message and hint in one, for a value that is in no file.
     pub fn sentence(self) -> Text {
         let Content { message: Text { en, fr }, label, hint, .. } = *self.0;
         let Text { en: hint_en, fr: hint_fr } = hint.unwrap_or(label);

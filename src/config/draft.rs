@@ -46,7 +46,7 @@ pub enum EditError {
     /// A consumer without keys is not a valid one.
     #[error("a consumer keeps at least one key")]
     LastKey,
-    /// What stands there has a form that is not edited.
+    /// What is there has a form that is not edited.
     #[error("written in a form that is not edited")]
     Form,
 }
@@ -238,7 +238,8 @@ fn append(table: &mut InlineTable, name: &str, mut value: Value) {
     table.insert(name, value);
 }
 
-/// Adds an element at the end, on a line of its own when the last one has one. A comment behind the last one stays with it.
+/// Adds an element at the end, on a line of its own when the last one has one. A comment behind the last one stays with
+/// it.
 fn push(array: &mut Array, table: InlineTable) {
     let mut new = Value::InlineTable(table);
     let comma = array.trailing_comma();
@@ -270,7 +271,7 @@ fn take_out(array: &mut Array, at: usize) {
     let comma = array.trailing_comma();
     let removed = array.remove(at);
     let (before, after) = (text(removed.decor().prefix()), text(removed.decor().suffix()));
-    // What stands on the line of the element before, up to its end.
+    // What is on the line of the element before, up to its end.
     let comment_before = if before.contains('\n') { split_line(&before).0 } else { "" };
     if let Some(next) = array.get_mut(at) {
         let own = text(next.decor().prefix());
@@ -346,7 +347,8 @@ mod tests {
     fn a_key_joins_a_list_of_lines_and_comments_stay_where_they_belong() {
         for comma in [",", ""] {
             let source = format!(
-                "[[consumer]]\nname = \"a\"\nkeys = [\n    # the first\n    {{ id = \"k0\" }}, # Paris\n    {{ id = \"k1\" }}{comma} # Lyon\n    # the end\n]\n"
+                "[[consumer]]\nname = \"a\"\nkeys = [\n    # the first\n    {{ id = \"k0\" }}, # Paris\n    {{ id = \
+                 \"k1\" }}{comma} # Lyon\n    # the end\n]\n"
             );
             let expected = source.replace(
                 &format!("{{ id = \"k1\" }}{comma} # Lyon\n"),
@@ -366,7 +368,8 @@ mod tests {
 
     #[test]
     fn a_key_joins_tables() {
-        let source = "[[consumer]]\nname = \"a\"\n\n[[consumer.keys]] # old\nid = \"k1\"\nsha256 = \"cd\" # of old\n\n# the other\n[[consumer]]\nname = \"b\"\nkeys = [{id = \"k1\"}]\n";
+        let source = "[[consumer]]\nname = \"a\"\n\n[[consumer.keys]] # old\nid = \"k1\"\nsha256 = \"cd\" # of \
+                      old\n\n# the other\n[[consumer]]\nname = \"b\"\nkeys = [{id = \"k1\"}]\n";
         let new = "\n[[consumer.keys]]\nid = \"k2\"\nsha256 = \"ab\"\ncreated = 2026-01-30\nexpires = 2027-01-30\n";
         let expected = source.replace("# of old\n", &format!("# of old\n{new}"));
         let two = edited(source, |draft| draft.add_key("a", &entry("k2")).unwrap());

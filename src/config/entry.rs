@@ -1,4 +1,5 @@
-//! Single values as an admin types them outside of the file: the same rules as in it, the same words when they are broken.
+//! Single values as an admin types them outside of the file: the same rules as in it, the same words when they are
+//! broken.
 
 use super::diagnostic::Complaint;
 use super::secret::{MAX_SECRET, in_words};

@@ -19,7 +19,7 @@ pub(super) struct Field<'a> {
     pub name: String,
     pub span: Range<usize>,
     pub value: &'a DeValue<'a>,
-    /// What the registry says may stand here; nothing for what a reader of its own looks at.
+    /// What the registry says may be here; nothing for what a reader of its own looks at.
     kind: Option<Kind>,
     /// One of the elements of the list with that name.
     in_list: bool,

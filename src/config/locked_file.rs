@@ -1,7 +1,8 @@
 //! The configuration file, held against other editors of ours and replaced whole.
 //!
-//! The lock is advisory and lies on the file itself, so nothing is left beside it. A file of another name is written, synced and
-//! renamed over the old one: whoever reads sees the old text or the new one. A symbolic link stays, and its target is replaced.
+//! The lock is advisory and lies on the file itself, so nothing is left beside it. A file of another name is written,
+//! synced and renamed over the old one: whoever reads sees the old text or the new one. A symbolic link stays, and its
+//! target is replaced.
 
 use super::MAX_FILE;
 use crate::platform;
@@ -33,7 +34,8 @@ pub enum FileError {
     Locked,
     #[error("the file is not UTF-8")]
     NotUtf8,
-    /// The new file could not be given the owner and group of the old one, so that the gate might not be able to read it.
+    /// The new file could not be given the owner and group of the old one, so that the gate might not be able to read
+    /// it.
     #[error("the new file cannot be given the owner of the old one")]
     Owner(#[source] io::Error),
     #[error(transparent)]
@@ -48,7 +50,8 @@ impl LockedFile {
         loop {
             let file = File::open(&path)?;
             match file.try_lock() {
-                // Somebody may have renamed another file to this name in between; then the lock is one on a file that is gone.
+                // Somebody may have renamed another file to this name in between; then the lock is one on a file that
+                // is gone.
                 Ok(()) if platform::is_file_at(&file, &path)? => return Self::read(path, file),
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::park_timeout(LOOK_AGAIN),
@@ -78,7 +81,8 @@ impl LockedFile {
         &self.source
     }
 
-    /// Writes the new text beside the file, with its mode and owner. Nothing is replaced before [`Replacement::commit`].
+    /// Writes the new text beside the file, with its mode and owner. Nothing is replaced before
+    /// [`Replacement::commit`].
     pub fn prepare(self, text: &str) -> Result<Replacement, FileError> {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         let mut new = tempfile::Builder::new().prefix(".sensgate-").suffix(".new").tempfile_in(folder)?;

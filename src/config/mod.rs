@@ -1,8 +1,8 @@
 //! From one TOML file to [`Settings`], or to every reason why not.
 //!
-//! [`shape`] is the registry of keys, [`kind`] says what may stand at them, `reader` and `field` walk the tables and collect
-//! findings, `resolve` turns them into
-//! settings, and [`Report`] shows what was found. Secrets are read in `secret` and masked in every report.
+//! [`shape`] is the registry of keys, [`kind`] says what may stand at them, `reader` and `field` walk the tables and
+//! collect findings, `resolve` turns them into settings, and [`Report`] shows what was found. Secrets are read in
+//! `secret` and masked in every report.
 
 mod address;
 pub mod changes;

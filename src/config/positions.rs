@@ -1,15 +1,16 @@
-//! Which line says what: the place of every setting that stands in the file, for whoever explains a decision.
+//! Which line says what: the place of every setting that is in the file, for whoever explains a decision.
 
 use std::collections::HashMap;
 use std::fmt;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The lines of a configuration file by the dotted path of what they set. Lines are counted from 1; values are not kept.
+/// The lines of a configuration file by the dotted path of what they set. Lines are counted from 1; values are not
+/// kept.
 ///
 /// An element of a list that has a `name` or an `id` goes by it, any other one by its number from 0:
-/// `limits.body_bytes`, `consumer.boutique-paris.allow`, `consumer.boutique-paris.allow.1`, `consumer.boutique-paris.keys.k1`,
-/// `listener.0.plaintext`.
+/// `limits.body_bytes`, `consumer.boutique-paris.allow`, `consumer.boutique-paris.allow.1`,
+/// `consumer.boutique-paris.keys.k1`, `listener.0.plaintext`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Positions {
     file: String,
@@ -108,8 +109,10 @@ mod tests {
 
     #[test]
     fn every_setting_knows_its_line() {
-        let source = "# é\n[limits]\nbody_bytes = \"1MiB\"\n\n[[listener]]\naddress = \"127.0.0.1:1\"\n\n[[consumer]]\nname = \"b\"\n\
-                      allow = [\n  \"GET /a\",\n  \"GET /b\",\n]\nkeys = [{ id = \"k1\", sha256 = \"00\" }]\n[[consumer.keys]]\nid = \"k2\"\n";
+        let source = "# é\n[limits]\nbody_bytes = \"1MiB\"\n\n[[listener]]\naddress = \
+                      \"127.0.0.1:1\"\n\n[[consumer]]\nname = \"b\"\n\
+                      allow = [\n  \"GET /a\",\n  \"GET /b\",\n]\nkeys = [{ id = \"k1\", sha256 = \"00\" \
+                      }]\n[[consumer.keys]]\nid = \"k2\"\n";
         let (table, _) = DeTable::parse_recoverable(source);
         let positions = Positions::of("f.toml", source, table.get_ref());
         for (path, line) in [

@@ -61,8 +61,8 @@ impl<'a> Section<'a> {
         self.meant.iter().any(|name| names.contains(name))
     }
 
-    /// The value of a key that must be there; `example` is what a person could write. A table that is missing as a whole is
-    /// reported once, by [`Section::table`].
+    /// The value of a key that must be there; `example` is what a person could write. A table that is missing as a
+    /// whole is reported once, by [`Section::table`].
     pub fn required(&self, name: &'static str, example: &str) -> Option<Field<'a>> {
         let found = self.get(name);
         if found.is_none() && self.table.is_some() && !self.meant.contains(&name) {
@@ -78,8 +78,8 @@ impl<'a> Section<'a> {
         found
     }
 
-    /// The value of a key as `read` finds it, or the default of the registry when it is left out. A value that cannot be read is
-    /// reported, and what is returned for it never leaves the reader: the file is refused.
+    /// The value of a key as `read` finds it, or the default of the registry when it is left out. A value that cannot
+    /// be read is reported, and what is returned for it never leaves the reader: the file is refused.
     pub fn value<T>(&self, name: &'static str, read: impl Fn(&Field<'_>) -> Option<T>) -> T {
         match self.get(name).and_then(|field| read(&field)) {
             Some(value) => value,
@@ -183,8 +183,10 @@ impl<'a> Section<'a> {
                 text! { en: "always in force", fr: "toujours en vigueur" },
             )
             .hint(text! {
-                en: "`enforce` is for quotas, address and route rules: write it in `[limits]` or in a `[[consumer]]`; sessions have `mode`",
-                fr: "`enforce` concerne les quotas, les adresses et les routes : mettez-le dans `[limits]` ou dans un `[[consumer]]` ; les sessions ont `mode`"
+                en: "`enforce` is for quotas, address and route rules: write it in `[limits]` or in a `[[consumer]]`; \
+                     sessions have `mode`",
+                fr: "`enforce` concerne les quotas, les adresses et les routes : mettez-le dans `[limits]` ou dans un \
+                     `[[consumer]]` ; les sessions ont `mode`"
             })
         } else if self.spec.later.contains(&name) {
             let whole = if self.spec.path.is_empty() { shown } else { format!("{}.{shown}", self.spec.path) };

@@ -56,7 +56,7 @@ file; an editor that knows TOML takes it from a first line `#:schema ./sensgate.
 - Rates are `\"20/s\"`, `\"600/min\"`, `\"1000/h\"`, `\"5000/d\"`. Without `, burst 40`, the whole count may come at once.
 - A route rule is a method, one space and a path: `\"GET /v1/*\"`. A trailing `*` is any rest, an inner one a segment, the method `*` any method;
   GET implies HEAD.
-- A secret never stands in the file, only where it is: see `secret` below.
+- A secret is never in the file, only where it is: see `secret` below.
 - A key that is not below is refused, and so is a secret file that everyone on the machine can read.
 ",
         fr: "\

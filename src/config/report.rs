@@ -22,7 +22,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// The files beside this one whose content counts: secrets, certificates and keys, also those that could not be read.
+    /// The files beside this one whose content counts: secrets, certificates and keys, also those that could not be
+    /// read.
     #[must_use]
     pub fn files(&self) -> &[PathBuf] {
         &self.files

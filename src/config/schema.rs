@@ -1,5 +1,6 @@
-//! The JSON Schema (draft 2020-12) of the configuration file, from the registry of keys: for editors, and for whoever writes the
-//! file with a program. It holds one key at a time; what spans two keys, and what stands in other files, is for `check`.
+//! The JSON Schema (draft 2020-12) of the configuration file, from the registry of keys: for editors, and for whoever
+//! writes the file with a program. It holds one key at a time; what spans two keys, and what is in other files, is
+//! for `check`.
 
 use super::reference::bounds;
 use super::shape::{Form, KeySpec, Presence, ROOT, TABLES, TableSpec};

@@ -56,7 +56,7 @@ pub(super) fn read(field: &Field<'_>, base: &Path) -> Option<SecretString> {
     visible_ascii(source, without_line_end(content))
 }
 
-/// A secret that stands in the file itself. Neither the message nor the line shows it.
+/// A secret that is in the file itself. Neither the message nor the line shows it.
 fn refuse_bare(field: &Field<'_>) {
     field.mask_scalars();
     let name = &field.name;
@@ -71,14 +71,15 @@ fn refuse_bare(field: &Field<'_>) {
         Complaint::new(
             Rule::SecretInFile,
             text! {
-                en: "`{name}` is a secret and never stands in this file",
+                en: "`{name}` is a secret and is never in this file",
                 fr: "`{name}` est un secret et ne figure jamais dans ce fichier"
             },
             text! { en: "a secret in clear (hidden here)", fr: "un secret en clair (masqué ici)" },
         )
         .hint(text! {
             en: "put it into a file of mode 0600 and write {{ file = \"…\" }}; then change it, it has been in clear",
-            fr: "mettez-le dans un fichier de mode 0600 et écrivez {{ file = \"…\" }} ; puis changez-le, il était en clair"
+            fr: "mettez-le dans un fichier de mode 0600 et écrivez {{ file = \"…\" }} ; puis changez-le, il était en \
+                 clair"
         }),
     );
 }
@@ -140,12 +141,17 @@ fn check_mode(field: &Field<'_>, path: &Path, owner: Owner) {
         field.error(
             Complaint::new(
                 Rule::SecretPermissions,
-                text! { en: "everyone on this machine can use this secret file", fr: "tout utilisateur de cette machine a accès à ce fichier secret" },
+                text! {
+                    en: "everyone on this machine can use this secret file",
+                    fr: "tout utilisateur de cette machine a accès à ce fichier secret"
+                },
                 text! { en: "its mode is {shown}", fr: "son mode est {shown}" },
             )
             .hint(text! {
-                en: "chmod 0600 and let the gate's user own it; in a container: `mode: 0400` and `uid:` of the Swarm secret, `defaultMode: 0440` of the Kubernetes volume with `fsGroup` of the pod",
-                fr: "chmod 0600, et l'utilisateur de la passerelle pour propriétaire ; en conteneur : `mode: 0400` et `uid:` du secret Swarm, `defaultMode: 0440` du volume Kubernetes avec `fsGroup` du pod"
+                en: "chmod 0600 and let the gate's user own it; in a container: `mode: 0400` and `uid:` of the Swarm \
+                     secret, `defaultMode: 0440` of the Kubernetes volume with `fsGroup` of the pod",
+                fr: "chmod 0600, et l'utilisateur de la passerelle pour propriétaire ; en conteneur : `mode: 0400` et \
+                     `uid:` du secret Swarm, `defaultMode: 0440` du volume Kubernetes avec `fsGroup` du pod"
             }),
         );
     } else if mode & 0o040 != 0 && owner == Owner::Admin {
@@ -155,7 +161,10 @@ fn check_mode(field: &Field<'_>, path: &Path, owner: Owner) {
                 text! { en: "the group can read this secret file", fr: "le groupe peut lire ce fichier secret" },
                 text! { en: "its mode is {shown}", fr: "son mode est {shown}" },
             )
-            .hint(text! { en: "chmod 0600 and let the gate's user own it", fr: "chmod 0600, et l'utilisateur de la passerelle pour propriétaire" }),
+            .hint(text! {
+                en: "chmod 0600 and let the gate's user own it",
+                fr: "chmod 0600, et l'utilisateur de la passerelle pour propriétaire"
+            }),
         );
     }
 }
@@ -168,7 +177,10 @@ fn read_environment(field: &Field<'_>) -> Option<Zeroizing<Vec<u8>>> {
         field.mask();
         unreadable(
             field,
-            text! { en: "this is not the name of an environment variable", fr: "ceci n'est pas un nom de variable d'environnement" },
+            text! {
+                en: "this is not the name of an environment variable",
+                fr: "ceci n'est pas un nom de variable d'environnement"
+            },
         );
         return None;
     }
@@ -177,7 +189,10 @@ fn read_environment(field: &Field<'_>) -> Option<Zeroizing<Vec<u8>>> {
         None => {
             unreadable(
                 field,
-                text! { en: "this environment variable is not set", fr: "cette variable d'environnement n'est pas définie" },
+                text! {
+                    en: "this environment variable is not set",
+                    fr: "cette variable d'environnement n'est pas définie"
+                },
             );
             None
         }

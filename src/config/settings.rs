@@ -1,7 +1,7 @@
 //! The resolved configuration: every value checked, every default filled in, no trace of TOML.
 //!
-//! [`Settings::snapshot`] is what the core decides on; the rest is for the edges. Each field's meaning and default stand in
-//! `config/sensgate.example.toml`.
+//! [`Settings::snapshot`] is what the core decides on; the rest is for the edges. Each field's meaning and default
+//! are in `config/sensgate.example.toml`.
 
 use super::positions::Positions;
 use crate::domain::answer::own_name::Alias;
@@ -45,7 +45,8 @@ pub struct UpstreamSettings {
     pub host_field: HeaderValue,
     /// What else 8sens may call itself in its answers.
     pub also_known_as: Vec<Alias>,
-    /// The one `api_key` that 8sens knows: marked sensitive, and wiped when the last configuration that uses it is gone.
+    /// The one `api_key` that 8sens knows: marked sensitive, and wiped when the last configuration that uses it is
+    /// gone.
     pub api_key: HeaderValue,
     pub connect_timeout: Duration,
     /// Longest silence of 8sens while its answer is awaited or under way.
@@ -216,7 +217,8 @@ impl Default for LogSettings {
     }
 }
 
-/// The least severe application log line that is written. There is no debug level: Pingora's debug lines show header values.
+/// The least severe application log line that is written. There is no debug level: Pingora's debug lines show header
+/// values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
     Error,

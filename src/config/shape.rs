@@ -1,4 +1,4 @@
-//! The one registry of keys: which table has which, what may stand there, what stands there when a key is left out,
+//! The one registry of keys: which table has which, what may stand there, what is there when a key is left out,
 //! what it is for, what it used to be called, and what is still to come.
 //!
 //! The reader takes kinds, bounds and defaults from here and refuses everything that is not here; suggestions,
@@ -28,7 +28,7 @@ const fn optional(name: &'static str, kind: Kind, en: &'static str, fr: &'static
     KeySpec { name, presence: Presence::Optional, kind, about: StaticText { en, fr } }
 }
 
-/// A table of its own; what it is for stands in its specification.
+/// A table of its own; what it is for is in its specification.
 const fn table(name: &'static str, presence: Presence, kind: Kind) -> KeySpec {
     let (Kind::Table(spec) | Kind::Tables(spec) | Kind::TableOrTables(spec)) = kind else { panic!("not a table") };
     KeySpec { name, presence, kind, about: spec.about }
@@ -87,8 +87,10 @@ pub static UPSTREAM: TableSpec = TableSpec {
         required("api_key", Kind::Table(&SECRET),
             "the one `api_key` that 8sens knows", "la seule `api_key` que 8sens connaît"),
         default("also_known_as", "[]", OWN_NAMES,
-            "other names and addresses that 8sens has for itself, with a port or without; a `Location` that names one leads back to the gate",
-            "autres noms et adresses que 8sens se donne, avec ou sans port ; un `Location` qui en nomme un ramène à la passerelle"),
+            "other names and addresses that 8sens has for itself, with a port or without; a `Location` that names one \
+             leads back to the gate",
+            "autres noms et adresses que 8sens se donne, avec ou sans port ; un `Location` qui en nomme un ramène à la \
+             passerelle"),
         default("idle_timeout", "\"900s\"", duration(secs(1), secs(7 * 86_400)),
             "after how long without use 8sens forgets a token; on its REST screen as well",
             "après combien de temps sans usage 8sens oublie un jeton ; « Durée d'inactivité » de son écran REST"),
@@ -99,8 +101,10 @@ pub static UPSTREAM: TableSpec = TableSpec {
             "longest silence of 8sens while its answer is awaited or under way",
             "plus long silence de 8sens pendant que sa réponse est attendue ou en cours"),
         optional("answer_timeout", TIMEOUT,
-            "longest time until the head of its answer is there, once 8sens has the whole request; without it, `read_timeout`",
-            "temps maximal jusqu'à l'en-tête de sa réponse, une fois que 8sens a toute la requête ; à défaut, `read_timeout`"),
+            "longest time until the head of its answer is there, once 8sens has the whole request; without it, \
+             `read_timeout`",
+            "temps maximal jusqu'à l'en-tête de sa réponse, une fois que 8sens a toute la requête ; à défaut, \
+             `read_timeout`"),
         default("write_timeout", "\"30s\"", TIMEOUT,
             "longest time 8sens may take nothing of a request",
             "plus long temps pendant lequel 8sens peut ne rien prendre d'une requête"),
@@ -110,17 +114,21 @@ pub static UPSTREAM: TableSpec = TableSpec {
         default("pool_size", "64", integer(1, 4096),
             "idle connections to 8sens, in all", "connexions inactives vers 8sens, en tout"),
         default("forwarder", "\"direct\"", choice(&["direct", "pingora"]),
-            "what carries requests to 8sens: the gate's own `direct` one, which reads its answers strictly, or `pingora`, Pingora's proxy",
-            "ce qui porte les requêtes à 8sens : `direct`, celui de la passerelle, qui lit ses réponses strictement, ou `pingora`, le proxy de Pingora"),
+            "what carries requests to 8sens: the gate's own `direct` one, which reads its answers strictly, or \
+             `pingora`, Pingora's proxy",
+            "ce qui porte les requêtes à 8sens : `direct`, celui de la passerelle, qui lit ses réponses strictement, \
+             ou `pingora`, le proxy de Pingora"),
         default("encoded_slash", "[]", ROUTES,
-            "routes on which 8sens takes `%2F` for a part of a name, such as an article's reference; elsewhere it is refused",
-            "routes où 8sens voit dans `%2F` une partie d'un nom, comme la référence d'un article ; ailleurs il est refusé"),
+            "routes on which 8sens takes `%2F` for a part of a name, such as an article's reference; elsewhere it is \
+             refused",
+            "routes où 8sens voit dans `%2F` une partie d'un nom, comme la référence d'un article ; ailleurs il est \
+             refusé"),
         table("tls", Presence::Optional, Kind::Table(&UPSTREAM_TLS)),
     ],
     any_of: &[],
     renamed: &[
-        ("apikey", "api_key"), ("api-key", "api_key"), ("key", "api_key"), ("timeout", "read_timeout"), ("url", "address"),
-        ("host", "address"), ("ttl", "idle_timeout"), ("session_timeout", "idle_timeout"),
+        ("apikey", "api_key"), ("api-key", "api_key"), ("key", "api_key"), ("timeout", "read_timeout"),
+        ("url", "address"), ("host", "address"), ("ttl", "idle_timeout"), ("session_timeout", "idle_timeout"),
     ],
     later: &[],
 };
@@ -157,9 +165,12 @@ pub static SESSION: TableSpec = TableSpec {
     },
     keys: &[
         default("mode", "\"guard\"", choice(&["observe", "guard"]),
-            "`guard`: a token that is unknown, expired or another consumer's never reaches 8sens; `observe`: it does, and is logged and counted",
-            "`guard` : un jeton inconnu, expiré ou appartenant à un autre n'atteint jamais 8sens ; `observe` : il l'atteint, et c'est journalisé et compté"),
-        default("token_from", "[\"header:access_token\", \"bearer\", \"header:token\", \"query:access_token\"]", TOKEN_PLACES,
+            "`guard`: a token that is unknown, expired or another consumer's never reaches 8sens; `observe`: it does, \
+             and is logged and counted",
+            "`guard` : un jeton inconnu, expiré ou appartenant à un autre n'atteint jamais 8sens ; `observe` : il \
+             l'atteint, et c'est journalisé et compté"),
+        default("token_from",
+            "[\"header:access_token\", \"bearer\", \"header:token\", \"query:access_token\"]", TOKEN_PLACES,
             "where a token may stand; elsewhere, tokens are removed",
             "où un jeton peut figurer ; ailleurs, les jetons sont retirés"),
         default("login_routes", "[\"POST /v1/login/user\"]", ROUTES,
@@ -183,8 +194,8 @@ pub static SESSION: TableSpec = TableSpec {
     ],
     any_of: &[],
     renamed: &[
-        ("login_route", "login_routes"), ("tokens_from", "token_from"), ("public_routes", "public"), ("expired", "expired_when"),
-        ("max_sessions", "total"),
+        ("login_route", "login_routes"), ("tokens_from", "token_from"), ("public_routes", "public"),
+        ("expired", "expired_when"), ("max_sessions", "total"),
     ],
     later: &[],
 };
@@ -199,19 +210,24 @@ pub static LISTENER: TableSpec = TableSpec {
     },
     keys: &[
         required("address", SOCKET_ADDRESS,
-            "where it is bound; port 0, any free one, only on loopback", "où il est lié ; le port 0, un port libre, seulement sur une adresse de loopback"),
+            "where it is bound; port 0, any free one, only on loopback", "où il est lié ; le port 0, un port libre, \
+                seulement sur une adresse de loopback"),
         optional("tls", Kind::TableOrTables(&TLS),
             "a certificate and its key; a list of such pairs serves several names",
             "un certificat et sa clé ; une liste de telles paires sert plusieurs noms"),
         optional("plaintext", choice(&["lan", "behind_proxy", "redirect"]),
-            "off loopback and without `tls`, one of these must be said: `lan`, only private addresses call; `behind_proxy`, a trusted proxy in front says https; `redirect`, browsers are sent to https",
-            "hors loopback et sans `tls`, il faut l'un de ces mots : `lan`, seules des adresses privées appellent ; `behind_proxy`, un proxy de confiance placé devant annonce https ; `redirect`, les navigateurs sont renvoyés vers https"),
+            "off loopback and without `tls`, one of these must be said: `lan`, only private addresses call; \
+             `behind_proxy`, a trusted proxy in front says https; `redirect`, browsers are sent to https",
+            "hors loopback et sans `tls`, il faut l'un de ces mots : `lan`, seules des adresses privées appellent ; \
+             `behind_proxy`, un proxy de confiance placé devant annonce https ; `redirect`, les navigateurs sont \
+             renvoyés vers https"),
         default("http2", "true", BOOL,
             "HTTP/2 beside HTTP/1.1 for callers that ask for it; only with `tls`",
             "HTTP/2 à côté de HTTP/1.1 pour les appelants qui le demandent ; seulement avec `tls`"),
         optional("hsts", duration(Duration::ZERO, secs(730 * 86_400)),
             "how long browsers remember that this host is for https alone; `0s` makes them forget; only with `tls`",
-            "combien de temps les navigateurs retiennent que cet hôte n'est joignable qu'en https ; `0s` le leur fait oublier ; seulement avec `tls`"),
+            "combien de temps les navigateurs retiennent que cet hôte n'est joignable qu'en https ; `0s` le leur fait \
+             oublier ; seulement avec `tls`"),
         default("proxy_protocol", "[]", NETWORKS,
             "networks of proxies that begin each connection with a PROXY header, v1 or v2; then they must",
             "réseaux des proxys qui ouvrent chaque connexion par un en-tête PROXY, v1 ou v2 ; ils le doivent alors"),
@@ -233,7 +249,8 @@ pub static CLIENT_IP: TableSpec = TableSpec {
     },
     keys: &[
         default("trusted_proxies", "[]", NETWORKS,
-            "networks such as `192.0.2.0/24`, or single addresses", "réseaux tels que `192.0.2.0/24`, ou adresses isolées"),
+            "networks such as `192.0.2.0/24`, or single addresses", "réseaux tels que `192.0.2.0/24`, ou adresses \
+                isolées"),
         default("header", "\"x-forwarded-for\"", FIELD_NAME,
             "the one field that is read; every other forwarding field is dropped",
             "le seul en-tête qui est lu ; les autres en-têtes de ce genre sont supprimés"),
@@ -301,7 +318,8 @@ pub static LIMITS: TableSpec = TableSpec {
             "débit le plus lent auquel il peut la prendre, passé le délai précédent"),
         default("keepalive_timeout", "\"75s\"", TIMEOUT,
             "longest idle time between two requests; longer than that of a balancer in front, often 60 s",
-            "plus longue inactivité entre deux requêtes ; plus longue que celle d'un répartiteur placé devant, souvent 60 s"),
+            "plus longue inactivité entre deux requêtes ; plus longue que celle d'un répartiteur placé devant, souvent \
+             60 s"),
         default("requests_per_connection", "1000", integer(1, 1_000_000),
             "then the connection is closed", "la connexion est ensuite fermée"),
         default("address_budget", "\"200/s\"", QUOTA,
@@ -314,16 +332,18 @@ pub static LIMITS: TableSpec = TableSpec {
             "wrong tokens of one consumer; a good token still passes",
             "jetons faux d'un même consommateur ; un bon jeton passe toujours"),
         default("enforce", "\"on\"", choice(&["on", "shadow", "off"]),
-            "whether these budgets and the quotas, address and route rules of consumers refuse; `shadow`: only logged and counted",
-            "si ces budgets et les quotas, règles d'adresse et de route des consommateurs refusent ; `shadow` : seulement journalisé et compté"),
+            "whether these budgets and the quotas, address and route rules of consumers refuse; `shadow`: only logged \
+             and counted",
+            "si ces budgets et les quotas, règles d'adresse et de route des consommateurs refusent ; `shadow` : \
+             seulement journalisé et compté"),
         default("rate_limit_headers", "\"answers\"", choice(&["answers", "refusals"]),
             "`RateLimit` fields in all answers, or only in refusals",
             "en-têtes `RateLimit` dans toutes les réponses, ou seulement dans les refus"),
     ],
     any_of: &[],
     renamed: &[
-        ("header_bytes", "head_bytes"), ("url_bytes", "uri_bytes"), ("max_body", "body_bytes"), ("max_connections", "connections"),
-        ("failed_keys", "failed_credentials"),
+        ("header_bytes", "head_bytes"), ("url_bytes", "uri_bytes"), ("max_body", "body_bytes"),
+        ("max_connections", "connections"), ("failed_keys", "failed_credentials"),
     ],
     later: &[],
 };
@@ -346,7 +366,8 @@ pub static LOG: TableSpec = TableSpec {
             "où va le journal d'audit : connexions, clés et sessions refusées, actes d'administration"),
         default("anonymize_ip", "false", BOOL,
             "logs hold networks in place of client addresses: a /24 of IPv4, a /48 of IPv6",
-            "les journaux contiennent des réseaux à la place des adresses des clients : un /24 en IPv4, un /48 en IPv6"),
+            "les journaux contiennent des réseaux à la place des adresses des clients : un /24 en IPv4, un \
+             /48 en IPv6"),
         default("queue", "8192", integer(64, 1_048_576),
             "lines of each log waiting to be written; further ones are dropped and counted",
             "lignes de chaque journal en attente d'écriture ; les suivantes sont perdues et comptées"),
@@ -373,8 +394,10 @@ pub static ADMIN: TableSpec = TableSpec {
             "at least 32 characters; required when the address is not a loopback one",
             "au moins 32 caractères ; obligatoire quand l'adresse n'est pas une adresse de loopback"),
         default("hosts", "[]", OWN_NAMES,
-            "names by which browsers may open the pages, beside loopback names and the listener's own address; who shows the token needs none",
-            "noms sous lesquels un navigateur peut ouvrir les pages, outre les noms de loopback et l'adresse du point d'écoute ; qui présente le jeton n'en a pas besoin"),
+            "names by which browsers may open the pages, beside loopback names and the listener's own address; who \
+             shows the token needs none",
+            "noms sous lesquels un navigateur peut ouvrir les pages, outre les noms de loopback et l'adresse du point \
+             d'écoute ; qui présente le jeton n'en a pas besoin"),
     ],
     any_of: &[],
     renamed: &[
@@ -423,24 +446,31 @@ pub static CONSUMER: TableSpec = TableSpec {
             "its keys; several, so that one can replace the other",
             "ses clés ; plusieurs, pour que l'une puisse remplacer l'autre"),
         optional("rate_limit", QUOTA,
-            "how many requests it may make; without it, no limit", "combien de requêtes il peut faire ; sans cela, pas de limite"),
+            "how many requests it may make; without it, no limit", "combien de requêtes il peut faire ; sans cela, pas \
+                de limite"),
         optional("route_limits", Kind::Tables(&ROUTE_LIMIT),
             "quotas for routes, in any spelling, besides `rate_limit`; the first one that covers a request counts",
-            "quotas par route, quelle que soit l'écriture, en plus de `rate_limit` ; le premier qui couvre une requête compte"),
+            "quotas par route, quelle que soit l'écriture, en plus de `rate_limit` ; le premier qui couvre une requête \
+             compte"),
         optional("enforce", choice(&["on", "shadow", "off"]),
             "as in `[limits]`, for this consumer alone", "comme dans `[limits]`, pour ce seul consommateur"),
         optional("allow_from", NETWORKS,
             "from where it may call; without it, from everywhere", "d'où il peut appeler ; sans cela, de partout"),
         optional("allow", ROUTES,
-            "what it may call; without it, everything. A trailing `*` is any rest, an inner one a segment, the method `*` any method",
-            "ce qu'il peut appeler ; sans cela, tout. Un `*` final vaut tout reste, un `*` intérieur un segment, la méthode `*` toute méthode"),
+            "what it may call; without it, everything. A trailing `*` is any rest, an inner one a segment, the method \
+             `*` any method",
+            "ce qu'il peut appeler ; sans cela, tout. Un `*` final vaut tout reste, un `*` intérieur un segment, la \
+             méthode `*` toute méthode"),
         default("deny", "[]", ROUTES,
-            "what it may not call, in any spelling: case, dots or a slash at an end make no difference; wins over `allow`",
-            "ce qu'il ne peut pas appeler, quelle que soit l'écriture : casse, points ou barre oblique à la fin n'y changent rien ; l'emporte sur `allow`"),
+            "what it may not call, in any spelling: case, dots or a slash at an end make no difference; wins over \
+             `allow`",
+            "ce qu'il ne peut pas appeler, quelle que soit l'écriture : casse, points ou barre oblique à la fin n'y \
+             changent rien ; l'emporte sur `allow`"),
     ],
     any_of: &[],
     renamed: &[
-        ("key", "keys"), ("allowed_from", "allow_from"), ("routes", "allow"), ("rate", "rate_limit"), ("quota", "rate_limit"),
+        ("key", "keys"), ("allowed_from", "allow_from"), ("routes", "allow"), ("rate", "rate_limit"),
+        ("quota", "rate_limit"),
     ],
     later: &[],
 };
@@ -450,7 +480,7 @@ pub static KEY: TableSpec = TableSpec {
     path: "consumer.keys",
     form: Form::Inline,
     about: StaticText {
-        en: "One key of a consumer. The key itself never stands here.",
+        en: "One key of a consumer. The key itself is never here.",
         fr: "Une clé d'un consommateur. La clé elle-même ne figure jamais ici.",
     },
     keys: &[
@@ -487,7 +517,8 @@ pub static TLS: TableSpec = TableSpec {
     },
     keys: &[
         optional("certificate", PATH,
-            "a chain in PEM, the gate's own certificate first", "une chaîne PEM, le certificat de la passerelle en premier"),
+            "a chain in PEM, the gate's own certificate first", "une chaîne PEM, le certificat de la passerelle en \
+                premier"),
         optional("key", PATH,
             "its private key in PEM, mode 0600", "sa clé privée PEM, mode 0600"),
         table("acme", Presence::Optional, Kind::Table(&ACME)),
@@ -505,7 +536,8 @@ pub static ACME: TableSpec = TableSpec {
     form: Form::Inline,
     about: StaticText {
         en: "A certificate that the gate gets and renews by itself. Port 80 must lead to a listener without TLS.",
-        fr: "Un certificat que la passerelle obtient et renouvelle elle-même. Le port 80 doit mener à un point d'écoute sans TLS.",
+        fr: "Un certificat que la passerelle obtient et renouvelle elle-même. Le port 80 doit mener à un point \
+             d'écoute sans TLS.",
     },
     keys: &[
         required("domains", Kind::List(&HOST),
@@ -517,11 +549,13 @@ pub static ACME: TableSpec = TableSpec {
         default("directory", "\"https://acme-v02.api.letsencrypt.org/directory\"", HTTPS_URL,
             "the certificate authority's ACME directory", "l'annuaire ACME de l'autorité de certification"),
         optional("profile", PROFILE,
-            "the kind of certificate to ask for, where the directory offers it; without it, `shortlived` for IP addresses",
+            "the kind of certificate to ask for, where the directory offers it; without it, `shortlived` for IP \
+             addresses",
             "le type de certificat à demander, si l'annuaire le propose ; à défaut, `shortlived` pour des adresses IP"),
         optional("ca", PATH,
             "the issuers, in PEM, of an own directory's certificate; without it, those that the system trusts",
-            "les émetteurs, en PEM, du certificat d'un annuaire à soi ; à défaut, ceux auxquels le système fait confiance"),
+            "les émetteurs, en PEM, du certificat d'un annuaire à soi ; à défaut, ceux auxquels le système fait \
+             confiance"),
     ],
     any_of: &[],
     renamed: &[
@@ -536,7 +570,7 @@ pub static SECRET: TableSpec = TableSpec {
     path: "secret",
     form: Form::Inline,
     about: StaticText {
-        en: "Where a secret is. It never stands in the configuration itself.",
+        en: "Where a secret is. It is never in the configuration itself.",
         fr: "Où se trouve un secret. Il ne figure jamais dans la configuration elle-même.",
     },
     keys: &[
@@ -561,7 +595,8 @@ pub static STATE: TableSpec = TableSpec {
     form: Form::Table,
     about: StaticText {
         en: "Where sessions survive a restart. One directory for each gate, which only its user can read.",
-        fr: "Où les sessions survivent à un redémarrage. Un répertoire par passerelle, que seul son utilisateur peut lire.",
+        fr: "Où les sessions survivent à un redémarrage. Un répertoire par passerelle, que seul son utilisateur peut \
+             lire.",
     },
     keys: &[
         optional("directory", PATH,
@@ -613,7 +648,8 @@ pub static ROUTE_LIMIT: TableSpec = TableSpec {
     ],
     any_of: &[],
     renamed: &[
-        ("rule", "route"), ("path", "route"), ("limit", "rate_limit"), ("rate", "rate_limit"), ("quota", "rate_limit"),
+        ("rule", "route"), ("path", "route"), ("limit", "rate_limit"), ("rate", "rate_limit"),
+        ("quota", "rate_limit"),
     ],
     later: &[],
 };

@@ -195,8 +195,8 @@ fn expected_in_french(expected: &str) -> &str {
     }
 }
 
-/// Hides what may be a secret on a line that could not be understood: everything behind a name that sounds like one, and
-/// everything on a line that does not define a known key, because it may be the rest of a string.
+/// Hides what may be a secret on a line that could not be understood: everything behind a name that sounds like one,
+/// and everything on a line that does not define a known key, because it may be the rest of a string.
 fn mask_line(source: &str, at: usize, problems: &Problems) {
     let at = source.floor_char_boundary(at);
     let start = source[..at].rfind('\n').map_or(0, |at| at + 1);

@@ -53,7 +53,8 @@ pub(super) fn duration(text: &str) -> Parsed<Duration> {
             (Some(number), "") => text! { en: "write \"{number}s\"", fr: "écrivez \"{number}s\"" },
             _ => text! {
                 en: "write one whole number and one unit, such as \"250ms\", \"30s\", \"5m\", \"2h\" or \"7d\"",
-                fr: "écrivez un seul nombre entier et une seule unité, par exemple \"250ms\", \"30s\", \"5m\", \"2h\" ou \"7d\""
+                fr: "écrivez un seul nombre entier et une seule unité, par exemple \"250ms\", \"30s\", \"5m\", \"2h\" \
+                     ou \"7d\""
             },
         })
     })
@@ -134,12 +135,21 @@ pub(super) fn quota(text: &str) -> Parsed<Quota> {
             },
             QuotaError::Count => text! { en: "the count is not a whole number", fr: "le nombre n'est pas entier" },
             QuotaError::CountOutOfRange => {
-                text! { en: "the count must be between 1 and {count}", fr: "le nombre doit être compris entre 1 et {count}" }
+                text! {
+                    en: "the count must be between 1 and {count}",
+                    fr: "le nombre doit être compris entre 1 et {count}"
+                }
             }
             QuotaError::Unit => text! { en: "the units are s, min, h and d", fr: "les unités sont s, min, h et d" },
-            QuotaError::Burst => text! { en: "the burst is not a whole number", fr: "la rafale n'est pas un nombre entier" },
+            QuotaError::Burst => text! {
+                en: "the burst is not a whole number",
+                fr: "la rafale n'est pas un nombre entier"
+            },
             QuotaError::BurstOutOfRange => {
-                text! { en: "the burst must be between 1 and {burst}", fr: "la rafale doit être comprise entre 1 et {burst}" }
+                text! {
+                    en: "the burst must be between 1 and {burst}",
+                    fr: "la rafale doit être comprise entre 1 et {burst}"
+                }
             }
             QuotaError::RefillTooLong => {
                 text! { en: "the burst would never come back", fr: "la rafale ne reviendrait jamais" }
@@ -245,7 +255,7 @@ fn unaccented(c: char) -> char {
     }
 }
 
-/// 64 lower-case hexadecimal digits. The message repeats nothing: what stands there may be the key itself.
+/// 64 lower-case hexadecimal digits. The message repeats nothing: what is there may be the key itself.
 pub(super) fn digest(text: &str) -> Parsed<KeyDigest> {
     let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
     if text.len() == 64 && text.bytes().all(hex) {
@@ -259,14 +269,18 @@ pub(super) fn digest(text: &str) -> Parsed<KeyDigest> {
     let complaint = Complaint::new(
         Rule::InvalidDigest,
         text! { en: "`sha256` is not a SHA-256 digest", fr: "`sha256` n'est pas une empreinte SHA-256" },
-        text! { en: "expected 64 lower-case hexadecimal digits", fr: "64 chiffres hexadécimaux en minuscules sont attendus" },
+        text! {
+            en: "expected 64 lower-case hexadecimal digits",
+            fr: "64 chiffres hexadécimaux en minuscules sont attendus"
+        },
     );
     Err(if is_upper_digest(text) {
         complaint.hint(text! { en: "write it in lower case", fr: "écrivez-la en minuscules" })
     } else {
         complaint.hint(text! {
-            en: "the digest of a key is the output of `printf %s KEY | sha256sum`; the key itself never stands here",
-            fr: "l'empreinte d'une clé est donnée par `printf %s CLÉ | sha256sum` ; la clé elle-même ne figure jamais ici"
+            en: "the digest of a key is the output of `printf %s KEY | sha256sum`; the key itself is never here",
+            fr: "l'empreinte d'une clé est donnée par `printf %s CLÉ | sha256sum` ; la clé elle-même ne figure jamais \
+                 ici"
         })
     })
 }
@@ -372,7 +386,8 @@ mod tests {
 
         #[test]
         fn no_text_makes_a_parser_panic(text in "\\PC{0,20}|[0-9a-fx.:/\\[\\]]{0,20}") {
-            let _ = (duration(&text), size(&text), quota(&text), name(&text), digest(&text), quoted(&text), nearest(&text, ["a", "token"].into_iter()));
+            let _ = (duration(&text), size(&text), quota(&text), name(&text), digest(&text), quoted(&text));
+            let _ = nearest(&text, ["a", "token"].into_iter());
         }
     }
 }

@@ -61,18 +61,19 @@ fn malformed(case: &Case<'_>) -> Explanation {
     if case.reason() == Some(Reason::PathEncodedSlash) {
         return encoded_slash(case);
     }
-    let mend = text! {
+    let remedy = text! {
         en: "fix the caller, or whatever stands between it and the gate",
         fr: "corrigez l'appelant, ou ce qui se trouve entre lui et la passerelle"
     };
-    case.explanation(framing_rule(), None, vec![mend])
+    case.explanation(framing_rule(), None, vec![remedy])
 }
 
 fn never_forwarded(case: &Case<'_>) -> Explanation {
     let remedy = match case.refusal.code {
         DenyCode::MethodNotAllowed if case.reason() == Some(Reason::TargetStar) => text! {
             en: "ask for a path that begins with /; OPTIONS alone can ask about *, and the gate answers that itself",
-            fr: "demandez un chemin qui commence par / ; seul OPTIONS peut porter sur *, et la passerelle y répond elle-même"
+            fr: "demandez un chemin qui commence par / ; seul OPTIONS peut porter sur *, et la passerelle y \
+                 répond elle-même"
         },
         DenyCode::MethodNotAllowed => text! {
             en: "use GET, HEAD, POST, PUT, DELETE, PATCH or OPTIONS",
@@ -528,7 +529,7 @@ fn rate_limited(case: &Case<'_>) -> Explanation {
         fr: "budget : seules les requêtes refusées comptent ; une bonne, jamais"
     };
     let cause = text! {
-        en: "mend what is refused before that: `sensgate explain` shows each of them",
+        en: "fix what is refused before that: `sensgate explain` shows each of them",
         fr: "corrigez ce qui est refusé avant cela : `sensgate explain` montre chaque refus"
     };
     let quoted = |quota: &crate::domain::limit::Quota| Some(format!("\"{quota}\""));

@@ -143,7 +143,8 @@ pub fn redirect_to_https(location: &str, request_id: &RequestId, date: &str, is_
     let body = if is_head { "" } else { "https only\n" };
     let id = request_id.as_str();
     format!(
-        "HTTP/1.1 308 Permanent Redirect\r\nLocation: {location}\r\nCache-Control: no-store\r\nContent-Type: text/plain\r\n\
+        "HTTP/1.1 308 Permanent Redirect\r\nLocation: {location}\r\nCache-Control: no-store\r\nContent-Type: \
+         text/plain\r\n\
          X-Request-ID: {id}\r\nContent-Length: 11\r\nDate: {date}\r\nConnection: close\r\n\r\n{body}"
     )
     .into_bytes()

@@ -1,7 +1,7 @@
 //! Notices that the configuration, or a file that it names, may have changed.
 //!
-//! The directories are watched and not the files: an editor renames a new file over the old one, and an orchestrator turns a symbolic
-//! link. Whether the content is another one is for the reloader to see.
+//! The directories are watched and not the files: an editor renames a new file over the old one, and an orchestrator
+//! turns a symbolic link. Whether the content is another one is for the reloader to see.
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
@@ -26,8 +26,8 @@ pub(super) struct FileWatch {
 }
 
 impl FileWatch {
-    /// Sends into `changed` each time that something happened around `files` and is over. A watch that cannot be had is said, and is
-    /// `None`: the gate runs on, and `reload` still works.
+    /// Sends into `changed` each time that something happened around `files` and is over. A watch that cannot be had is
+    /// said, and is `None`: the gate runs on, and `reload` still works.
     pub(super) fn start(files: &[PathBuf], changed: mpsc::Sender<()>) -> Option<Self> {
         let folders = folders(files);
         let names: BTreeSet<OsString> = files.iter().filter_map(|file| Some(file.file_name()?.to_owned())).collect();
@@ -72,7 +72,8 @@ fn folders(files: &[PathBuf]) -> BTreeSet<PathBuf> {
     files.iter().map(|file| parent(file)).chain(linked.map(|file| parent(&file))).collect()
 }
 
-/// False for what cannot have changed one of the files: somebody reads one, us among them, or another one is written to, such as a log.
+/// False for what cannot have changed one of the files: somebody reads one, us among them, or another one is written
+/// to, such as a log.
 fn concerns(event: &Event, names: &BTreeSet<OsString>) -> bool {
     let about_ours = || event.paths.iter().any(|path| path.file_name().is_some_and(|name| names.contains(name)));
     match event.kind {

@@ -1,7 +1,7 @@
 //! The composition root: binds the listeners, starts the services, and ends them in order.
 //!
-//! Pingora's own `Server` is not used: it forks, binds late and without a usable error, and sleeps a fixed time on SIGTERM. Its proxy runs
-//! here on one runtime of ours, behind listeners that are already bound.
+//! Pingora's own `Server` is not used: it forks, binds late and without a usable error, and sleeps a fixed time on
+//! SIGTERM. Its proxy runs here on one runtime of ours, behind listeners that are already bound.
 
 mod file_watch;
 mod reload;

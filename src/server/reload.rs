@@ -21,7 +21,8 @@ const MAX_LOGGED: usize = 10;
 /// Largest part of a file that is looked at to see whether it changed.
 const MAX_LOOKED_AT: u64 = 8 << 20;
 
-/// What the configuration file and the files that it names held when they were read. Nothing of their content can be told from it.
+/// What the configuration file and the files that it names held when they were read. Nothing of their content can be
+/// told from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Content([u8; 32]);
 

@@ -45,8 +45,9 @@ impl Default for Supervision {
 }
 
 impl Supervision {
-    /// Tells it for ever; ends with the runtime. The gate is alive while this task is woken in time, the tables are swept, and every accept
-    /// loop runs, unless the gate is draining. Without all three nothing is said, and the service manager starts the gate anew.
+    /// Tells it for ever; ends with the runtime. The gate is alive while this task is woken in time, the tables are
+    /// swept, and every accept loop runs, unless the gate is draining. Without all three nothing is said, and the
+    /// service manager starts the gate anew.
     pub(super) async fn watch(
         self,
         upstream: Arc<Upstream>,

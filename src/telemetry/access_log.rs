@@ -23,7 +23,8 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Opens the target and starts the thread that writes. `queue` lines may wait for it; `dropped` counts the lines that are lost.
+    /// Opens the target and starts the thread that writes. `queue` lines may wait for it; `dropped` counts the lines
+    /// that are lost.
     ///
     /// # Errors
     /// When the target cannot be opened or the thread cannot be started.
@@ -56,7 +57,8 @@ impl AccessLog {
         }
     }
 
-    /// Waits until every line logged before this call is written or dropped, at most `deadline`. False when time ran out.
+    /// Waits until every line logged before this call is written or dropped, at most `deadline`. False when time ran
+    /// out.
     pub fn flush(&self, deadline: Duration) -> bool {
         self.writer.as_ref().is_none_or(|writer| writer.flush(deadline))
     }

@@ -1,4 +1,5 @@
-//! How much went through, in all and lately, and where tokens travel: counts for `status` and `doctor`, without a label.
+//! How much went through, in all and lately, and where tokens travel: counts for `status` and `doctor`, without a
+//! label.
 
 use crate::domain::exchange::{EndCode, Record};
 use crate::domain::request::TokenPlace;

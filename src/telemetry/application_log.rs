@@ -1,7 +1,7 @@
 //! The application log: what the process has to say, on stderr, one line per event.
 //!
-//! There is no way to see less severe lines than `info`: Pingora's debug lines show header values. Pingora itself is heard from
-//! `warn` on. `RUST_LOG` is not read.
+//! There is no way to see less severe lines than `info`: Pingora's debug lines show header values. Pingora itself is
+//! heard from `warn` on. `RUST_LOG` is not read.
 
 use crate::config::LogLevel;
 use std::fmt::{self, Write};
@@ -23,8 +23,8 @@ const PINGORA: &str = "pingora";
 /// The filter of the log that was started, for as long as the process lives.
 static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
-/// Starts the application log of this process, with colours when stderr is a terminal and `NO_COLOR` is not set. Lines of the `log`
-/// crate are included. A second call changes nothing.
+/// Starts the application log of this process, with colours when stderr is a terminal and `NO_COLOR` is not set. Lines
+/// of the `log` crate are included. A second call changes nothing.
 pub fn init(level: LogLevel) {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let ansi = io::stderr().is_terminal() && !no_color;
@@ -71,7 +71,8 @@ fn targets(level: LogLevel) -> Targets {
     Targets::new().with_default(level).with_target(PINGORA, level.min(LevelFilter::WARN))
 }
 
-/// Writes the message and `name=value` for the other fields. The formatter's own fields keep line feeds, and escapes of `%` values.
+/// Writes the message and `name=value` for the other fields. The formatter's own fields keep line feeds, and escapes of
+/// `%` values.
 fn fields() -> impl for<'w> FormatFields<'w> + Send + Sync + 'static {
     debug_fn(|out: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug| match field.name() {
         "message" => write!(Escaped(out), "{value:?}"),

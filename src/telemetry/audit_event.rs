@@ -1,7 +1,7 @@
 //! What the audit log tells: a closed set of events, each one line of JSON.
 //!
-//! Names and digits come from the configuration, from closed sets, or were checked to be printable ASCII; nothing else of a request
-//! reaches the audit log, and no key or token.
+//! Names and digits come from the configuration, from closed sets, or were checked to be printable ASCII; nothing else
+//! of a request reaches the audit log, and no key or token.
 
 use crate::domain::denial::{DenyCode, Reason};
 use crate::domain::exchange::{EndCode, Record};
@@ -360,7 +360,8 @@ mod tests {
         assert_eq!(
             of_request(&AuditEvent::KeyRefused(&expired)),
             format!(
-                "\"event\":\"key_refused\",{who},{request}\"status\":401,\"code\":\"unknown_key\",\"reason\":\"key expired\"}}\n"
+                "\"event\":\"key_refused\",{who},{request}\"status\":401,\"code\":\"unknown_key\",\"reason\":\"key \
+                 expired\"}}\n"
             )
         );
         assert_eq!(

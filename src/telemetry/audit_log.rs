@@ -1,7 +1,7 @@
 //! The audit log: who logged in, what was refused, and what admins did. A file of its own that is only appended to.
 //!
-//! Its queue, writer and rotation are those of the access log; so is what happens at their bounds: lines are dropped and counted, and
-//! nobody waits.
+//! Its queue, writer and rotation are those of the access log; so is what happens at their bounds: lines are dropped
+//! and counted, and nobody waits.
 
 use crate::config::LogSettings;
 use crate::domain::exchange::Record;

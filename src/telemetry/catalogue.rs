@@ -1,8 +1,9 @@
-//! Every metric of the gate, each declared once: the registry, `docs/metrics.md` and the tests of boards and alerts are made from it.
+//! Every metric of the gate, each declared once: the registry, `docs/metrics.md` and the tests of boards and alerts are
+//! made from it.
 //!
-//! Label values come from the configuration or from closed sets, never from a request. `docs/metrics.md` is written from this file, and
-//! `tests/prometheus/` fails when it is not up to date, or when a metric is neither on a board, in a rule or alert, nor said to be for
-//! digging.
+//! Label values come from the configuration or from closed sets, never from a request. `docs/metrics.md` is written
+//! from this file, and `tests/prometheus/` fails when it is not up to date, or when a metric is neither on a board, in
+//! a rule or alert, nor said to be for digging.
 
 use super::family::{Family, Metric, Purpose, metrics};
 use super::key_last_use::KeyLastUses;
@@ -20,10 +21,12 @@ metrics! {
     requests: IntCounterVec "sensgate_requests_total" in "requests" by [CONSUMER, ROUTE, STATUS_CLASS, CODE] Watched
         "Ended requests by consumer, route rule, class of the status sent and code."
         "sum by (consumer, code) (rate(sensgate_requests_total{code!=\"ok\"}[5m]))";
-    request_duration: HistogramVec "sensgate_request_duration_seconds" in "seconds" within DURATION_BUCKETS by [CONSUMER, ROUTE] Watched
+    request_duration: HistogramVec "sensgate_request_duration_seconds" in "seconds" within DURATION_BUCKETS
+        by [CONSUMER, ROUTE] Watched
         "Time from the complete request head to the end of the request."
         "histogram_quantile(0.99, sum by (le) (rate(sensgate_request_duration_seconds_bucket[5m])))";
-    upstream_duration: HistogramVec "sensgate_upstream_request_duration_seconds" in "seconds" within DURATION_BUCKETS by [CONSUMER, ROUTE] Watched
+    upstream_duration: HistogramVec "sensgate_upstream_request_duration_seconds" in "seconds" within DURATION_BUCKETS
+        by [CONSUMER, ROUTE] Watched
         "Time from the start of the connect to 8sens to the last byte of its answer."
         "histogram_quantile(0.95, sum by (le, route) (rate(sensgate_upstream_request_duration_seconds_bucket[5m])))";
     overhead: Histogram "sensgate_overhead_duration_seconds" in "seconds" within OVERHEAD_BUCKETS by [] Watched
@@ -75,7 +78,8 @@ metrics! {
         "Places on tokens of 8sens that are one consumer's, some of them expired."
         "topk(5, sensgate_consumer_sessions)";
     consumer_sessions_max: IntGauge "sensgate_consumer_sessions_max" in "sessions" by [] Watched
-        "Places that each consumer may have: `per_consumer` of the configuration. Its longest unused ones make room for new ones."
+        "Places that each consumer may have: `per_consumer` of the configuration. Its longest unused ones make room \
+         for new ones."
         "sensgate_consumer_sessions / on (instance) group_left () sensgate_consumer_sessions_max > 0.8";
     would_refuse: IntCounterVec "sensgate_would_refuse_total" in "requests" by [CONSUMER, WOULD_CODE, ISSUED] Watched
         "Forwarded requests that would have been refused, were the rule not in shadow or sessions not just observed."
@@ -92,22 +96,28 @@ metrics! {
     panics: IntCounter "sensgate_panics_total" in "panics" by [] Watched
         "Tasks of the gate that ended in a panic."
         "increase(sensgate_panics_total[1d]) > 0";
-    key_expiry: ReplacedGauges "sensgate_key_expiry_timestamp_seconds" in "seconds since the Unix epoch" by [CONSUMER, KEY_ID] Watched
-        "Instant from which the key is no longer valid, in seconds since the Unix epoch. Absent for a key that never expires, or is disabled."
+    key_expiry: ReplacedGauges "sensgate_key_expiry_timestamp_seconds" in "seconds since the Unix epoch"
+        by [CONSUMER, KEY_ID] Watched
+        "Instant from which the key is no longer valid, in seconds since the Unix epoch. Absent for a key that never \
+         expires, or is disabled."
         "(sensgate_key_expiry_timestamp_seconds - time()) / 86400";
-    certificate_expiry: ReplacedGauges "sensgate_certificate_expiry_timestamp_seconds" in "seconds since the Unix epoch" by [LISTENER, NAME] Watched
+    certificate_expiry: ReplacedGauges "sensgate_certificate_expiry_timestamp_seconds" in "seconds since the Unix epoch"
+        by [LISTENER, NAME] Watched
         "Instant at which the certificate that a listener serves for a name expires, in seconds since the Unix epoch."
         "(sensgate_certificate_expiry_timestamp_seconds - time()) / 86400";
     certificates_refused: IntCounter "sensgate_certificates_refused_total" in "changes" by [] Digging
         "Changed certificate files that could not be used: the old certificate is served on."
         "increase(sensgate_certificates_refused_total[1d])";
-    key_last_used: KeyLastUses "sensgate_key_last_used_timestamp_seconds" in "seconds since the Unix epoch" by [CONSUMER, KEY_ID] Watched
-        "Instant at which the key was last accepted, in seconds since the Unix epoch. Absent for a key that was never used."
+    key_last_used: KeyLastUses "sensgate_key_last_used_timestamp_seconds" in "seconds since the Unix epoch"
+        by [CONSUMER, KEY_ID] Watched
+        "Instant at which the key was last accepted, in seconds since the Unix epoch. Absent for a key that was never \
+         used."
         "(time() - sensgate_key_last_used_timestamp_seconds) / 86400";
     config_reloaded: IntGauge "sensgate_config_last_reload_successful" in "0 or 1" by [] Watched
         "Whether the configuration was taken up when it was last read (1), or refused while the old one runs on (0)."
         "sensgate_config_last_reload_successful == 0";
-    config_reload_time: IntGauge "sensgate_config_last_reload_success_timestamp_seconds" in "seconds since the Unix epoch" by [] Watched
+    config_reload_time: IntGauge "sensgate_config_last_reload_success_timestamp_seconds" in "seconds since the Unix \
+        epoch" by [] Watched
         "Instant at which a configuration was last taken up, in seconds since the Unix epoch."
         "time() - sensgate_config_last_reload_success_timestamp_seconds";
     config_restart_needed: IntGauge "sensgate_config_restart_needed" in "0 or 1" by [] Watched
@@ -117,7 +127,8 @@ metrics! {
         "Times that the configuration was read again, by what came of it."
         "sum by (result) (increase(sensgate_config_reloads_total[1d]))";
     certificate_self_signed: IntGaugeVec "sensgate_certificate_self_signed" in "0 or 1" by [LISTENER] Digging
-        "Whether a listener with ACME still waits for its first certificate and serves a self-signed one (1) or not (0)."
+        "Whether a listener with ACME still waits for its first certificate and serves a self-signed one (1) or not \
+         (0)."
         "sensgate_certificate_self_signed == 1";
     acme_orders: IntCounterVec "sensgate_acme_orders_total" in "attempts" by [ORDER_RESULT] Digging
         "Attempts to get a certificate by ACME, by what came of them."

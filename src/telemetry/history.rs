@@ -1,7 +1,7 @@
 //! How many requests came and how long they took, over the last minutes: for the plots of the live page.
 //!
-//! Numbers of requests are read from the counters that `/metrics` shows, so that both say the same; durations are recorded here, to one
-//! per cent. The oldest point gives way.
+//! Numbers of requests are read from the counters that `/metrics` shows, so that both say the same; durations are
+//! recorded here, to one per cent. The oldest point gives way.
 
 use crate::domain::types::{Mono, Now, Wall};
 use hdrhistogram::Histogram;
@@ -109,7 +109,8 @@ impl History {
         kept.last = Some((now.mono, totals));
     }
 
-    /// The points from number `since` on. All of them when there is no such number yet: that of another life of the gate.
+    /// The points from number `since` on. All of them when there is no such number yet: that of another life of the
+    /// gate.
     #[must_use]
     pub fn since(&self, since: u64) -> Points {
         let kept = self.kept.lock();
@@ -127,7 +128,8 @@ impl History {
         points
     }
 
-    /// The durations that half and 95 % of the requests since the last call did not exceed, in milliseconds; `None` when there was none.
+    /// The durations that half and 95 % of the requests since the last call did not exceed, in milliseconds; `None`
+    /// when there was none.
     fn quantiles(&self) -> [Option<f64>; 2] {
         let mut durations = self.durations.lock();
         let some = !durations.is_empty();

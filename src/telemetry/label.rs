@@ -11,7 +11,8 @@ use crate::telemetry::{ConnectionOutcome, ReloadResult};
 pub struct Label {
     pub name: &'static str,
     pub meaning: &'static str,
-    /// Every value with its meaning, when the set is closed; none when values come from the configuration or from the build.
+    /// Every value with its meaning, when the set is closed; none when values come from the configuration or from the
+    /// build.
     pub values: fn() -> Vec<(&'static str, &'static str)>,
 }
 
@@ -23,7 +24,8 @@ macro_rules! labels {
 
 labels! {
     CONSUMER = "consumer" "Name of the consumer in the configuration; `-` for a request that shows no key of one." open;
-    ROUTE = "route" "The `allow` rule that let the request through, as written in the configuration; `other` when there is none." open;
+    ROUTE = "route" "The `allow` rule that let the request through, as written in the configuration; `other` when \
+                     there is none." open;
     KEY_ID = "key_id" "`id` of the key in the configuration." open;
     LISTENER = "listener" "Address of the listener in the configuration." open;
     NAME = "name" "First name in the certificate." open;
@@ -32,7 +34,8 @@ labels! {
     WOULD_CODE = "code" "Why the request would have been refused." denials;
     ISSUED = "issued" "Where a token comes from that the gate does not know; `-` when it is not about that." origins;
     OUTCOME = "outcome" "What became of the connection." outcomes;
-    REUSED = "reused" "Whether the connection had carried a request before." || vec![("false", "A new one."), ("true", "From the pool.")];
+    REUSED = "reused" "Whether the connection had carried a request before."
+        || vec![("false", "A new one."), ("true", "From the pool.")];
     ALARM = "alarm" "What happened." alarms;
     LOGIN_RESULT = "result" "What 8sens made of the login." login_results;
     RELOAD_RESULT = "result" "What came of it." reload_results;

@@ -36,7 +36,8 @@ impl LogFile<File> {
         {
             use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
             options.mode(0o640);
-            // Opened for writing only, a FIFO without a reader would hold up the start, and fail writes whenever its reader restarts.
+            // Opened for writing only, a FIFO without a reader would hold up the start, and fail writes whenever its
+            // reader restarts.
             let is_fifo = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
             options.read(is_fifo);
         }
@@ -46,7 +47,8 @@ impl LogFile<File> {
 }
 
 impl<W: Write> LogFile<W> {
-    /// Writes whole lines, each ending in a line feed. Lines that do not fit are lost; the next write starts on a new line.
+    /// Writes whole lines, each ending in a line feed. Lines that do not fit are lost; the next write starts on a new
+    /// line.
     pub(crate) fn write_lines(&mut self, lines: &[u8]) -> Result<(), Lost> {
         if self.torn {
             if let Err((_, error)) = write(&mut self.out, b"\n") {
@@ -79,7 +81,8 @@ fn count(lines: &[u8]) -> u64 {
     lines.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// True when a regular file's last byte is not a line feed, for instance after a crash. A file that cannot be read is taken as whole.
+/// True when a regular file's last byte is not a line feed, for instance after a crash. A file that cannot be read is
+/// taken as whole.
 fn ends_mid_line(path: &Path) -> bool {
     let last_byte = || -> io::Result<u8> {
         if !std::fs::metadata(path)?.is_file() {

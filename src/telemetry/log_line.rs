@@ -1,7 +1,8 @@
 //! One access log line from one [`Record`]: a JSON object of printable ASCII, whatever a stranger sent.
 //!
-//! The fields below are the whole list; nothing else of a request can reach the log. Method and path are raw bytes: each byte that
-//! is not printable ASCII stands as `\u00XX`, so that byte `XX` is read back as the Latin-1 character of that number.
+//! The fields below are the whole list; nothing else of a request can reach the log. Method and path are raw bytes:
+//! each byte that is not printable ASCII stands as `\u00XX`, so that byte `XX` is read back as the Latin-1 character of
+//! that number.
 
 use crate::domain::exchange::Record;
 use crate::domain::request::client_ip;
@@ -11,8 +12,8 @@ use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use std::time::Duration;
 
-/// Appends the line of `record` and its line feed. Bounded by the bounds of the record: about 7 KiB for the longest path, and the
-/// names from the configuration.
+/// Appends the line of `record` and its line feed. Bounded by the bounds of the record: about 7 KiB for the longest
+/// path, and the names from the configuration.
 pub fn encode(record: &Record, line: &mut Vec<u8>) {
     line.extend_from_slice(b"{\"time\":\"");
     time(line, record.wall);

@@ -1,6 +1,7 @@
 //! Lines on their way to a log: a bounded queue in front of a thread of its own.
 //!
-//! Whoever writes a line never waits. When the queue is full, or the target takes no more, lines are dropped and counted.
+//! Whoever writes a line never waits. When the queue is full, or the target takes no more, lines are dropped and
+//! counted.
 
 use crate::platform::clock;
 use crate::telemetry::log_file::{LogFile, Lost};
@@ -44,7 +45,8 @@ struct Shared {
 }
 
 impl LogWriter {
-    /// Opens the file and starts the thread. `queue` lines may wait, at least one; `dropped` counts the lines that are lost.
+    /// Opens the file and starts the thread. `queue` lines may wait, at least one; `dropped` counts the lines that are
+    /// lost.
     ///
     /// # Errors
     /// When the file cannot be opened or the thread cannot be started.
@@ -94,12 +96,14 @@ impl LogWriter {
         }
     }
 
-    /// Lets the next line go to a newly opened file. When it cannot be opened the old one stays in use and the failure is reported.
+    /// Lets the next line go to a newly opened file. When it cannot be opened the old one stays in use and the failure
+    /// is reported.
     pub(crate) fn reopen(&self) {
         self.shared.reopen.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until every line handed over before this call is written or dropped, at most `deadline`. False when time ran out.
+    /// Waits until every line handed over before this call is written or dropped, at most `deadline`. False when time
+    /// ran out.
     pub(crate) fn flush(&self, deadline: Duration) -> bool {
         let queued = self.shared.queued.load(Ordering::SeqCst);
         let mut settled = self.shared.settled.lock();
@@ -126,8 +130,9 @@ impl Thread {
     fn run(mut self, lines: &Receiver<Vec<u8>>) {
         let mut more_waits = false;
         while let Ok(first) = lines.recv() {
-            // A writer that waits in `recv` is woken by the thread that logs, for each line when traffic is thin. Away from the queue
-            // for a moment, it is woken by nobody and finds a batch. After a full batch there is nothing to gather: the rest waits.
+            // A writer that waits in `recv` is woken by the thread that logs, for each line when traffic is thin. Away
+            // from the queue for a moment, it is woken by nobody and finds a batch. After a full batch there is nothing
+            // to gather: the rest waits.
             if !more_waits {
                 std::thread::park_timeout(self.gather);
             }
@@ -289,7 +294,8 @@ mod tests {
 
         let log = to_file(&path, 64);
         (0..LOGGED).for_each(|_| log.write(long()));
-        // The pipe, one batch and the queue hold a small part; this line is reached because nothing waited for the rest.
+        // The pipe, one batch and the queue hold a small part; this line is reached because nothing waited for the
+        // rest.
         let lost = log.dropped.get();
         assert!(lost > LOGGED / 2, "{lost}");
         assert!(!log.flush(Duration::from_millis(1)), "the writer is stuck and a flush gives up");

@@ -129,7 +129,8 @@ impl Telemetry {
         }
     }
 
-    /// Counts a connection that could not be accepted for want of descriptors or memory, and says so at most once a minute.
+    /// Counts a connection that could not be accepted for want of descriptors or memory, and says so at most once a
+    /// minute.
     pub fn accept_failed(&self, error: &io::Error) {
         self.metrics.accept_failed();
         if self.accept_failures.lock().lets_through(crate::platform::clock::now().mono) {

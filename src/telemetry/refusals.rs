@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// How many are kept. One takes at most about 1.4 KiB (path, method and request id are cut or refused by then; the rest are names of the
-/// configuration), so all of them take at most 1.5 MiB.
+/// How many are kept. One takes at most about 1.4 KiB (path, method and request id are cut or refused by then; the rest
+/// are names of the configuration), so all of them take at most 1.5 MiB.
 pub const RECENT_REFUSALS: usize = 1024;
 
 /// Requests that were refused or would have been, the latest last.

@@ -1,4 +1,5 @@
-//! Gauges whose series follow the configuration: all of them are replaced at once, so that those of what is gone do not stay.
+//! Gauges whose series follow the configuration: all of them are replaced at once, so that those of what is gone do not
+//! stay.
 
 use crate::telemetry::family::{Family, Kind, Metric};
 use parking_lot::RwLock;
@@ -8,8 +9,8 @@ use prometheus::{IntGauge, Opts};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// One gauge for each set of label values. Not a `GaugeVec`: that one finds a series by the joined label values, so that key `11` of
-/// `shop` and key `1` of `shop1` would be one series, and a scrape could see it half replaced.
+/// One gauge for each set of label values. Not a `GaugeVec`: that one finds a series by the joined label values, so
+/// that key `11` of `shop` and key `1` of `shop1` would be one series, and a scrape could see it half replaced.
 #[derive(Clone)]
 pub(crate) struct ReplacedGauges {
     family: Family,

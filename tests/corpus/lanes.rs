@@ -1,5 +1,6 @@
-//! The two forwarders against each other: generated requests and generated answers, told alike to both. Where what the caller gets or what
-//! 8sens sees is not the same, the case has to have a feature for which that is decided (decision 0025).
+//! The two forwarders against each other: generated requests and generated answers, told alike to both. Where what the
+//! caller gets or what 8sens sees is not the same, the case has to have a feature for which that is decided (decision
+//! 0025).
 
 use crate::escape::shown;
 use crate::format::GateKind;
@@ -35,7 +36,7 @@ const REQUEST_LINES: [&str; 16] = [
     "X-Real-IP: 10.0.0.1",
     "Upgrade: websocket",
     "Content-Type: text/plain",
-    "X-Long: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "X-Long: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 ];
 
 /// What an answer may hold beside its framing.
@@ -180,7 +181,8 @@ fn the_forwarders_differ_only_where_that_is_decided() {
             let why = case.decided();
             assert!(
                 why.is_some(),
-                "{number} differs\n  asked\n      {}\n  8sens answered\n      {}\n  direct\n      {one:#?}\n  pingora\n      {other:#?}",
+                "{number} differs\n  asked\n      {}\n  8sens answered\n      {}\n  direct\n      {one:#?}\n  \
+                 pingora\n      {other:#?}",
                 shown(&case.request()),
                 shown(&case.answer()),
             );

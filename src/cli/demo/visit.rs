@@ -1,4 +1,5 @@
-//! The visit that `demo --once` plays: a whole checkout and everything that should not pass, each step with what is expected and seen.
+//! The visit that `demo --once` plays: a whole checkout and everything that should not pass, each step with what is
+//! expected and seen.
 
 use super::world::{BURST, FAILED_KEYS, Staging, World};
 use crate::sandbox::SandboxSettings;
@@ -69,7 +70,10 @@ pub(super) fn play(world: World, lang: Lang) -> Result<usize, String> {
     visit.meet_refusals(&world, &token);
     visit.burst(&world);
     let world = world.restart_gate()?;
-    let what = text! { en: "the gate was restarted: the token still works", fr: "la passerelle a redémarré : le jeton sert encore" };
+    let what = text! {
+        en: "the gate was restarted: the token still works",
+        fr: "la passerelle a redémarré : le jeton sert encore"
+    };
     visit.step(&what, get(&world, ARTICLES, world.shop_key(), Some(&token)), "200");
     if visit.failures == 0 {
         visit.idle(&world, &token);

@@ -1,4 +1,5 @@
-//! What the demonstration runs: one sandbox, one gate, three consumers, made from a real configuration file in a private folder.
+//! What the demonstration runs: one sandbox, one gate, three consumers, made from a real configuration file in a
+//! private folder.
 
 use crate::admin::command::Command;
 use crate::config;

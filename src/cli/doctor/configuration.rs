@@ -19,7 +19,10 @@ pub(super) fn read(path: &Path) -> (Option<Settings>, Vec<Finding>) {
                 let shown = path.display();
                 findings.push(Finding::ok(
                     Check::Configuration,
-                    text! { en: "{shown} is valid, its secrets are kept from others", fr: "{shown} est valide, ses secrets sont à l'abri" },
+                    text! {
+                        en: "{shown} is valid, its secrets are kept from others",
+                        fr: "{shown} est valide, ses secrets sont à l'abri"
+                    },
                 ));
             }
             (Some(loaded.settings), findings)
@@ -43,7 +46,7 @@ fn findings(report: &Report, path: &Path) -> Vec<Finding> {
             config::Severity::Warning => Finding::warning(Check::Configuration, what, why),
         };
         match &found.hint {
-            Some(hint) => finding.mend(hint.clone()),
+            Some(hint) => finding.fix(hint.clone()),
             None => finding,
         }
     })
@@ -58,13 +61,16 @@ pub(super) fn mode(patient: &Patient<'_>) -> Vec<Finding> {
         let what = text! { en: "only its owner may change {file}", fr: "seul son propriétaire peut modifier {file}" };
         return vec![Finding { severity: Severity::Ok, ..Finding::ok(Check::ConfigurationMode, what) }];
     }
-    let what = text! { en: "others may write {file}: its mode is {shown}", fr: "d'autres peuvent écrire dans {file} : son mode est {shown}" };
+    let what = text! {
+        en: "others may write {file}: its mode is {shown}",
+        fr: "d'autres peuvent écrire dans {file} : son mode est {shown}"
+    };
     let why = text! {
         en: "who can write the configuration can make keys and open routes",
         fr: "qui peut écrire la configuration peut créer des clés et ouvrir des routes"
     };
     vec![
         Finding::error(Check::ConfigurationMode, what, why)
-            .mend(text! { en: "chmod 0640 {file}", fr: "chmod 0640 {file}" }),
+            .fix(text! { en: "chmod 0640 {file}", fr: "chmod 0640 {file}" }),
     ]
 }

@@ -29,7 +29,10 @@ pub(super) fn keys(patient: &Patient<'_>) -> Vec<Finding> {
             en: "make a new one beside it (sensgate keys rotate) and hand it out before the old one ends",
             fr: "créez-en une nouvelle à côté (sensgate keys rotate) et transmettez-la avant la fin de l'ancienne"
         };
-        let why = text! { en: "from its end on, every request of the shop is refused", fr: "à son terme, toute requête de la boutique est refusée" };
+        let why = text! {
+            en: "from its end on, every request of the shop is refused",
+            fr: "à son terme, toute requête de la boutique est refusée"
+        };
         let what = if left <= 0 {
             text! { en: "the key {name} has expired", fr: "la clé {name} a expiré" }
         } else {
@@ -37,7 +40,7 @@ pub(super) fn keys(patient: &Patient<'_>) -> Vec<Finding> {
             let (en, fr) = (&when.en, &when.fr);
             text! { en: "the key {name} expires {en}", fr: "la clé {name} expire {fr}" }
         };
-        findings.push(Finding::warning(Check::Keys, what, why).mend(remedy));
+        findings.push(Finding::warning(Check::Keys, what, why).fix(remedy));
     }
     if soonest {
         let days = patient.warn_days;
@@ -59,15 +62,21 @@ fn legacy_keys(legacy: &[String]) -> Finding {
     let names = legacy.join(", ");
     Finding::warning(
         Check::LegacyKey,
-        text! { en: "{names}: the key of 8sens itself is still accepted", fr: "{names} : la clé de 8sens elle-même est encore acceptée" },
         text! {
-            en: "whoever has that key gets past the gate wherever 8sens can be reached directly, and it cannot be taken from one shop alone",
-            fr: "qui détient cette clé contourne la passerelle partout où 8sens est joignable directement, et on ne peut la retirer à une seule boutique"
+            en: "{names}: the key of 8sens itself is still accepted",
+            fr: "{names} : la clé de 8sens elle-même est encore acceptée"
+        },
+        text! {
+            en: "whoever has that key gets past the gate wherever 8sens can be reached directly, and it cannot be \
+                 taken from one shop alone",
+            fr: "qui détient cette clé contourne la passerelle partout où 8sens est joignable directement, et on ne \
+                 peut la retirer à une seule boutique"
         },
     )
-    .mend(text! {
+    .fix(text! {
         en: "give these shops keys of their own (sensgate keys new), take the line out, then change the key in 8sens",
-        fr: "donnez à ces boutiques leurs propres clés (sensgate keys new), retirez la ligne, puis changez la clé dans 8sens"
+        fr: "donnez à ces boutiques leurs propres clés (sensgate keys new), retirez la ligne, puis changez la clé dans \
+             8sens"
     })
 }
 
@@ -106,7 +115,7 @@ fn of_file(patient: &Patient<'_>, address: SocketAddr, certificate: &Certificate
             en: "{address}: the certificate of {name} is not valid yet",
             fr: "{address} : le certificat de {name} n'est pas encore valable"
         };
-        return Finding::error(Check::Certificates, what, why()).mend(
+        return Finding::error(Check::Certificates, what, why()).fix(
             text! { en: "see whether the clock of this machine is right", fr: "vérifiez l'horloge de cette machine" },
         );
     }
@@ -115,20 +124,28 @@ fn of_file(patient: &Patient<'_>, address: SocketAddr, certificate: &Certificate
 
 fn of_acme(patient: &Patient<'_>, address: SocketAddr, directory: &str) -> Vec<Finding> {
     let Some(gate) = &patient.gate else {
-        let what = text! { en: "{address}: a running gate has its certificate from {directory}", fr: "{address} : la passerelle en service tient son certificat de {directory}" };
+        let what = text! {
+            en: "{address}: a running gate has its certificate from {directory}",
+            fr: "{address} : la passerelle en service tient son certificat de {directory}"
+        };
         return vec![Finding::info(Check::Certificates, what)];
     };
     let log = || {
         text! {
-            en: "the log of the gate says why it is not renewed; {directory} has to be reachable from here, and port 80 or 443 from there",
-            fr: "le journal de la passerelle dit pourquoi il n'est pas renouvelé ; {directory} doit être joignable d'ici, et le port 80 ou 443 de là-bas"
+            en: "the log of the gate says why it is not renewed; {directory} has to be reachable from here, and port \
+                 80 or 443 from there",
+            fr: "le journal de la passerelle dit pourquoi il n'est pas renouvelé ; {directory} doit être joignable \
+                 d'ici, et le port 80 ou 443 de là-bas"
         }
     };
     let listener = address.to_string();
     let served: Vec<_> = gate.certificates.iter().filter(|certificate| certificate.listener == listener).collect();
     if served.is_empty() {
-        let what = text! { en: "{address}: no certificate from {directory} yet", fr: "{address} : pas encore de certificat de {directory}" };
-        return vec![Finding::error(Check::Certificates, what, why()).mend(log())];
+        let what = text! {
+            en: "{address}: no certificate from {directory} yet",
+            fr: "{address} : pas encore de certificat de {directory}"
+        };
+        return vec![Finding::error(Check::Certificates, what, why()).fix(log())];
     }
     let told = served.iter().map(|found| ending(patient, &listener, &found.name, found.expires_in_seconds, log()));
     told.collect()
@@ -136,15 +153,21 @@ fn of_acme(patient: &Patient<'_>, address: SocketAddr, directory: &str) -> Vec<F
 
 fn ending(patient: &Patient<'_>, listener: &str, name: &str, left: i64, remedy: Text) -> Finding {
     if left <= 0 {
-        let what = text! { en: "{listener}: the certificate of {name} has expired", fr: "{listener} : le certificat de {name} a expiré" };
-        return Finding::error(Check::Certificates, what, why()).mend(remedy);
+        let what = text! {
+            en: "{listener}: the certificate of {name} has expired",
+            fr: "{listener} : le certificat de {name} a expiré"
+        };
+        return Finding::error(Check::Certificates, what, why()).fix(remedy);
     }
     let when = days(left);
     let (en, fr) = (&when.en, &when.fr);
-    let what = text! { en: "{listener}: the certificate of {name} expires {en}", fr: "{listener} : le certificat de {name} expire {fr}" };
+    let what = text! {
+        en: "{listener}: the certificate of {name} expires {en}",
+        fr: "{listener} : le certificat de {name} expire {fr}"
+    };
     if left > i64::from(patient.warn_days) * 86_400 {
         Finding::ok(Check::Certificates, what)
     } else {
-        Finding::warning(Check::Certificates, what, why()).mend(remedy)
+        Finding::warning(Check::Certificates, what, why()).fix(remedy)
     }
 }

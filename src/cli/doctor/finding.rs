@@ -47,18 +47,22 @@ macro_rules! checks {
 }
 
 checks! {
-    Configuration = "configuration", "the configuration and its secret files", "la configuration et ses fichiers secrets";
+    Configuration = "configuration", "the configuration and its secret files", "la configuration et ses fichiers \
+        secrets";
     ConfigurationMode = "configuration_mode", "who may change the configuration", "qui peut modifier la configuration";
     Keys = "keys", "keys of consumers near their end", "clés des consommateurs proches de leur fin";
-    LegacyKey = "legacy_key", "consumers that still use the key of 8sens", "consommateurs qui emploient encore la clé de 8sens";
+    LegacyKey = "legacy_key", "consumers that still use the key of 8sens", "consommateurs qui emploient encore la clé \
+        de 8sens";
     Certificates = "certificates", "certificates near their end", "certificats proches de leur fin";
     Clock = "clock", "the clock of this machine", "l'horloge de cette machine";
-    ClockJump = "clock_jump", "whether the clock was set while the gate ran", "si l'horloge a été réglée pendant que la passerelle tournait";
+    ClockJump = "clock_jump", "whether the clock was set while the gate ran", "si l'horloge a été réglée pendant que \
+        la passerelle tournait";
     ClockOf8sens = "clock_of_8sens", "the clock of 8sens's machine", "l'horloge de la machine de 8sens";
     StateDirectory = "state_directory", "the state directory", "le répertoire d'état";
     StateSpace = "state_space", "free space for the state", "espace libre pour l'état";
     Gate = "gate", "whether a gate runs", "si une passerelle tourne";
-    Reload = "reload", "whether the gate runs with this configuration", "si la passerelle tourne avec cette configuration";
+    Reload = "reload", "whether the gate runs with this configuration", "si la passerelle tourne avec cette \
+        configuration";
     Listeners = "listeners", "the listeners", "les points d'écoute";
     Losses = "losses", "lost log lines and session records", "lignes de journal et sessions perdues";
     SharedTokens = "shared_tokens", "tokens that belong to several consumers", "jetons partagés entre consommateurs";
@@ -71,9 +75,11 @@ checks! {
     Exposure = "exposure", "who else can reach 8sens", "qui d'autre peut joindre 8sens";
     Login = "login", "a login at 8sens", "une connexion à 8sens";
     LoginFields = "login_fields", "the four fields of a login answer", "les quatre champs d'une réponse de connexion";
-    IdleTimeout = "idle_timeout", "how long 8sens keeps an idle token", "combien de temps 8sens garde un jeton inutilisé";
+    IdleTimeout = "idle_timeout", "how long 8sens keeps an idle token", "combien de temps 8sens garde un jeton \
+        inutilisé";
     Front = "front", "the way from the internet to the gate", "le chemin d'internet à la passerelle";
-    FrontKey = "front_key", "whether a proxy in front lets api_key through", "si un proxy placé devant laisse passer api_key";
+    FrontKey = "front_key", "whether a proxy in front lets api_key through", "si un proxy placé devant laisse passer \
+        api_key";
 }
 
 /// One finding.
@@ -84,7 +90,7 @@ pub(super) struct Finding {
     pub what: Text,
     /// Why it matters.
     pub why: Option<Text>,
-    /// What mends it, the best way first.
+    /// What fixes it, the best way first.
     pub remedies: Vec<Text>,
 }
 
@@ -105,7 +111,7 @@ impl Finding {
         Self { check, severity: Severity::Error, what, why: Some(why), remedies: vec![] }
     }
 
-    pub fn mend(mut self, remedy: Text) -> Self {
+    pub fn fix(mut self, remedy: Text) -> Self {
         self.remedies.push(remedy);
         self
     }

@@ -1,7 +1,8 @@
 //! What stands between the internet and the gate: does a request come through, and is its `api_key` still there.
 //!
-//! The request has a key that nobody has. The gate refuses it as `unknown_key` when the field arrived and as `missing_key` when something
-//! on the way ate it; the gate's own list of recent refusals says that it was this gate that answered.
+//! The request has a key that nobody has. The gate refuses it as `unknown_key` when the field arrived and as
+//! `missing_key` when something on the way ate it; the gate's own list of recent refusals says that it was this gate
+//! that answered.
 
 use super::Patient;
 use super::finding::{Check, Finding};
@@ -32,9 +33,11 @@ pub(super) fn check(patient: &Patient<'_>, url: &str) -> Vec<Finding> {
                 text! { en: "{url} does not answer: {error}", fr: "{url} ne répond pas : {error}" },
                 text! { en: "shops call this address", fr: "les boutiques appellent cette adresse" },
             )
-            .mend(text! {
-                en: "look at DNS, certificate and firewall of the proxy in front, in this order; from inside, some networks cannot call their own outer address",
-                fr: "examinez DNS, certificat et pare-feu du proxy placé devant, dans cet ordre ; de l'intérieur, certains réseaux ne peuvent pas appeler leur propre adresse externe"
+            .fix(text! {
+                en: "look at DNS, certificate and firewall of the proxy in front, in this order; from inside, some \
+                     networks cannot call their own outer address",
+                fr: "examinez DNS, certificat et pare-feu du proxy placé devant, dans cet ordre ; de l'intérieur, \
+                     certains réseaux ne peuvent pas appeler leur propre adresse externe"
             }),
         ],
     }
@@ -53,33 +56,61 @@ fn judge(patient: &Patient<'_>, url: &str, answer: &Answer) -> Vec<Finding> {
             let from = &explained.refusal.client_ip;
             findings.push(Finding::ok(
                 Check::Front,
-                text! { en: "{url} leads to this gate, which takes the caller for {from}", fr: "{url} mène à cette passerelle, qui prend l'appelant pour {from}" },
+                text! {
+                    en: "{url} leads to this gate, which takes the caller for {from}",
+                    fr: "{url} mène à cette passerelle, qui prend l'appelant pour {from}"
+                },
             ));
         }
         (None, Some(_)) => findings.push(
             Finding::warning(
                 Check::Front,
-                text! { en: "{url} leads to a gate, but not to the one of this configuration", fr: "{url} mène à une passerelle, mais pas à celle de cette configuration" },
-                text! { en: "what is mended here is not what shops call", fr: "ce qu'on corrige ici n'est pas ce que les boutiques appellent" },
+                text! {
+                    en: "{url} leads to a gate, but not to the one of this configuration",
+                    fr: "{url} mène à une passerelle, mais pas à celle de cette configuration"
+                },
+                text! {
+                    en: "what is fixed here is not what shops call",
+                    fr: "ce qu'on corrige ici n'est pas ce que les boutiques appellent"
+                },
             )
-            .mend(text! { en: "see where the proxy in front sends requests", fr: "regardez où le proxy placé devant envoie les requêtes" }),
+            .fix(text! {
+                en: "see where the proxy in front sends requests",
+                fr: "regardez où le proxy placé devant envoie les requêtes"
+            }),
         ),
         (None, None) => {
-            findings.push(Finding::ok(Check::Front, text! { en: "{url} leads to a gate", fr: "{url} mène à une passerelle" }));
+            findings.push(Finding::ok(
+                Check::Front,
+                text! {
+                    en: "{url} leads to a gate",
+                    fr: "{url} mène à une passerelle"
+                },
+            ));
         }
     }
     findings.push(match code {
-        DenyCode::UnknownKey | DenyCode::RateLimited => {
-            Finding::ok(Check::FrontKey, text! { en: "api_key arrives at the gate", fr: "api_key arrive à la passerelle" })
-        }
+        DenyCode::UnknownKey | DenyCode::RateLimited => Finding::ok(
+            Check::FrontKey,
+            text! {
+                en: "api_key arrives at the gate",
+                fr: "api_key arrive à la passerelle"
+            },
+        ),
         DenyCode::MissingKey => eaten(url),
         DenyCode::HttpVersion => outdated(url),
         code => {
             let word = code.as_str();
             let mut finding = Finding::warning(
                 Check::FrontKey,
-                text! { en: "the gate refuses the request before it looks at the key: {status} {word}", fr: "la passerelle refuse la requête avant de regarder la clé : {status} {word}" },
-                text! { en: "a shop that calls this address is refused the same way", fr: "une boutique qui appelle cette adresse est refusée de la même façon" },
+                text! {
+                    en: "the gate refuses the request before it looks at the key: {status} {word}",
+                    fr: "la passerelle refuse la requête avant de regarder la clé : {status} {word}"
+                },
+                text! {
+                    en: "a shop that calls this address is refused the same way",
+                    fr: "une boutique qui appelle cette adresse est refusée de la même façon"
+                },
             );
             finding.remedies = known.map(|explained| explained.explanation.remedies).unwrap_or_default();
             finding
@@ -98,12 +129,21 @@ fn not_ours(url: &str, answer: &Answer) -> Finding {
     let server = answer.server.clone().unwrap_or_else(|| "?".to_owned());
     Finding::error(
         Check::Front,
-        text! { en: "{url} is not answered by a gate: {status}, Server: {server}", fr: "{url} : ce n'est pas une passerelle qui répond : {status}, Server: {server}" },
-        text! { en: "shops call this address, and their requests end there", fr: "les boutiques appellent cette adresse, et leurs requêtes s'arrêtent là" },
+        text! {
+            en: "{url} is not answered by a gate: {status}, Server: {server}",
+            fr: "{url} : ce n'est pas une passerelle qui répond : {status}, Server: {server}"
+        },
+        text! {
+            en: "shops call this address, and their requests end there",
+            fr: "les boutiques appellent cette adresse, et leurs requêtes s'arrêtent là"
+        },
     )
-    .mend(text! {
-        en: "let the proxy send everything for this name to a listener of the gate; 400: it rejects names with an underscore (Traefik: underscoreHeadersStrategy = \"keep\"); 301 or 308: write the URL with https",
-        fr: "faites envoyer par le proxy tout ce qui vise ce nom à un point d'écoute de la passerelle ; 400 : il rejette les noms à tiret bas (Traefik : underscoreHeadersStrategy = \"keep\") ; 301 ou 308 : écrivez l'URL avec https"
+    .fix(text! {
+        en: "let the proxy send everything for this name to a listener of the gate; 400: it rejects names with an \
+             underscore (Traefik: underscoreHeadersStrategy = \"keep\"); 301 or 308: write the URL with https",
+        fr: "faites envoyer par le proxy tout ce qui vise ce nom à un point d'écoute de la passerelle ; 400 : il \
+             rejette les noms à tiret bas (Traefik : underscoreHeadersStrategy = \"keep\") ; 301 ou 308 : écrivez \
+             l'URL avec https"
     })
 }
 
@@ -111,17 +151,20 @@ fn not_ours(url: &str, answer: &Answer) -> Finding {
 fn outdated(url: &str) -> Finding {
     Finding::error(
         Check::FrontKey,
-        text! { en: "what stands in front at {url} speaks HTTP/1.0 to the gate", fr: "ce qui est placé devant, à {url}, parle HTTP/1.0 à la passerelle" },
+        text! {
+            en: "what stands in front at {url} speaks HTTP/1.0 to the gate",
+            fr: "ce qui est placé devant, à {url}, parle HTTP/1.0 à la passerelle"
+        },
         text! {
             en: "the gate takes HTTP/1.1 and HTTP/2 alone: every shop is answered 505 http_version",
             fr: "la passerelle n'accepte que HTTP/1.1 et HTTP/2 : toute boutique reçoit 505 http_version"
         },
     )
-    .mend(text! {
+    .fix(text! {
         en: "nginx: `proxy_http_version 1.1;` and `proxy_set_header Connection \"\";` beside `proxy_pass`",
         fr: "nginx : `proxy_http_version 1.1;` et `proxy_set_header Connection \"\";` à côté de `proxy_pass`"
     })
-    .mend(text! {
+    .fix(text! {
         en: "Apache: no `SetEnv force-proxy-request-1.0`",
         fr: "Apache : pas de `SetEnv force-proxy-request-1.0`"
     })
@@ -131,30 +174,42 @@ fn outdated(url: &str) -> Finding {
 fn eaten(url: &str) -> Finding {
     Finding::error(
         Check::FrontKey,
-        text! { en: "something on the way from {url} takes the field api_key out", fr: "quelque chose, sur le chemin depuis {url}, supprime le champ api_key" },
         text! {
-            en: "its name has an underscore, and some proxies drop such fields without a word: every shop is answered 401 missing_key",
-            fr: "son nom contient un tiret bas, et certains proxys suppriment ces champs sans rien dire : toute boutique reçoit 401 missing_key"
+            en: "something on the way from {url} takes the field api_key out",
+            fr: "quelque chose, sur le chemin depuis {url}, supprime le champ api_key"
+        },
+        text! {
+            en: "its name has an underscore, and some proxies drop such fields without a word: every shop is answered \
+                 401 missing_key",
+            fr: "son nom contient un tiret bas, et certains proxys suppriment ces champs sans rien dire : toute \
+                 boutique reçoit 401 missing_key"
         },
     )
-    .mend(text! {
+    .fix(text! {
         en: "nginx: `underscores_in_headers on;` in the http block, or in the first server block of that port",
         fr: "nginx : `underscores_in_headers on;` dans le bloc http, ou dans le premier bloc server de ce port"
     })
-    .mend(text! {
-        en: "Caddy, after 2.11.4: `{{ servers {{ allow_underscore_in_headers }} }}` at the top of the Caddyfile, one word or brace a line",
-        fr: "Caddy, après 2.11.4 : `{{ servers {{ allow_underscore_in_headers }} }}` en tête du Caddyfile, un mot ou une accolade par ligne"
+    .fix(text! {
+        en: "Caddy, after 2.11.4: `{{ servers {{ allow_underscore_in_headers }} }}` at the top of the Caddyfile, one \
+             word or brace a line",
+        fr: "Caddy, après 2.11.4 : `{{ servers {{ allow_underscore_in_headers }} }}` en tête du Caddyfile, un mot ou \
+             une accolade par ligne"
     })
-    .mend(text! {
-        en: "Traefik: `underscoreHeadersStrategy = \"keep\"` under `http` of the entry point (and `aliasHeadersStrategy = \"keep\"`)",
-        fr: "Traefik : `underscoreHeadersStrategy = \"keep\"` sous `http` du point d'entrée (et `aliasHeadersStrategy = \"keep\"`)"
+    .fix(text! {
+        en: "Traefik: `underscoreHeadersStrategy = \"keep\"` under `http` of the entry point (and \
+             `aliasHeadersStrategy = \"keep\"`)",
+        fr: "Traefik : `underscoreHeadersStrategy = \"keep\"` sous `http` du point d'entrée (et `aliasHeadersStrategy \
+             = \"keep\"`)"
     })
-    .mend(text! {
-        en: "AWS load balancer: routing.http.drop_invalid_header_fields.enabled = false; HAProxy and Apache pass the field as it is",
-        fr: "Répartiteur AWS : routing.http.drop_invalid_header_fields.enabled = false ; HAProxy et Apache laissent passer le champ"
+    .fix(text! {
+        en: "AWS load balancer: routing.http.drop_invalid_header_fields.enabled = false; HAProxy and Apache pass the \
+             field as it is",
+        fr: "Répartiteur AWS : routing.http.drop_invalid_header_fields.enabled = false ; HAProxy et Apache laissent \
+             passer le champ"
     })
-    .mend(text! {
+    .fix(text! {
         en: "where none of this can be changed: aliases = [\"api-key\"] in [credentials], and let shops send api-key",
-        fr: "si rien de cela ne peut être changé : aliases = [\"api-key\"] dans [credentials], et faites envoyer api-key aux boutiques"
+        fr: "si rien de cela ne peut être changé : aliases = [\"api-key\"] dans [credentials], et faites envoyer \
+             api-key aux boutiques"
     })
 }

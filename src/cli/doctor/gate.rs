@@ -14,7 +14,10 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
     if patient.not_allowed_to_ask {
         let socket = patient.socket();
         let socket = socket.display();
-        let what = text! { en: "no right to ask the gate on {socket}", fr: "pas le droit d'interroger la passerelle sur {socket}" };
+        let what = text! {
+            en: "no right to ask the gate on {socket}",
+            fr: "pas le droit d'interroger la passerelle sur {socket}"
+        };
         let why = text! {
             en: "what only a running gate knows is left out: tokens, losses, reloads",
             fr: "ce que seule une passerelle en service sait est laissé de côté : jetons, pertes, rechargements"
@@ -23,12 +26,18 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
             en: "run the doctor as the gate's user (sudo -u sensgate) or as root",
             fr: "lancez doctor sous l'utilisateur de la passerelle (sudo -u sensgate) ou en root"
         };
-        return vec![Finding::warning(Check::Gate, what, why).mend(remedy), mode(patient, None)];
+        return vec![Finding::warning(Check::Gate, what, why).fix(remedy), mode(patient, None)];
     }
     let Some(status) = &patient.gate else {
         return vec![
-            Finding::info(Check::Gate, text! { en: "no gate runs with this state directory", fr: "aucune passerelle ne tourne avec ce répertoire d'état" })
-                .mend(text! { en: "sensgate run --config FILE", fr: "sensgate run --config FICHIER" }),
+            Finding::info(
+                Check::Gate,
+                text! {
+                    en: "no gate runs with this state directory",
+                    fr: "aucune passerelle ne tourne avec ce répertoire d'état"
+                },
+            )
+            .fix(text! { en: "sensgate run --config FILE", fr: "sensgate run --config FICHIER" }),
             mode(patient, None),
         ];
     };
@@ -36,7 +45,10 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
     let mut findings = vec![
         Finding::ok(
             Check::Gate,
-            text! { en: "a gate runs: version {version}, for {seconds} s", fr: "une passerelle tourne : version {version}, depuis {seconds} s" },
+            text! {
+                en: "a gate runs: version {version}, for {seconds} s",
+                fr: "une passerelle tourne : version {version}, depuis {seconds} s"
+            },
         ),
         reload(status),
         losses(status),
@@ -51,17 +63,35 @@ fn reload(status: &Status) -> Finding {
     match &status.last_reload {
         Some(reload) if !reload.successful => Finding::warning(
             Check::Reload,
-            text! { en: "the last reload was refused: the configuration of before is in force", fr: "le dernier rechargement a été refusé : la configuration d'avant est en vigueur" },
+            text! {
+                en: "the last reload was refused: the configuration of before is in force",
+                fr: "le dernier rechargement a été refusé : la configuration d'avant est en vigueur"
+            },
             text! { en: "what was changed since then has no effect", fr: "ce qui a été changé depuis est sans effet" },
         )
-        .mend(text! { en: "sensgate check, then reload again", fr: "sensgate check, puis rechargez" }),
+        .fix(text! { en: "sensgate check, then reload again", fr: "sensgate check, puis rechargez" }),
         Some(reload) if reload.restart_needed => Finding::warning(
             Check::Reload,
-            text! { en: "a part of the configuration waits for a restart", fr: "une partie de la configuration attend un redémarrage" },
-            text! { en: "until then the gate runs with the old values", fr: "d'ici là, la passerelle tourne avec les anciennes valeurs" },
+            text! {
+                en: "a part of the configuration waits for a restart",
+                fr: "une partie de la configuration attend un redémarrage"
+            },
+            text! {
+                en: "until then the gate runs with the old values",
+                fr: "d'ici là, la passerelle tourne avec les anciennes valeurs"
+            },
         )
-        .mend(text! { en: "restart the gate: sessions survive it", fr: "redémarrez la passerelle : les sessions survivent" }),
-        _ => Finding::ok(Check::Reload, text! { en: "the configuration was taken up", fr: "la configuration a été reprise" }),
+        .fix(text! {
+            en: "restart the gate: sessions survive it",
+            fr: "redémarrez la passerelle : les sessions survivent"
+        }),
+        _ => Finding::ok(
+            Check::Reload,
+            text! {
+                en: "the configuration was taken up",
+                fr: "la configuration a été reprise"
+            },
+        ),
     }
 }
 
@@ -70,7 +100,10 @@ fn losses(status: &Status) -> Finding {
     if lines == 0 && records == 0 {
         return Finding::ok(
             Check::Losses,
-            text! { en: "no log line and no session record was lost", fr: "aucune ligne de journal, aucune session n'a été perdue" },
+            text! {
+                en: "no log line and no session record was lost",
+                fr: "aucune ligne de journal, aucune session n'a été perdue"
+            },
         );
     }
     Finding::warning(
@@ -81,12 +114,14 @@ fn losses(status: &Status) -> Finding {
         },
         text! {
             en: "what is not in the log cannot be explained later; sessions that are not written end with a restart",
-            fr: "ce qui n'est pas dans le journal ne pourra pas être expliqué ; les sessions non écrites finissent avec un redémarrage"
+            fr: "ce qui n'est pas dans le journal ne pourra pas être expliqué ; les sessions non écrites finissent \
+                 avec un redémarrage"
         },
     )
-    .mend(text! {
+    .fix(text! {
         en: "make room on the disks of log and state; for bursts raise `queue` in [log]",
-        fr: "faites de la place sur les disques du journal et de l'état ; pour des rafales, augmentez `queue` dans [log]"
+        fr: "faites de la place sur les disques du journal et de l'état ; pour des rafales, augmentez `queue` dans \
+             [log]"
     })
 }
 
@@ -109,13 +144,18 @@ fn shared_tokens(patient: &Patient<'_>, status: &Status) -> Finding {
     let who = if owners.is_empty() { format!("{alarmed}×") } else { owners.join(", ") };
     Finding::warning(
         Check::SharedTokens,
-        text! { en: "8sens handed one token to several consumers: {who}", fr: "8sens a remis un même jeton à plusieurs consommateurs : {who}" },
         text! {
-            en: "they log in as the same user of 8sens: one of them can go on with the session of the other, and nobody can tell them apart in 8sens",
-            fr: "ils se connectent sous le même utilisateur 8sens : l'un peut poursuivre la session de l'autre, et 8sens ne les distingue pas"
+            en: "8sens handed one token to several consumers: {who}",
+            fr: "8sens a remis un même jeton à plusieurs consommateurs : {who}"
+        },
+        text! {
+            en: "they log in as the same user of 8sens: one of them can go on with the session of the other, and \
+                 nobody can tell them apart in 8sens",
+            fr: "ils se connectent sous le même utilisateur 8sens : l'un peut poursuivre la session de l'autre, et \
+                 8sens ne les distingue pas"
         },
     )
-    .mend(text! {
+    .fix(text! {
         en: "make a user of its own in 8sens for each consumer, with the single right \"Autoriser REST\"",
         fr: "créez dans 8sens un utilisateur propre à chaque consommateur, avec le seul droit « Autoriser REST »"
     })
@@ -158,14 +198,17 @@ fn token_places(patient: &Patient<'_>, status: &Status) -> Finding {
                 fr: "`token_from` ne nomme pas {places} : la passerelle retire ces jetons, et 8sens ne les voit jamais"
             },
         )
-        .mend(text! { en: "add it to `token_from` in [session], or fix the caller", fr: "ajoutez-le à `token_from` dans [session], ou corrigez l'appelant" });
+        .fix(text! {
+            en: "add it to `token_from` in [session], or fix the caller",
+            fr: "ajoutez-le à `token_from` dans [session], ou corrigez l'appelant"
+        });
     }
     let finding = Finding::ok(Check::TokenPlaces, what);
     if unused.is_empty() {
         finding
     } else {
         let unused = unused.join(", ");
-        finding.mend(text! {
+        finding.fix(text! {
             en: "when all shops have called, `token_from` can do without {unused}",
             fr: "quand toutes les boutiques auront appelé, `token_from` pourra se passer de {unused}"
         })
@@ -194,7 +237,10 @@ fn mode(patient: &Patient<'_>, status: Option<&Status>) -> Finding {
                 },
                 why,
             )
-            .mend(text! { en: "write mode = \"guard\" in [session] and reload", fr: "écrivez mode = \"guard\" dans [session] et rechargez" })
+            .fix(text! {
+                en: "write mode = \"guard\" in [session] and reload",
+                fr: "écrivez mode = \"guard\" dans [session] et rechargez"
+            })
         }
         Some(status) if !status.would_refuse.is_empty() => {
             let kinds: Vec<_> =
@@ -202,10 +248,13 @@ fn mode(patient: &Patient<'_>, status: Option<&Status>) -> Finding {
             let kinds = kinds.join(", ");
             Finding::warning(
                 Check::Mode,
-                text! { en: "observe; guard would have refused: {kinds}", fr: "observe ; guard aurait refusé : {kinds}" },
+                text! {
+                    en: "observe; guard would have refused: {kinds}",
+                    fr: "observe ; guard aurait refusé : {kinds}"
+                },
                 why,
             )
-            .mend(text! {
+            .fix(text! {
                 en: "fix these first: sensgate status --would-refuse, sensgate explain REQUEST_ID",
                 fr: "corrigez-les d'abord : sensgate status --would-refuse, sensgate explain IDENTIFIANT"
             })
@@ -215,7 +264,7 @@ fn mode(patient: &Patient<'_>, status: Option<&Status>) -> Finding {
             text! { en: "observe: sessions are not guarded", fr: "observe : les sessions ne sont pas protégées" },
             why,
         )
-        .mend(text! {
+        .fix(text! {
             en: "let it run through a few days of orders, then ask again whether guard is safe",
             fr: "laissez passer quelques jours de commandes, puis redemandez si guard est possible"
         }),

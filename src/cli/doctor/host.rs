@@ -28,13 +28,20 @@ pub(super) fn clock(patient: &Patient<'_>) -> Vec<Finding> {
         (jump.unsigned_abs() > DRIFT_SECONDS).then(|| {
             Finding::warning(
                 Check::ClockJump,
-                text! { en: "the clock was set by {jump} s since the gate started", fr: "l'horloge a été changée de {jump} s depuis le démarrage de la passerelle" },
+                text! {
+                    en: "the clock was set by {jump} s since the gate started",
+                    fr: "l'horloge a été changée de {jump} s depuis le démarrage de la passerelle"
+                },
                 text! {
                     en: "sessions do not care; ends of keys, times in logs and sessions over a restart do",
-                    fr: "les sessions n'en souffrent pas ; la fin des clés, les heures des journaux et les sessions après un redémarrage, si"
+                    fr: "les sessions n'en souffrent pas ; la fin des clés, les heures des journaux et les sessions \
+                         après un redémarrage, si"
                 },
             )
-            .mend(text! { en: "let a time service keep the clock (systemd-timesyncd, chrony, ntpd)", fr: "faites tenir l'horloge par un service de temps (systemd-timesyncd, chrony, ntpd)" })
+            .fix(text! {
+                en: "let a time service keep the clock (systemd-timesyncd, chrony, ntpd)",
+                fr: "faites tenir l'horloge par un service de temps (systemd-timesyncd, chrony, ntpd)"
+            })
         })
     }));
     findings
@@ -49,11 +56,16 @@ fn plausible(now: Wall) -> Finding {
         Check::Clock,
         text! { en: "this machine takes today for {shown}", fr: "cette machine se croit le {shown}" },
         text! {
-            en: "keys and certificates end by the calendar: with a wrong one, good keys are refused or old ones accepted",
-            fr: "les clés et les certificats finissent selon le calendrier : s'il est faux, de bonnes clés sont refusées ou d'anciennes acceptées"
+            en: "keys and certificates end by the calendar: with a wrong one, good keys are refused or old ones \
+                 accepted",
+            fr: "les clés et les certificats finissent selon le calendrier : s'il est faux, de bonnes clés sont \
+                 refusées ou d'anciennes acceptées"
         },
     )
-    .mend(text! { en: "set the clock, and let a time service keep it (timedatectl set-ntp true)", fr: "réglez l'horloge, et faites-la tenir par un service de temps (timedatectl set-ntp true)" })
+    .fix(text! {
+        en: "set the clock, and let a time service keep it (timedatectl set-ntp true)",
+        fr: "réglez l'horloge, et faites-la tenir par un service de temps (timedatectl set-ntp true)"
+    })
 }
 
 /// A private directory with room in it, used by one gate.
@@ -62,19 +74,41 @@ pub(super) fn state_directory(patient: &Patient<'_>) -> Vec<Finding> {
     let shown = path.display();
     let why = text! {
         en: "sessions survive a restart only in there, and the commands reach the gate through it",
-        fr: "les sessions ne survivent à un redémarrage que là, et c'est par là que les commandes joignent la passerelle"
+        fr: "les sessions ne survivent à un redémarrage que là, et c'est par là que les commandes joignent la \
+             passerelle"
     };
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => vec![Finding::info(
             Check::StateDirectory,
-            text! { en: "{shown} is not there yet: the gate makes it when it starts", fr: "{shown} n'existe pas encore : la passerelle le crée en démarrant" },
+            text! {
+                en: "{shown} is not there yet: the gate makes it when it starts",
+                fr: "{shown} n'existe pas encore : la passerelle le crée en démarrant"
+            },
         )],
         Err(error) => vec![
-            Finding::error(Check::StateDirectory, text! { en: "{shown} cannot be used: {error}", fr: "{shown} est inutilisable : {error}" }, why)
-                .mend(text! { en: "give the gate's user this directory", fr: "donnez ce répertoire à l'utilisateur de la passerelle" }),
+            Finding::error(
+                Check::StateDirectory,
+                text! {
+                    en: "{shown} cannot be used: {error}",
+                    fr: "{shown} est inutilisable : {error}"
+                },
+                why,
+            )
+            .fix(text! {
+                en: "give the gate's user this directory",
+                fr: "donnez ce répertoire à l'utilisateur de la passerelle"
+            }),
         ],
         Ok(metadata) if !metadata.is_dir() => vec![
-            Finding::error(Check::StateDirectory, text! { en: "{shown} is no directory", fr: "{shown} n'est pas un répertoire" }, why).mend(text! {
+            Finding::error(
+                Check::StateDirectory,
+                text! {
+                    en: "{shown} is no directory",
+                    fr: "{shown} n'est pas un répertoire"
+                },
+                why,
+            )
+            .fix(text! {
                 en: "take it away, or name another place in `directory` of [state]",
                 fr: "enlevez-le, ou nommez un autre endroit dans `directory` de [state]"
             }),
@@ -91,21 +125,33 @@ fn state_in(patient: &Patient<'_>, path: &Path) -> Finding {
         let octal = format!("{:04o}", mode & 0o7777);
         return Finding::warning(
             Check::StateDirectory,
-            text! { en: "others may enter {shown}: its mode is {octal}", fr: "d'autres peuvent entrer dans {shown} : son mode est {octal}" },
+            text! {
+                en: "others may enter {shown}: its mode is {octal}",
+                fr: "d'autres peuvent entrer dans {shown} : son mode est {octal}"
+            },
             text! {
                 en: "who can enter it may ask the gate and see which sessions there are",
                 fr: "qui peut y entrer peut interroger la passerelle et voir quelles sessions existent"
             },
         )
-        .mend(text! { en: "chmod 0700 {shown}", fr: "chmod 0700 {shown}" });
+        .fix(text! { en: "chmod 0700 {shown}", fr: "chmod 0700 {shown}" });
     }
     if patient.gate.is_none() && crate::state::is_locked(path) {
         return Finding::error(
             Check::StateDirectory,
-            text! { en: "a process holds {shown}, and no gate answers there", fr: "un processus tient {shown}, et aucune passerelle n'y répond" },
-            text! { en: "a gate cannot start while another one holds its directory", fr: "une passerelle ne peut pas démarrer tant qu'une autre tient son répertoire" },
+            text! {
+                en: "a process holds {shown}, and no gate answers there",
+                fr: "un processus tient {shown}, et aucune passerelle n'y répond"
+            },
+            text! {
+                en: "a gate cannot start while another one holds its directory",
+                fr: "une passerelle ne peut pas démarrer tant qu'une autre tient son répertoire"
+            },
         )
-        .mend(text! { en: "end that process: `fuser {shown}/lock` names it", fr: "terminez ce processus : `fuser {shown}/lock` le nomme" });
+        .fix(text! {
+            en: "end that process: `fuser {shown}/lock` names it",
+            fr: "terminez ce processus : `fuser {shown}/lock` le nomme"
+        });
     }
     Finding::ok(Check::StateDirectory, text! { en: "{shown} is private", fr: "{shown} est privé" })
 }
@@ -115,7 +161,10 @@ fn space_in(path: &Path) -> Finding {
     let Some(free) = platform::free_space(path) else {
         return Finding::info(
             Check::StateSpace,
-            text! { en: "free space of {shown} cannot be known here", fr: "l'espace libre de {shown} ne peut pas être connu ici" },
+            text! {
+                en: "free space of {shown} cannot be known here",
+                fr: "l'espace libre de {shown} ne peut pas être connu ici"
+            },
         );
     };
     let (free_mib, enough) = (free >> 20, ENOUGH_SPACE >> 20);
@@ -127,11 +176,18 @@ fn space_in(path: &Path) -> Finding {
     }
     Finding::warning(
         Check::StateSpace,
-        text! { en: "{shown}: {free_mib} MiB free, {enough} are wanted", fr: "{shown} : {free_mib} Mio libres, il en faut {enough}" },
+        text! {
+            en: "{shown}: {free_mib} MiB free, {enough} are wanted",
+            fr: "{shown} : {free_mib} Mio libres, il en faut {enough}"
+        },
         text! {
             en: "on a full disk sessions are not written down, and callers have to log in again after a restart",
-            fr: "sur un disque plein, les sessions ne sont pas écrites, et les appelants doivent se reconnecter après un redémarrage"
+            fr: "sur un disque plein, les sessions ne sont pas écrites, et les appelants doivent se reconnecter après \
+                 un redémarrage"
         },
     )
-    .mend(text! { en: "make room on that disk, or name another place in `directory` of [state]", fr: "faites de la place sur ce disque, ou nommez un autre endroit dans `directory` de [state]" })
+    .fix(text! {
+        en: "make room on that disk, or name another place in `directory` of [state]",
+        fr: "faites de la place sur ce disque, ou nommez un autre endroit dans `directory` de [state]"
+    })
 }

@@ -74,7 +74,8 @@ impl Resolver for Place {
     }
 }
 
-/// Sends one request. Redirects are not followed, proxies of the environment not used; the error is for people and shows no field value.
+/// Sends one request. Redirects are not followed, proxies of the environment not used; the error is for people and
+/// shows no field value.
 pub(super) fn send(method: &str, url: &str, fields: &[(&str, &[u8])], form: Option<&str>) -> Result<Answer, String> {
     run(&config(RootCerts::PlatformVerifier).into(), method, url, fields, form)
 }

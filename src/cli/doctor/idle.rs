@@ -1,5 +1,5 @@
-//! How long 8sens keeps an idle token, against what is configured. Only when asked for: it takes two logins and a little more than the
-//! idle time.
+//! How long 8sens keeps an idle token, against what is configured. Only when asked for: it takes two logins and a
+//! little more than the idle time.
 
 use super::finding::{Check, Finding};
 use super::login::log_in;
@@ -26,7 +26,10 @@ pub(super) fn check(
     lang: Lang,
 ) -> Result<Vec<Finding>, Exit> {
     let Some(path) = route.strip_prefix("GET ").filter(|path| path.starts_with('/')) else {
-        let text = text! { en: "error: write the route as 'GET /path'", fr: "erreur : écrivez la route sous la forme 'GET /chemin'" };
+        let text = text! {
+            en: "error: write the route as 'GET /path'",
+            fr: "erreur : écrivez la route sous la forme 'GET /chemin'"
+        };
         crate::cli::talk(&text, lang);
         return Err(Exit::Usage);
     };
@@ -77,22 +80,40 @@ fn verdict(patient: &Patient<'_>, lived: bool, outlived: bool) -> Finding {
         fr: "reportez la « Durée d'inactivité » de l'écran REST de 8sens dans `idle_timeout` de [upstream]"
     };
     match (lived, outlived) {
-        (true, false) => Finding::ok(Check::IdleTimeout, text! { en: "8sens forgets an idle token after {idle} s, as configured", fr: "8sens oublie un jeton inutilisé après {idle} s, comme configuré" }),
+        (true, false) => Finding::ok(
+            Check::IdleTimeout,
+            text! {
+                en: "8sens forgets an idle token after {idle} s, as configured",
+                fr: "8sens oublie un jeton inutilisé après {idle} s, comme configuré"
+            },
+        ),
         (false, _) => Finding::error(
             Check::IdleTimeout,
-            text! { en: "8sens forgets an idle token before the configured {idle} s", fr: "8sens oublie un jeton inutilisé avant les {idle} s configurées" },
             text! {
-                en: "the gate takes tokens for live that 8sens has forgotten: shops run into refusals in the middle of a checkout",
-                fr: "la passerelle tient pour vivants des jetons que 8sens a oubliés : les boutiques essuient des refus en pleine commande"
+                en: "8sens forgets an idle token before the configured {idle} s",
+                fr: "8sens oublie un jeton inutilisé avant les {idle} s configurées"
+            },
+            text! {
+                en: "the gate takes tokens for live that 8sens has forgotten: shops run into refusals in the middle of \
+                     a checkout",
+                fr: "la passerelle tient pour vivants des jetons que 8sens a oubliés : les boutiques essuient des \
+                     refus en pleine commande"
             },
         )
-        .mend(remedy),
+        .fix(remedy),
         (true, true) => Finding::warning(
             Check::IdleTimeout,
-            text! { en: "8sens keeps an idle token for longer than the configured {idle} s", fr: "8sens garde un jeton inutilisé plus longtemps que les {idle} s configurées" },
-            text! { en: "the gate ends sessions that 8sens would still take: shops log in more often than they have to", fr: "la passerelle termine des sessions que 8sens accepterait encore : les boutiques se connectent plus souvent que nécessaire" },
+            text! {
+                en: "8sens keeps an idle token for longer than the configured {idle} s",
+                fr: "8sens garde un jeton inutilisé plus longtemps que les {idle} s configurées"
+            },
+            text! {
+                en: "the gate ends sessions that 8sens would still take: shops log in more often than they have to",
+                fr: "la passerelle termine des sessions que 8sens accepterait encore : les boutiques se connectent \
+                     plus souvent que nécessaire"
+            },
         )
-        .mend(remedy),
+        .fix(remedy),
     }
 }
 
@@ -101,7 +122,8 @@ fn token(patient: &Patient<'_>, user: &str, password: &SecretString) -> Option<S
     crate::domain::session::login_answer::token(answer.status, &answer.body).ok()
 }
 
-/// Uses a token, where the configuration says that 8sens reads it. Counts as live unless the answer looks like that of an expired one.
+/// Uses a token, where the configuration says that 8sens reads it. Counts as live unless the answer looks like that of
+/// an expired one.
 fn lives(patient: &Patient<'_>, path: &str, token: &SecretString) -> bool {
     use secrecy::ExposeSecret;
     let session = &patient.settings.snapshot.session;

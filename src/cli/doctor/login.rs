@@ -16,7 +16,10 @@ pub(super) fn check(patient: &Patient<'_>, user: &str, password: &SecretString) 
     let answer = match log_in(patient, user, password) {
         Ok(answer) => answer,
         Err(error) => {
-            let why = text! { en: "without a login no shop gets a token", fr: "sans connexion, aucune boutique n'obtient de jeton" };
+            let why = text! {
+                en: "without a login no shop gets a token",
+                fr: "sans connexion, aucune boutique n'obtient de jeton"
+            };
             return vec![Finding::error(
                 Check::Login,
                 text! { en: "the login got no answer: {error}", fr: "la connexion est restée sans réponse : {error}" },
@@ -32,19 +35,31 @@ pub(super) fn check(patient: &Patient<'_>, user: &str, password: &SecretString) 
     }
     let mut findings = vec![Finding::ok(
         Check::Login,
-        text! { en: "{user} can log in ({status}): the key of 8sens is right", fr: "{user} peut se connecter ({status}) : la clé de 8sens est la bonne" },
+        text! {
+            en: "{user} can log in ({status}): the key of 8sens is right",
+            fr: "{user} peut se connecter ({status}) : la clé de 8sens est la bonne"
+        },
     )];
     let (back, missing): (Vec<_>, Vec<_>) = FIELDS.into_iter().partition(|field| has(field));
     let (back, missing) = (back.join(", "), missing.join(", "));
     findings.push(if missing.is_empty() {
-        Finding::ok(Check::LoginFields, text! { en: "all four came back: {back}", fr: "les quatre sont revenus : {back}" })
+        Finding::ok(
+            Check::LoginFields,
+            text! {
+                en: "all four came back: {back}",
+                fr: "les quatre sont revenus : {back}"
+            },
+        )
     } else {
         Finding::warning(
             Check::LoginFields,
             text! { en: "{missing} did not come back; {back} did", fr: "{missing} ne sont pas revenus ; {back} oui" },
-            text! { en: "a shop needs the two roots to make clients, and the client code of the licence", fr: "une boutique a besoin des deux racines pour créer des clients, et du code client de la licence" },
+            text! {
+                en: "a shop needs the two roots to make clients, and the client code of the licence",
+                fr: "une boutique a besoin des deux racines pour créer des clients, et du code client de la licence"
+            },
         )
-        .mend(text! {
+        .fix(text! {
             en: "fill in Racine Client, Racine prospect and the licence on the REST screen of 8sens",
             fr: "renseignez Racine Client, Racine prospect et la licence sur l'écran REST de 8sens"
         })
@@ -56,12 +71,20 @@ fn refused(user: &str, answer: &Answer) -> Finding {
     let status = answer.status;
     Finding::error(
         Check::Login,
-        text! { en: "8sens refuses the login of {user} ({status})", fr: "8sens refuse la connexion de {user} ({status})" },
-        text! { en: "a shop that logs in like this gets no token", fr: "une boutique qui se connecte ainsi n'obtient pas de jeton" },
+        text! {
+            en: "8sens refuses the login of {user} ({status})",
+            fr: "8sens refuse la connexion de {user} ({status})"
+        },
+        text! {
+            en: "a shop that logs in like this gets no token",
+            fr: "une boutique qui se connecte ainsi n'obtient pas de jeton"
+        },
     )
-    .mend(text! {
-        en: "see whether this user has this password and the right \"Autoriser REST\" in 8sens, whether a seat is free, and whether api_key is the API Key of its REST screen",
-        fr: "vérifiez que cet utilisateur a ce mot de passe et le droit « Autoriser REST » dans 8sens, qu'un siège est libre, et que api_key est l'API Key de son écran REST"
+    .fix(text! {
+        en: "see whether this user has this password and the right \"Autoriser REST\" in 8sens, whether a seat is \
+             free, and whether api_key is the API Key of its REST screen",
+        fr: "vérifiez que cet utilisateur a ce mot de passe et le droit « Autoriser REST » dans 8sens, qu'un siège est \
+             libre, et que api_key est l'API Key de son écran REST"
     })
 }
 

@@ -1,4 +1,4 @@
-//! `doctor`: looks at everything that can be wrong with a gate and around it, and says what mends it.
+//! `doctor`: looks at everything that can be wrong with a gate and around it, and says what fixes it.
 //!
 //! Each file is a group of checks: functions that look and return [`Finding`]s. How findings are shown is `render`'s.
 
@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Clone, Debug)]
 #[command(about = both(
-    "Look at a gate and everything around it, and say what mends it",
+    "Look at a gate and everything around it, and say what fixes it",
     "Examiner une passerelle et tout ce qui l'entoure, et dire comment y remédier"
 ))]
 #[command(long_about = both(
@@ -154,7 +154,8 @@ fn ask_8sens(args: &DoctorArgs, patient: &Patient<'_>, lang: Lang) -> Result<Vec
     Ok(findings)
 }
 
-/// 0 when nothing is worse than worth knowing, 1 for warnings, 78 when the configuration itself is at fault, 69 for any other error.
+/// 0 when nothing is worse than worth knowing, 1 for warnings, 78 when the configuration itself is at fault, 69 for any
+/// other error.
 fn exit_of(findings: &[Finding]) -> Exit {
     let in_configuration =
         |finding: &Finding| finding.severity == Severity::Error && finding.check == Check::Configuration;

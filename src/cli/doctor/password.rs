@@ -1,4 +1,5 @@
-//! The password of a login: from a file or a prompt, never from the command line, which other users of the machine can read.
+//! The password of a login: from a file or a prompt, never from the command line, which other users of the machine can
+//! read.
 
 use crate::cli::Exit;
 use crate::text;
@@ -26,7 +27,10 @@ pub(super) fn read(file: Option<&Path>, user: &str, lang: Lang) -> Result<Secret
         None => first_line(std::io::stdin()),
     };
     read.map_err(|error| {
-        let text = text! { en: "error: the password cannot be read: {error}", fr: "erreur : mot de passe illisible : {error}" };
+        let text = text! {
+            en: "error: the password cannot be read: {error}",
+            fr: "erreur : mot de passe illisible : {error}"
+        };
         crate::cli::talk(&text, lang);
         Exit::Failure
     })

@@ -45,9 +45,12 @@ fn no_name(host: &str, why: &Text) -> Finding {
     Finding::error(
         Check::Name,
         text! { en: "the name {host} cannot be resolved: {en}", fr: "le nom {host} ne peut pas être résolu : {fr}" },
-        text! { en: "without its address no request reaches 8sens", fr: "sans son adresse, aucune requête n'atteint 8sens" },
+        text! {
+            en: "without its address no request reaches 8sens",
+            fr: "sans son adresse, aucune requête n'atteint 8sens"
+        },
     )
-    .mend(text! {
+    .fix(text! {
         en: "correct the name in `address` of [upstream] or in the DNS, or write the IP address, which needs no DNS",
         fr: "corrigez le nom dans `address` de [upstream] ou dans le DNS, ou écrivez l'adresse IP, qui s'en passe"
     })
@@ -66,7 +69,8 @@ fn takes_connections(found: &reach::Found) -> Finding {
         Check::Port,
         text! {
             en: "{address} takes connections, and so the gate uses it; other addresses of the name do not: {others}",
-            fr: "{address} accepte les connexions, la passerelle l'utilise donc ; d'autres adresses du nom non : {others}"
+            fr: "{address} accepte les connexions, la passerelle l'utilise donc ; d'autres adresses du nom non : \
+                 {others}"
         },
     )
 }
@@ -84,14 +88,17 @@ fn no_connection(failures: &[Failure]) -> Finding {
         text! { en: "every request of a shop is answered with 502", fr: "toute requête d'une boutique reçoit 502" };
     let finding = Finding::error(Check::Port, what, why);
     if refused {
-        finding.mend(text! {
-            en: "start the REST server in the 8sens client until it shows \"Serveur REST lancé\", and compare the Port of its screen with `address` of [upstream]",
-            fr: "lancez le serveur REST dans le poste 8sens jusqu'à ce qu'il affiche « Serveur REST lancé », et comparez le Port de son écran avec `address` de [upstream]"
+        finding.fix(text! {
+            en: "start the REST server in the 8sens client until it shows \"Serveur REST lancé\", and compare the Port \
+                 of its screen with `address` of [upstream]",
+            fr: "lancez le serveur REST dans le poste 8sens jusqu'à ce qu'il affiche « Serveur REST lancé », et \
+                 comparez le Port de son écran avec `address` de [upstream]"
         })
     } else {
-        finding.mend(text! {
+        finding.fix(text! {
             en: "see whether the machine of 8sens is on, and whether a firewall in between drops connections from here",
-            fr: "vérifiez que la machine de 8sens est allumée, et qu'aucun pare-feu n'écarte les connexions venant d'ici"
+            fr: "vérifiez que la machine de 8sens est allumée, et qu'aucun pare-feu n'écarte les connexions venant \
+                 d'ici"
         })
     }
 }
@@ -115,10 +122,16 @@ fn speaks_http(patient: &Patient<'_>, address: SocketAddr) -> Vec<Finding> {
             return vec![
                 Finding::error(
                     Check::Http,
-                    text! { en: "{address} does not answer HTTP: {error}", fr: "{address} ne répond pas en HTTP : {error}" },
-                    text! { en: "the gate forwards HTTP/1.1; something else sits on this port", fr: "la passerelle transmet du HTTP/1.1 ; autre chose occupe ce port" },
+                    text! {
+                        en: "{address} does not answer HTTP: {error}",
+                        fr: "{address} ne répond pas en HTTP : {error}"
+                    },
+                    text! {
+                        en: "the gate forwards HTTP/1.1; something else sits on this port",
+                        fr: "la passerelle transmet du HTTP/1.1 ; autre chose occupe ce port"
+                    },
                 )
-                .mend(text! {
+                .fix(text! {
                     en: "compare the Port of the REST screen of 8sens with `address` of [upstream]",
                     fr: "comparez le Port de l'écran REST de 8sens avec `address` de [upstream]"
                 }),
@@ -128,7 +141,10 @@ fn speaks_http(patient: &Patient<'_>, address: SocketAddr) -> Vec<Finding> {
     let status = ours.status;
     let mut findings = vec![Finding::ok(
         Check::Http,
-        text! { en: "HTTP answers (an empty POST {PROBE}: {status})", fr: "HTTP répond (un POST {PROBE} vide : {status})" },
+        text! {
+            en: "HTTP answers (an empty POST {PROBE}: {status})",
+            fr: "HTTP répond (un POST {PROBE} vide : {status})"
+        },
     )];
     findings.extend(clock_of(&ours, patient));
     if let Ok(theirs) = random_key().and_then(|key| ask(key.as_bytes())) {
@@ -140,12 +156,20 @@ fn speaks_http(patient: &Patient<'_>, address: SocketAddr) -> Vec<Finding> {
 fn no_tls(address: SocketAddr, error: &str) -> Finding {
     Finding::error(
         Check::Http,
-        text! { en: "{address} is not what [upstream.tls] describes: {error}", fr: "{address} n'est pas ce que décrit [upstream.tls] : {error}" },
-        text! { en: "the gate sends no request to who cannot prove to be 8sens", fr: "la passerelle n'envoie aucune requête à qui ne peut prouver qu'il est 8sens" },
+        text! {
+            en: "{address} is not what [upstream.tls] describes: {error}",
+            fr: "{address} n'est pas ce que décrit [upstream.tls] : {error}"
+        },
+        text! {
+            en: "the gate sends no request to who cannot prove to be 8sens",
+            fr: "la passerelle n'envoie aucune requête à qui ne peut prouver qu'il est 8sens"
+        },
     )
-    .mend(text! {
-        en: "compare `ca` and `name` of [upstream.tls] with the certificate there: `openssl s_client -connect {address} -showcerts`",
-        fr: "comparez `ca` et `name` de [upstream.tls] avec le certificat présenté : `openssl s_client -connect {address} -showcerts`"
+    .fix(text! {
+        en: "compare `ca` and `name` of [upstream.tls] with the certificate there: `openssl s_client -connect \
+             {address} -showcerts`",
+        fr: "comparez `ca` et `name` de [upstream.tls] avec le certificat présenté : `openssl s_client -connect \
+             {address} -showcerts`"
     })
 }
 
@@ -168,8 +192,10 @@ fn key(ours: &Answer, theirs: &Answer) -> Finding {
         );
     }
     let remedy = text! {
-        en: "copy the API Key of the REST screen of 8sens again into the file that `api_key` of [upstream] names, then reload; `--login USER` makes sure",
-        fr: "recopiez l'API Key de l'écran REST de 8sens dans le fichier que nomme `api_key` de [upstream], puis rechargez ; `--login UTILISATEUR` lève le doute"
+        en: "copy the API Key of the REST screen of 8sens again into the file that `api_key` of [upstream] names, then \
+             reload; `--login USER` makes sure",
+        fr: "recopiez l'API Key de l'écran REST de 8sens dans le fichier que nomme `api_key` de [upstream], puis \
+             rechargez ; `--login UTILISATEUR` lève le doute"
     };
     // An error in another answer, such as a 405 for the method, says nothing of the key.
     let refuses = matches!(status, 401 | 403) || (status < 300 && ours.json().get("error").is_some());
@@ -177,21 +203,28 @@ fn key(ours: &Answer, theirs: &Answer) -> Finding {
         Finding::warning(
             Check::UpstreamKey,
             text! {
-                en: "8sens refuses the configured key exactly as a random one ({status}): it is not its key, or 8sens looks at the login first",
-                fr: "8sens refuse la clé configurée exactement comme une clé au hasard ({status}) : ce n'est pas la sienne, ou 8sens regarde d'abord la connexion"
+                en: "8sens refuses the configured key exactly as a random one ({status}): it is not its key, or 8sens \
+                     looks at the login first",
+                fr: "8sens refuse la clé configurée exactement comme une clé au hasard ({status}) : ce n'est pas la \
+                     sienne, ou 8sens regarde d'abord la connexion"
             },
-            text! { en: "with a wrong key 8sens refuses every login of every shop", fr: "avec une mauvaise clé, 8sens refuse toute connexion de toute boutique" },
+            text! {
+                en: "with a wrong key 8sens refuses every login of every shop",
+                fr: "avec une mauvaise clé, 8sens refuse toute connexion de toute boutique"
+            },
         )
-        .mend(remedy)
+        .fix(remedy)
     } else {
         Finding::info(
             Check::UpstreamKey,
             text! {
-                en: "8sens answers every key alike here ({status}): whether ours is right cannot be told without a login",
-                fr: "8sens répond pareil à toute clé ici ({status}) : sans connexion, on ne peut pas dire si la nôtre est la bonne"
+                en: "8sens answers every key alike here ({status}): whether ours is right cannot be told without a \
+                     login",
+                fr: "8sens répond pareil à toute clé ici ({status}) : sans connexion, on ne peut pas dire si la nôtre \
+                     est la bonne"
             },
         )
-        .mend(remedy)
+        .fix(remedy)
     }
 }
 
@@ -214,7 +247,10 @@ fn clock_of(answer: &Answer, patient: &Patient<'_>) -> Option<Finding> {
                 fr: "les commandes portent ses dates ; les heures de ses journaux et des nôtres ne se recoupent pas"
             },
         )
-        .mend(text! { en: "let a time service keep both clocks", fr: "faites tenir les deux horloges par un service de temps" }),
+        .fix(text! {
+            en: "let a time service keep both clocks",
+            fr: "faites tenir les deux horloges par un service de temps"
+        }),
     )
 }
 
@@ -223,8 +259,10 @@ fn exposure(address: SocketAddr, ours: Option<IpAddr>) -> Finding {
     let port = address.port();
     let why = || {
         text! {
-            en: "whoever reaches 8sens's port and knows its one key goes past the gate: no limits, no log, and no key of its own to revoke",
-            fr: "qui atteint le port de 8sens et connaît sa clé unique contourne la passerelle : ni limites, ni journal, ni clé propre à révoquer"
+            en: "whoever reaches 8sens's port and knows its one key goes past the gate: no limits, no log, and no key \
+                 of its own to revoke",
+            fr: "qui atteint le port de 8sens et connaît sa clé unique contourne la passerelle : ni limites, ni \
+                 journal, ni clé propre à révoquer"
         }
     };
     if !address.ip().is_loopback() {
@@ -236,15 +274,21 @@ fn exposure(address: SocketAddr, ours: Option<IpAddr>) -> Finding {
                 fr: "8sens est à une autre adresse ; qui d'autre atteint {address} ne peut pas se savoir d'ici"
             },
         )
-        .mend(text! {
-            en: "on the machine of 8sens let only {from} in. Windows: a firewall rule for the port, with {from} as its remote address:\n\
-                 netsh advfirewall firewall add rule name=sensgate dir=in action=allow protocol=TCP localport={port} remoteip={from}\n\
-                 and no other rule that allows 8sens in. macOS (pf): pass in proto tcp from {from} to any port {port}, before block in proto tcp to any port {port}",
-            fr: "sur la machine de 8sens, ne laissez entrer que {from}. Windows : une règle de pare-feu pour le port, avec {from} comme adresse distante :\n\
-                 netsh advfirewall firewall add rule name=sensgate dir=in action=allow protocol=TCP localport={port} remoteip={from}\n\
-                 et aucune autre règle qui laisse entrer 8sens. macOS (pf) : pass in proto tcp from {from} to any port {port}, avant block in proto tcp to any port {port}"
+        .fix(text! {
+            en: "on the machine of 8sens let only {from} in. Windows: a firewall rule for the port, with {from} as its \
+                 remote address:\n\
+                 netsh advfirewall firewall add rule name=sensgate dir=in action=allow protocol=TCP localport={port} \
+                 remoteip={from}\n\
+                 and no other rule that allows 8sens in. macOS (pf): pass in proto tcp from {from} to any port {port}, \
+                 before block in proto tcp to any port {port}",
+            fr: "sur la machine de 8sens, ne laissez entrer que {from}. Windows : une règle de pare-feu pour le port, \
+                 avec {from} comme adresse distante :\n\
+                 netsh advfirewall firewall add rule name=sensgate dir=in action=allow protocol=TCP localport={port} \
+                 remoteip={from}\n\
+                 et aucune autre règle qui laisse entrer 8sens. macOS (pf) : pass in proto tcp from {from} to any port \
+                 {port}, avant block in proto tcp to any port {port}"
         })
-        .mend(text! {
+        .fix(text! {
             en: "try it from a third machine of the network: curl http://{address}/ must not connect",
             fr: "essayez depuis une troisième machine du réseau : curl http://{address}/ ne doit pas aboutir"
         });
@@ -253,12 +297,19 @@ fn exposure(address: SocketAddr, ours: Option<IpAddr>) -> Finding {
     match elsewhere.filter(|other| TcpStream::connect_timeout(other, Duration::from_secs(2)).is_ok()) {
         Some(other) => Finding::warning(
             Check::Exposure,
-            text! { en: "the port of 8sens answers on {other} too, not only to this machine", fr: "le port de 8sens répond aussi sur {other}, pas seulement à cette machine" },
+            text! {
+                en: "the port of 8sens answers on {other} too, not only to this machine",
+                fr: "le port de 8sens répond aussi sur {other}, pas seulement à cette machine"
+            },
             why(),
         )
-        .mend(text! {
-            en: "close it in the firewall of this machine. Linux: nft add rule inet filter input iifname != lo tcp dport {port} drop. Windows: block TCP port {port} inbound. macOS (pf): block in on ! lo0 proto tcp to any port {port}",
-            fr: "fermez-le dans le pare-feu de cette machine. Linux : nft add rule inet filter input iifname != lo tcp dport {port} drop. Windows : bloquez le port TCP {port} en entrée. macOS (pf) : block in on ! lo0 proto tcp to any port {port}"
+        .fix(text! {
+            en: "close it in the firewall of this machine. Linux: nft add rule inet filter input iifname != lo tcp \
+                 dport {port} drop. Windows: block TCP port {port} inbound. macOS (pf): block in on ! lo0 proto tcp to \
+                 any port {port}",
+            fr: "fermez-le dans le pare-feu de cette machine. Linux : nft add rule inet filter input iifname != lo tcp \
+                 dport {port} drop. Windows : bloquez le port TCP {port} en entrée. macOS (pf) : block in on ! lo0 \
+                 proto tcp to any port {port}"
         }),
         None => Finding::ok(
             Check::Exposure,

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 pub(super) struct Answers {
     /// Host and port.
     pub upstream: Option<String>,
-    /// A duration as it stands in the file.
+    /// A duration as it is in the file.
     pub idle_timeout: Option<String>,
     pub upstream_key: Option<SecretString>,
     pub token: Option<Token>,
@@ -155,10 +155,10 @@ fn listener(address: Option<&str>, transport: Option<Transport>) -> Result<Liste
     let address = entry::socket_address(address.unwrap_or_else(|| transport.default_address()))?;
     if transport == Transport::Loopback && !address.ip().to_canonical().is_loopback() {
         return Err(text! {
-            en: "{address} is not a loopback address: say how keys and tokens are protected there, with --tls-certificate and --tls-key, \
-                 --acme-domain, --behind-proxy or --lan",
-            fr: "{address} n'est pas une adresse de loopback : dites comment les clés et les jetons y sont protégés, avec \
-                 --tls-certificate et --tls-key, --acme-domain, --behind-proxy ou --lan"
+            en: "{address} is not a loopback address: say how keys and tokens are protected there, with \
+                 --tls-certificate and --tls-key, --acme-domain, --behind-proxy or --lan",
+            fr: "{address} n'est pas une adresse de loopback : dites comment les clés et les jetons y sont protégés, \
+                 avec --tls-certificate et --tls-key, --acme-domain, --behind-proxy ou --lan"
         });
     }
     Ok(Listener { address, transport })

@@ -13,7 +13,8 @@ pub(super) const KEY_FILE: &str = "8sens-api-key";
 /// What the vendor's page shows.
 pub(super) const DEFAULT_UPSTREAM: &str = "127.0.0.1:8082";
 
-/// A new configuration with comments in the operator's language. `state` is a directory to name, where the default would not do.
+/// A new configuration with comments in the operator's language. `state` is a directory to name, where the default
+/// would not do.
 pub(super) fn new_file(answers: &Answers, state: Option<&str>, lang: Lang) -> String {
     let mut file = String::new();
     let mut say = |text: Text| file.push_str(text.in_lang(lang));
@@ -46,24 +47,29 @@ idle_timeout = {idle_timeout}  # « Durée d'inactivité » du même écran
 ",
     });
     say(session(answers.token.unwrap_or(Token::Unknown)));
-    say(
-        text! { en: "# Where consumers connect.\n[[listener]]\n", fr: "# Où les consommateurs se connectent.\n[[listener]]\n" },
-    );
+    say(text! {
+        en: "# Where consumers connect.\n[[listener]]\n",
+        fr: "# Où les consommateurs se connectent.\n[[listener]]\n"
+    });
     if let Some(listener) = &answers.listener {
         say(listening(listener));
     }
     if let Some(Listener { transport: Transport::BehindProxy(proxies), .. }) = &answers.listener {
         let proxies = list(proxies);
         say(text! {
-            en: "\n# Who says for whom it calls, and whether it came by https.\n[client_ip]\ntrusted_proxies = {proxies}\n",
-            fr: "\n# Qui dit pour qui il appelle, et si c'est venu en https.\n[client_ip]\ntrusted_proxies = {proxies}\n"
+            en: "\n# Who says for whom it calls, and whether it came by https.\n[client_ip]\ntrusted_proxies = \
+                 {proxies}\n",
+            fr: "\n# Qui dit pour qui il appelle, et si c'est venu en https.\n[client_ip]\ntrusted_proxies = \
+                 {proxies}\n"
         });
     }
     if let Some(state) = state {
         let state = quoted(state);
         say(text! {
-            en: "\n# Where sessions survive a restart, and where commands find the running gate.\n[state]\ndirectory = {state}\n",
-            fr: "\n# Où les sessions survivent à un redémarrage, et où les commandes trouvent la passerelle en service.\n[state]\ndirectory = {state}\n"
+            en: "\n# Where sessions survive a restart, and where commands find the running gate.\n[state]\ndirectory = \
+                 {state}\n",
+            fr: "\n# Où les sessions survivent à un redémarrage, et où les commandes trouvent la passerelle en \
+                 service.\n[state]\ndirectory = {state}\n"
         });
     }
     for (consumer, first) in answers.consumers.iter().zip(std::iter::once(true).chain(std::iter::repeat(false))) {
@@ -128,8 +134,10 @@ fn listening(listener: &Listener) -> Text {
                     fr: "address = {address}\n# En clair : seuls les appelants aux adresses privées sont admis.\n{how}"
                 },
                 Transport::BehindProxy(_) => text! {
-                    en: "address = {address}\n# The proxy in front does TLS and must say x-forwarded-proto: https.\n{how}",
-                    fr: "address = {address}\n# Le proxy placé devant fait le TLS et doit annoncer x-forwarded-proto: https.\n{how}"
+                    en: "address = {address}\n# The proxy in front does TLS and must say x-forwarded-proto: \
+                         https.\n{how}",
+                    fr: "address = {address}\n# Le proxy placé devant fait le TLS et doit annoncer x-forwarded-proto: \
+                         https.\n{how}"
                 },
                 _ => text! { en: "address = {address}\n{how}", fr: "address = {address}\n{how}" },
             }
@@ -142,7 +150,8 @@ fn calling(consumer: &NewConsumer, first: bool) -> Text {
         let block = block(consumer, "");
         return text! { en: "\n{block}", fr: "\n{block}" };
     }
-    let options = "# rate_limit = \"20/s, burst 40\"\n# allow_from = [\"203.0.113.0/24\"]\n# allow = [\"GET /v1/*\", \"POST /v1/devis*\"]\n";
+    let options = "# rate_limit = \"20/s, burst 40\"\n# allow_from = [\"203.0.113.0/24\"]\n# allow = [\"GET /v1/*\", \
+                   \"POST /v1/devis*\"]\n";
     let en = block(consumer, &format!("# If you like: how fast, from where, and what it may call.\n{options}"));
     let fr = block(consumer, &format!("# Au choix : son débit, d'où il appelle, ce qu'il peut appeler.\n{options}"));
     text! {
@@ -157,7 +166,10 @@ fn calling(consumer: &NewConsumer, first: bool) -> Text {
 /// Why it cannot be changed without a person.
 pub(super) fn edited(source: &str, answers: &Answers, listener: usize) -> Result<String, Text> {
     let mut document: DocumentMut = source.parse().map_err(|_| {
-        text! { en: "the file is not TOML: `sensgate check` shows where", fr: "le fichier n'est pas du TOML : `sensgate check` montre où" }
+        text! {
+            en: "the file is not TOML: `sensgate check` shows where",
+            fr: "le fichier n'est pas du TOML : `sensgate check` montre où"
+        }
     })?;
     if let Some(address) = &answers.upstream {
         set(table(&mut document, "upstream")?, "address", address.as_str().into());
@@ -201,7 +213,7 @@ pub(super) fn listeners(source: &str) -> Vec<String> {
     tables.iter().map(|table| table.get("address").and_then(Item::as_str).unwrap_or("?").to_owned()).collect()
 }
 
-/// The file in which the upstream key stands, when it stands in a file.
+/// The file in which the upstream key stands, when it is in a file.
 pub(super) fn key_file(source: &str) -> Option<String> {
     let document: DocumentMut = source.parse().ok()?;
     document.get("upstream")?.as_table_like()?.get("api_key")?.as_table_like()?.get("file")?.as_str().map(str::to_owned)
@@ -286,11 +298,12 @@ fn admits(document: &DocumentMut, consumer: &NewConsumer) -> Result<(), Text> {
     Ok(())
 }
 
-/// `[[consumer]]` as it stands in the file. Name, digest and day hold nothing that TOML wants escaped.
+/// `[[consumer]]` as it is in the file. Name, digest and day hold nothing that TOML wants escaped.
 fn block(consumer: &NewConsumer, comment: &str) -> String {
     let NewConsumer { name, sha256, created, expires, .. } = consumer;
     format!(
-        "[[consumer]]\nname = \"{name}\"\n{comment}keys = [\n  {{ id = \"{FIRST_KEY}\", sha256 = \"{sha256}\", created = {created}, expires = {expires} }},\n]\n"
+        "[[consumer]]\nname = \"{name}\"\n{comment}keys = [\n  {{ id = \"{FIRST_KEY}\", sha256 = \"{sha256}\", created \
+         = {created}, expires = {expires} }},\n]\n"
     )
 }
 
@@ -302,8 +315,12 @@ fn table<'d>(document: &'d mut DocumentMut, name: &str) -> Result<&'d mut dyn Ta
         Item::Table(table)
     };
     let item = document.entry(name).or_insert_with(made);
-    item.as_table_like_mut()
-        .ok_or_else(|| text! { en: "`{name}` is not a table: change it by hand", fr: "`{name}` n'est pas une table : modifiez-le à la main" })
+    item.as_table_like_mut().ok_or_else(|| {
+        text! {
+            en: "`{name}` is not a table: change it by hand",
+            fr: "`{name}` n'est pas une table : modifiez-le à la main"
+        }
+    })
 }
 
 /// Sets a value; the comment behind the old one stays.

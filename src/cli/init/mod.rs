@@ -233,7 +233,8 @@ fn change(args: &InitArgs, source: &str, interview: Option<&Interview>, lang: La
         super::talk(
             &text! {
                 en: "{config} is there: its comments and order stay, and the difference is shown before it is written.",
-                fr: "{config} existe : ses commentaires et son ordre restent, et la différence est montrée avant d'être écrite."
+                fr: "{config} existe : ses commentaires et son ordre restent, et la différence est montrée avant \
+                     d'être écrite."
             },
             lang,
         );
@@ -253,7 +254,8 @@ fn change(args: &InitArgs, source: &str, interview: Option<&Interview>, lang: La
     } else if answers.listener.is_some() && addresses.len() > 1 {
         return Err(usage(text! {
             en: "error: the file has several listeners: change the one you mean by hand, or without flags",
-            fr: "erreur : le fichier a plusieurs points d'écoute : modifiez celui que vous voulez à la main, ou sans options"
+            fr: "erreur : le fichier a plusieurs points d'écoute : modifiez celui que vous voulez à la main, ou sans \
+                 options"
         }));
     }
     if answers.are_empty() {
@@ -265,7 +267,7 @@ fn change(args: &InitArgs, source: &str, interview: Option<&Interview>, lang: La
         (Some(_), Some(name)) => Some(args.config.parent().unwrap_or(Path::new("")).join(name)),
         (Some(_), None) => {
             return Err(usage(text! {
-                en: "error: the upstream key does not stand in a file: change it where it stands",
+                en: "error: the upstream key is not in a file: change it where it is",
                 fr: "erreur : la clé de 8sens n'est pas dans un fichier : changez-la là où elle est"
             }));
         }
@@ -304,7 +306,10 @@ fn read_key(path: &Path) -> Result<SecretString, Ended> {
     let line = key.strip_suffix('\n').unwrap_or(&key);
     let line = line.strip_suffix('\r').unwrap_or(line);
     entry::secret(line).map_err(|Text { en, fr }| {
-        usage(text! { en: "error: the upstream key cannot be used: {en}", fr: "erreur : la clé de 8sens est inutilisable : {fr}" })
+        usage(text! {
+            en: "error: the upstream key cannot be used: {en}",
+            fr: "erreur : la clé de 8sens est inutilisable : {fr}"
+        })
     })?;
     Ok(line.into())
 }
@@ -381,7 +386,8 @@ fn written(args: &InitArgs, answers: &Answers, existed: bool, lang: Lang) -> Res
                 Exit::Failure,
                 text! {
                     en: "error: the keys could not be shown: {error}. Make others with `sensgate keys new`",
-                    fr: "erreur : les clés n'ont pas pu être montrées : {error}. Créez-en d'autres avec `sensgate keys new`"
+                    fr: "erreur : les clés n'ont pas pu être montrées : {error}. Créez-en d'autres avec `sensgate keys \
+                         new`"
                 },
             )
         })?;
@@ -418,8 +424,10 @@ fn show_keys(format: Format, consumers: &[NewConsumer]) -> io::Result<()> {
 fn next(config: &str, existed: bool) -> Text {
     let third = if existed { "reload" } else { "run" };
     text! {
-        en: "\nNext:\n  sensgate check --config {config}\n  sensgate doctor --config {config}\n  sensgate {third} --config {config}",
-        fr: "\nEnsuite :\n  sensgate check --config {config}\n  sensgate doctor --config {config}\n  sensgate {third} --config {config}"
+        en: "\nNext:\n  sensgate check --config {config}\n  sensgate doctor --config {config}\n  sensgate {third} \
+             --config {config}",
+        fr: "\nEnsuite :\n  sensgate check --config {config}\n  sensgate doctor --config {config}\n  sensgate {third} \
+             --config {config}"
     }
 }
 

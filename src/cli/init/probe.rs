@@ -35,7 +35,8 @@ impl Seen {
             },
             Self::NotHttp => text! {
                 en: "{address} accepts connections, but does not answer in HTTP: is this the Port of the REST screen?",
-                fr: "{address} accepte les connexions mais ne répond pas en HTTP : est-ce bien le Port de l'écran REST ?"
+                fr: "{address} accepte les connexions mais ne répond pas en HTTP : est-ce bien le Port de l'écran REST \
+                     ?"
             },
             Self::NoAnswer(io::ErrorKind::ConnectionRefused) => text! {
                 en: "nothing listens on {address}: is the REST server of 8sens started?",

@@ -29,6 +29,16 @@ pub(super) enum Unanswered {
     Failed(Text),
 }
 
+/// Who connects to a listener, and by which protection.
+#[derive(Clone, Copy)]
+enum Callers {
+    Loopback,
+    Files,
+    Acme,
+    Lan,
+    BehindProxy,
+}
+
 impl From<InquireError> for Unanswered {
     fn from(error: InquireError) -> Self {
         match error {
@@ -119,7 +129,10 @@ impl Interview {
         let mut default = default.to_owned();
         loop {
             let address = self.line(
-                text! { en: "Where does 8sens listen (host and Port of its REST screen)?", fr: "Où écoute 8sens (hôte et Port de son écran REST) ?" },
+                text! {
+                    en: "Where does 8sens listen (host and Port of its REST screen)?",
+                    fr: "Où écoute 8sens (hôte et Port de son écran REST) ?"
+                },
                 &default,
                 |text| entry::host_port(text).map(|_| ()),
             )?;
@@ -137,7 +150,10 @@ impl Interview {
 
     fn keeps_key(&self) -> Answered<bool> {
         self.confirm(
-            text! { en: "A file 8sens-api-key is there. Use the key in it?", fr: "Un fichier 8sens-api-key est déjà là. Utiliser sa clé ?" },
+            text! {
+                en: "A file 8sens-api-key is there. Use the key in it?",
+                fr: "Un fichier 8sens-api-key est déjà là. Utiliser sa clé ?"
+            },
             true,
         )
     }
@@ -162,8 +178,14 @@ impl Interview {
             Ok(1..=604_800) => Ok(()),
             _ => Err(text! { en: "a number of seconds, 1 to 604800", fr: "un nombre de secondes, de 1 à 604800" }),
         };
-        let seconds =
-            self.line(text! { en: "\"Durée d'inactivité\" of that screen, in seconds?", fr: "« Durée d'inactivité » de cet écran, en secondes ?" }, "900", number)?;
+        let seconds = self.line(
+            text! {
+                en: "\"Durée d'inactivité\" of that screen, in seconds?",
+                fr: "« Durée d'inactivité » de cet écran, en secondes ?"
+            },
+            "900",
+            number,
+        )?;
         Ok(format!("{seconds}s"))
     }
 
@@ -178,7 +200,10 @@ impl Interview {
             };
             choice(Token::At(place), shown)
         });
-        let unknown = text! { en: "I don't know: observe first, refuse nothing", fr: "je ne sais pas : observer d'abord, sans rien refuser" };
+        let unknown = text! {
+            en: "I don't know: observe first, refuse nothing",
+            fr: "je ne sais pas : observer d'abord, sans rien refuser"
+        };
         let mut choices = vec![choice(Token::Unknown, unknown)];
         choices.extend(known);
         self.select(
@@ -191,56 +216,117 @@ impl Interview {
     }
 
     pub fn listener(&self) -> Answered<Listener> {
-        #[derive(Clone, Copy)]
-        enum Kind {
-            Loopback,
-            Files,
-            Acme,
-            Lan,
-            BehindProxy,
-        }
-        let choice = |kind, text: Text| Choice(kind, text.in_lang(self.lang).to_owned());
-        let kind = self.select(
-            text! { en: "Who connects to the gate?", fr: "Qui se connecte à la passerelle ?" },
-            vec![
-                choice(Kind::Loopback, text! { en: "programs on this machine only (a first trial)", fr: "des programmes de cette machine seulement (premier essai)" }),
-                choice(Kind::Acme, text! { en: "the internet, TLS with certificates fetched by the gate (ACME)", fr: "internet, en TLS, certificats obtenus par la passerelle (ACME)" }),
-                choice(Kind::Files, text! { en: "the internet, TLS with certificate files of mine", fr: "internet, en TLS, avec mes fichiers de certificat" }),
-                choice(Kind::BehindProxy, text! { en: "a proxy in front that does TLS (nginx, Caddy, HAProxy)", fr: "un proxy placé devant qui fait le TLS (nginx, Caddy, HAProxy)" }),
-                choice(Kind::Lan, text! { en: "private addresses only, in clear", fr: "des adresses privées seulement, en clair" }),
-            ],
-        )?;
-        let transport = match kind {
-            Kind::Loopback => Transport::Loopback,
-            Kind::Lan => Transport::Lan,
-            Kind::Files => Transport::Files {
-                certificate: self.line(text! { en: "Certificate chain (PEM file)?", fr: "Chaîne de certificats (fichier PEM) ?" }, "fullchain.pem", filled)?,
-                key: self.line(text! { en: "Its private key (PEM file, mode 0600)?", fr: "Sa clé privée (fichier PEM, mode 0600) ?" }, "privkey.pem", filled)?,
-            },
-            Kind::Acme => Transport::Acme {
-                domains: words(&self.line(text! { en: "Domain names, separated by spaces?", fr: "Noms de domaine, séparés par des espaces ?" }, "", filled)?),
-                contact: self.line(text! { en: "Mail address for the certificate authority?", fr: "Adresse électronique pour l'autorité de certification ?" }, "", filled)?,
-                directory: None,
-            },
-            Kind::BehindProxy => Transport::BehindProxy(words(&self.line(
-                text! { en: "Address of the proxy (several: separated by spaces)?", fr: "Adresse du proxy (plusieurs : séparées par des espaces) ?" },
-                "127.0.0.1",
-                |text| words(text).iter().try_for_each(|word| entry::network(word).map(|_| ())),
-            )?)),
-        };
+        let transport = self.transport(self.callers()?)?;
         let loopback = transport == Transport::Loopback;
         let address = self.line(
             text! { en: "Address and port to listen on?", fr: "Adresse et port d'écoute ?" },
             transport.default_address(),
             move |text| match entry::socket_address(text)? {
-                address if loopback && !address.ip().to_canonical().is_loopback() => {
-                    Err(text! { en: "a loopback address, such as 127.0.0.1:8080", fr: "une adresse de loopback, par exemple 127.0.0.1:8080" })
-                }
+                address if loopback && !address.ip().to_canonical().is_loopback() => Err(text! {
+                    en: "a loopback address, such as 127.0.0.1:8080",
+                    fr: "une adresse de loopback, par exemple 127.0.0.1:8080"
+                }),
                 _ => Ok(()),
             },
         )?;
         let address: SocketAddr = entry::socket_address(&address).map_err(Unanswered::Failed)?;
         Ok(Listener { address, transport })
+    }
+
+    fn callers(&self) -> Answered<Callers> {
+        let choice = |kind, text: Text| Choice(kind, text.in_lang(self.lang).to_owned());
+        self.select(
+            text! { en: "Who connects to the gate?", fr: "Qui se connecte à la passerelle ?" },
+            vec![
+                choice(
+                    Callers::Loopback,
+                    text! {
+                        en: "programs on this machine only (a first trial)",
+                        fr: "des programmes de cette machine seulement (premier essai)"
+                    },
+                ),
+                choice(
+                    Callers::Acme,
+                    text! {
+                        en: "the internet, TLS with certificates fetched by the gate (ACME)",
+                        fr: "internet, en TLS, certificats obtenus par la passerelle (ACME)"
+                    },
+                ),
+                choice(
+                    Callers::Files,
+                    text! {
+                        en: "the internet, TLS with certificate files of mine",
+                        fr: "internet, en TLS, avec mes fichiers de certificat"
+                    },
+                ),
+                choice(
+                    Callers::BehindProxy,
+                    text! {
+                        en: "a proxy in front that does TLS (nginx, Caddy, HAProxy)",
+                        fr: "un proxy placé devant qui fait le TLS (nginx, Caddy, HAProxy)"
+                    },
+                ),
+                choice(
+                    Callers::Lan,
+                    text! {
+                        en: "private addresses only, in clear",
+                        fr: "des adresses privées seulement, en clair"
+                    },
+                ),
+            ],
+        )
+    }
+
+    fn transport(&self, callers: Callers) -> Answered<Transport> {
+        Ok(match callers {
+            Callers::Loopback => Transport::Loopback,
+            Callers::Lan => Transport::Lan,
+            Callers::Files => Transport::Files {
+                certificate: self.line(
+                    text! {
+                        en: "Certificate chain (PEM file)?",
+                        fr: "Chaîne de certificats (fichier PEM) ?"
+                    },
+                    "fullchain.pem",
+                    filled,
+                )?,
+                key: self.line(
+                    text! {
+                        en: "Its private key (PEM file, mode 0600)?",
+                        fr: "Sa clé privée (fichier PEM, mode 0600) ?"
+                    },
+                    "privkey.pem",
+                    filled,
+                )?,
+            },
+            Callers::Acme => Transport::Acme {
+                domains: words(&self.line(
+                    text! {
+                        en: "Domain names, separated by spaces?",
+                        fr: "Noms de domaine, séparés par des espaces ?"
+                    },
+                    "",
+                    filled,
+                )?),
+                contact: self.line(
+                    text! {
+                        en: "Mail address for the certificate authority?",
+                        fr: "Adresse électronique pour l'autorité de certification ?"
+                    },
+                    "",
+                    filled,
+                )?,
+                directory: None,
+            },
+            Callers::BehindProxy => Transport::BehindProxy(words(&self.line(
+                text! {
+                    en: "Address of the proxy (several: separated by spaces)?",
+                    fr: "Adresse du proxy (plusieurs : séparées par des espaces) ?"
+                },
+                "127.0.0.1",
+                |text| words(text).iter().try_for_each(|word| entry::network(word).map(|_| ())),
+            )?)),
+        })
     }
 
     /// Which of several listeners is meant.
@@ -260,7 +346,10 @@ impl Interview {
             _ => Ok(()),
         };
         let name = self.line(
-            text! { en: "Name of the consumer (a shop, a partner)?", fr: "Nom du consommateur (une boutique, un partenaire) ?" },
+            text! {
+                en: "Name of the consumer (a shop, a partner)?",
+                fr: "Nom du consommateur (une boutique, un partenaire) ?"
+            },
             default,
             free,
         )?;

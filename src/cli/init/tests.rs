@@ -85,7 +85,8 @@ address = \"127.0.0.1:8080\"
 
 [[consumer]]
 name = \"a\" # first
-keys = [{ id = \"k1\", sha256 = \"b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5\", expires = 2099-06-30 }]
+keys = [{ id = \"k1\", sha256 = \"b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5\", expires = \
+                 2099-06-30 }]
 # the end
 ";
 

@@ -1,4 +1,5 @@
-//! Puts files where they belong: whole or not at all, and nothing over what is there unless that was shown and agreed to.
+//! Puts files where they belong: whole or not at all, and nothing over what is there unless that was shown and agreed
+//! to.
 
 use super::file::{KEY_FILE, SCHEMA};
 use crate::cli::Exit;
@@ -28,7 +29,10 @@ impl Refused {
     pub fn end(&self, lang: Lang) -> (Exit, String) {
         match self {
             Self::Invalid(report) => {
-                let head = text! { en: "error: nothing was written, the configuration would not be valid:\n", fr: "erreur : rien n'a été écrit, la configuration ne serait pas valide :\n" };
+                let head = text! {
+                    en: "error: nothing was written, the configuration would not be valid:\n",
+                    fr: "erreur : rien n'a été écrit, la configuration ne serait pas valide :\n"
+                };
                 (Exit::Config, format!("{}{}", head.in_lang(lang), report.render(lang, false)))
             }
             Self::Changed(path) | Self::File(path, FileError::Locked) => {
@@ -50,14 +54,18 @@ impl Refused {
                     io::ErrorKind::PermissionDenied => Exit::Permission,
                     _ => Exit::Failure,
                 };
-                let why = text! { en: "error: cannot write {path}: {error}\n", fr: "erreur : écriture de {path} impossible : {error}\n" };
+                let why = text! {
+                    en: "error: cannot write {path}: {error}\n",
+                    fr: "erreur : écriture de {path} impossible : {error}\n"
+                };
                 (exit, why.in_lang(lang).to_owned())
             }
         }
     }
 }
 
-/// Writes a new configuration with its key file and schema. The configuration comes last, so that what is there is whole.
+/// Writes a new configuration with its key file and schema. The configuration comes last, so that what is there is
+/// whole.
 pub(super) fn new_files(config: &Path, text: &str, key: Option<&SecretString>, lang: Lang) -> Result<Report, Refused> {
     let folder = folder(config);
     std::fs::create_dir_all(folder).map_err(|error| Refused::Io(folder.to_owned(), error))?;
@@ -77,7 +85,8 @@ pub(super) fn new_files(config: &Path, text: &str, key: Option<&SecretString>, l
     written
 }
 
-/// Replaces a configuration that read `before`, and the upstream key in its file. Mode and owner of the configuration stay.
+/// Replaces a configuration that read `before`, and the upstream key in its file. Mode and owner of the configuration
+/// stay.
 pub(super) fn replace(
     config: &Path,
     before: &str,

@@ -1,4 +1,5 @@
-//! How every `keys` command changes the configuration: under a lock, checked as a whole, in one step, and then told to the gate.
+//! How every `keys` command changes the configuration: under a lock, checked as a whole, in one step, and then told to
+//! the gate.
 
 use super::{Failure, FileArgs};
 use crate::admin::control::socket_in;
@@ -51,7 +52,8 @@ impl Edit {
         edit(&mut self.draft).map_err(|error| edit_failure(error, consumer, id))
     }
 
-    /// Checks the whole text, and that it changes nothing but keys of this consumer. Nothing is in place before it is committed.
+    /// Checks the whole text, and that it changes nothing but keys of this consumer. Nothing is in place before it is
+    /// committed.
     pub(super) fn prepare(self, consumer: &str) -> Result<Prepared, Failure> {
         let text = self.draft.finish();
         let after = parse(&text, &self.path)?.settings;
@@ -149,7 +151,8 @@ fn edit_failure(error: EditError, consumer: &str, id: &str) -> Failure {
             Exit::Failure,
             text! {
                 en: "the configuration has no consumer {consumer}; --create of `keys new` and `keys import` makes one",
-                fr: "la configuration n'a pas de consommateur {consumer} ; --create de `keys new` et `keys import` en crée un",
+                fr: "la configuration n'a pas de consommateur {consumer} ; --create de `keys new` et `keys import` en \
+                     crée un",
             },
         ),
         EditError::ConsumerExists => (
@@ -166,7 +169,8 @@ fn edit_failure(error: EditError, consumer: &str, id: &str) -> Failure {
             Exit::Failure,
             text! {
                 en: "{id} is the only key of {consumer}: use --keep, which disables it, or make another one first",
-                fr: "{id} est la seule clé de {consumer} : utilisez --keep, qui la désactive, ou créez-en d'abord une autre",
+                fr: "{id} est la seule clé de {consumer} : utilisez --keep, qui la désactive, ou créez-en d'abord une \
+                     autre",
             },
         ),
         EditError::Syntax | EditError::Form => (
@@ -194,10 +198,10 @@ fn file_failure(path: &Path, error: &FileError) -> Failure {
         FileError::Owner(error) => (
             Exit::Permission,
             text! {
-                en: "{path} cannot keep its owner and group ({error}), and the gate might no longer read it; run this as their owner or as \
-                     root. Nothing was written",
-                fr: "{path} ne pourrait garder ni propriétaire ni groupe ({error}), et la passerelle risquerait de ne plus le lire ; lancez \
-                     ceci comme son propriétaire ou comme root. Rien n'a été écrit",
+                en: "{path} cannot keep its owner and group ({error}), and the gate might no longer read it; run this \
+                     as their owner or as root. Nothing was written",
+                fr: "{path} ne pourrait garder ni propriétaire ni groupe ({error}), et la passerelle risquerait de ne \
+                     plus le lire ; lancez ceci comme son propriétaire ou comme root. Rien n'a été écrit",
             },
         ),
         FileError::Io(error) => (

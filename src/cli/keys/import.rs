@@ -1,4 +1,5 @@
-//! `keys import`: a key that a caller has already, so that it need not change: by its digest, or the shared key of 8sens for a while.
+//! `keys import`: a key that a caller has already, so that it need not change: by its digest, or the shared key of
+//! 8sens for a while.
 //!
 //! A key is read from stdin, never from the command line, where everybody on the machine could see it.
 
@@ -83,8 +84,10 @@ pub(super) fn run(args: &ImportArgs, today: Date, lang: Lang) -> Result<Exit, Fa
     talk(&text! { en: "Key {id} of {consumer} is imported.", fr: "La clé {id} de {consumer} est importée." }, lang);
     if args.upstream_key {
         let text = text! {
-            en: "This caller knows the key of 8sens until the entry is gone: give it a key of its own (`keys rotate`), then change the key in 8sens.",
-            fr: "Cet appelant connaît la clé de 8sens tant que l'entrée est là : donnez-lui sa propre clé (`keys rotate`), puis changez celle de 8sens.",
+            en: "This caller knows the key of 8sens until the entry is gone: give it a key of its own (`keys rotate`), \
+                 then change the key in 8sens.",
+            fr: "Cet appelant connaît la clé de 8sens tant que l'entrée est là : donnez-lui sa propre clé (`keys \
+                 rotate`), puis changez celle de 8sens.",
         };
         talk(&text, lang);
     }
@@ -111,8 +114,10 @@ fn digest_of_stdin(lang: Lang) -> Result<String, Failure> {
     let key = key.strip_suffix(b"\r").unwrap_or(key);
     if pasted::fault(key, MAX_KEY_LEN).is_some() || pasted::is_quoted(key) || key.contains(&b',') {
         let message = text! {
-            en: "a key is 1 to {MAX_KEY_LEN} characters of visible ASCII without a comma, on one line, without quotation marks or Bearer",
-            fr: "une clé comporte de 1 à {MAX_KEY_LEN} caractères ASCII visibles sans virgule, sur une ligne, sans guillemets ni Bearer",
+            en: "a key is 1 to {MAX_KEY_LEN} characters of visible ASCII without a comma, on one line, without \
+                 quotation marks or Bearer",
+            fr: "une clé comporte de 1 à {MAX_KEY_LEN} caractères ASCII visibles sans virgule, sur une ligne, sans \
+                 guillemets ni Bearer",
         };
         return Err((Exit::Usage, message).into());
     }

@@ -122,13 +122,12 @@ impl NewKey {
             None => text! { en: "never expires", fr: "sans date d'expiration" },
         };
         text! {
-            en: "\
-Key {id} of {consumer}: {en}.
-The key is shown only this once and stored nowhere. Send it over a secure channel; the caller \
-        sends it in the header api_key.",
-            fr: "\
-Clé {id} de {consumer} : {fr}.
-La clé n'est affichée que cette fois et n'est conservée nulle part. Transmettez-la par un moyen sûr ; l'appelant l'envoie dans l'en-tête api_key.",
+            en: "Key {id} of {consumer}: {en}.\n\
+                 The key is shown only this once and stored nowhere. Send it over a secure channel; the caller sends \
+                 it in the header api_key.",
+            fr: "Clé {id} de {consumer} : {fr}.\n\
+                 La clé n'est affichée que cette fois et n'est conservée nulle part. Transmettez-la par un moyen sûr ; \
+                 l'appelant l'envoie dans l'en-tête api_key.",
         }
     }
 }

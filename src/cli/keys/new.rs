@@ -80,10 +80,12 @@ fn pasting(new: &NewKey) -> Text {
     let consumer = &new.consumer;
     text! {
         en: "\
-Paste the line `keys = …` into the [[consumer]] table whose name is \"{consumer}\", or add its {{ … }} to the keys already there.
+    Paste the line `keys = …` into the [[consumer]] table whose name is \"{consumer}\", or add its {{ … }} to the keys \
+already there.
 Then: sensgate check, sensgate reload.",
         fr: "\
-Collez la ligne « keys = … » dans la table [[consumer]] dont le nom est « {consumer} », ou ajoutez son {{ … }} aux clés déjà présentes.
+    Collez la ligne « keys = … » dans la table [[consumer]] dont le nom est « {consumer} », ou ajoutez son {{ … }} aux \
+clés déjà présentes.
 Puis : sensgate check, sensgate reload.",
     }
 }

@@ -69,8 +69,10 @@ pub(super) fn run(args: &RotateArgs, today: Date, lang: Lang) -> Result<Exit, Fa
     talk(&new.handling(), lang);
     let old = &old.id;
     let text = text! {
-        en: "The old key {old} is valid through {end}, UTC; `keys list` shows whether it is still used, `keys revoke` ends it sooner.",
-        fr: "L'ancienne clé {old} est valable jusqu'au {end} inclus, UTC ; `keys list` montre si elle sert encore, `keys revoke` y met fin plus tôt.",
+        en: "The old key {old} is valid through {end}, UTC; `keys list` shows whether it is still used, `keys revoke` \
+             ends it sooner.",
+        fr: "L'ancienne clé {old} est valable jusqu'au {end} inclus, UTC ; `keys list` montre si elle sert encore, \
+             `keys revoke` y met fin plus tôt.",
     };
     talk(&text, lang);
     Ok(tell_gate(&args.file, lang))

@@ -41,8 +41,10 @@ pub(super) fn run(args: &ShowArgs, lang: Lang) -> Result<Exit, Failure> {
     let expires = key.expires.map_or_else(|| never.in_lang(lang).to_owned(), |day| day.to_string());
     let (created, state, used) = (or_dash(key.created), state(key, lang), or_dash(key.last_used));
     let text = text! {
-        en: "consumer  {consumer}\nkey       {id}\ncreated   {created}\nexpires   {expires}\nstate     {state}\nlast use  {used}",
-        fr: "consommateur          {consumer}\nclé                   {id}\ncréée                 {created}\nexpire                {expires}\n\
+        en: "consumer  {consumer}\nkey       {id}\ncreated   {created}\nexpires   {expires}\n\
+             state     {state}\nlast use  {used}",
+        fr: "consommateur          {consumer}\nclé                   {id}\n\
+             créée                 {created}\nexpire                {expires}\n\
              état                  {state}\ndernière utilisation  {used}",
     };
     data(text.in_lang(lang));

@@ -39,7 +39,8 @@ pub(super) fn problems(status: &Status, warn_days: u32) -> Vec<(Level, Text)> {
     if status.last_reload.as_ref().is_some_and(|reload| !reload.successful) {
         warn(text! {
             en: "the last reload was refused, the old configuration is in force (see `sensgate check`)",
-            fr: "le dernier rechargement a été refusé, l'ancienne configuration reste en vigueur (voyez `sensgate check`)"
+            fr: "le dernier rechargement a été refusé, l'ancienne configuration reste en vigueur (voyez `sensgate \
+                 check`)"
         });
     }
     if status.last_reload.as_ref().is_some_and(|reload| reload.restart_needed) {
@@ -66,14 +67,16 @@ pub(super) fn problems(status: &Status, warn_days: u32) -> Vec<(Level, Text)> {
     }
     let (dropped, failures) = (status.access_log_lines_dropped, status.state_write_failures);
     if dropped > 0 {
-        warn(
-            text! { en: "{dropped} access log lines were dropped", fr: "{dropped} lignes du journal des accès ont été perdues" },
-        );
+        warn(text! {
+            en: "{dropped} access log lines were dropped",
+            fr: "{dropped} lignes du journal des accès ont été perdues"
+        });
     }
     if failures > 0 {
         warn(text! {
             en: "the session log could not be written {failures} times: sessions may not survive a restart",
-            fr: "le journal des sessions n'a pas pu être écrit {failures} fois : des sessions ne survivront pas à un redémarrage"
+            fr: "le journal des sessions n'a pas pu être écrit {failures} fois : des sessions ne survivront pas à un \
+                 redémarrage"
         });
     }
     for (open, max, text) in [

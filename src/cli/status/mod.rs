@@ -153,7 +153,8 @@ fn would_refuse(status: &Status, lang: Lang) {
         ("guard", _) => text! { en: "guard is on", fr: "guard est actif" },
         (_, true) => text! {
             en: "no request of the last {idle} s would have been refused: set mode = \"guard\" in [session] and reload",
-            fr: "aucune requête des {idle} dernières secondes n'aurait été refusée : mettez mode = \"guard\" dans [session] et rechargez",
+            fr: "aucune requête des {idle} dernières secondes n'aurait été refusée : mettez mode = \"guard\" dans \
+                 [session] et rechargez",
         },
         (_, false) => text! {
             en: "not yet: guard is offered after {idle} s in which nothing would have been refused",

@@ -1,6 +1,7 @@
 //! One line for monitoring: Nagios, Centreon, Icinga and whatever calls their plugins.
 //!
-//! `SENSGATE STATE - what | label=value[unit];[warn];[crit];[min];[max] …`, after the guidelines of monitoring-plugins.org.
+//! `SENSGATE STATE - what | label=value[unit];[warn];[crit];[min];[max] …`, after the guidelines of
+//! monitoring-plugins.org.
 
 use super::health::{self, Level};
 use crate::admin::control::Status;
@@ -15,9 +16,12 @@ pub(super) fn line(status: &Status, warn_days: u32, lang: Lang) -> (Level, Strin
     let level = health::worst(&problems);
     let (sessions, mode) = (status.sessions, &status.mode);
     let told = if problems.is_empty() {
-        text! { en: "8sens answers, mode {mode}, {sessions} sessions", fr: "8sens répond, mode {mode}, {sessions} sessions" }
-            .in_lang(lang)
-            .to_owned()
+        text! {
+            en: "8sens answers, mode {mode}, {sessions} sessions",
+            fr: "8sens répond, mode {mode}, {sessions} sessions"
+        }
+        .in_lang(lang)
+        .to_owned()
     } else {
         problems.iter().map(|(_, text)| text.in_lang(lang)).collect::<Vec<_>>().join(", ")
     };
@@ -26,13 +30,16 @@ pub(super) fn line(status: &Status, warn_days: u32, lang: Lang) -> (Level, Strin
     (level, format!("SENSGATE {} - {told} | {}", level.word(), figures(status, warn_days)))
 }
 
-/// A gate that does not answer is as bad as a shop that cannot order: critical. Only what keeps the question from being asked, a broken
-/// configuration or missing rights, is unknown.
+/// A gate that does not answer is as bad as a shop that cannot order: critical. Only what keeps the question from being
+/// asked, a broken configuration or missing rights, is unknown.
 pub(super) fn silent(silence: &Silence, lang: Lang) -> (Level, String) {
     let (level, text) = match silence {
         Silence::Config(_) => (
             Level::Unknown,
-            text! { en: "the configuration is not valid (see `sensgate check`)", fr: "la configuration n'est pas valide (voyez `sensgate check`)" },
+            text! {
+                en: "the configuration is not valid (see `sensgate check`)",
+                fr: "la configuration n'est pas valide (voyez `sensgate check`)"
+            },
         ),
         Silence::Unreachable { socket, error } if error.kind() == ErrorKind::PermissionDenied => {
             let socket = socket.display();
@@ -42,7 +49,10 @@ pub(super) fn silent(silence: &Silence, lang: Lang) -> (Level, String) {
             let socket = socket.display();
             (
                 Level::Critical,
-                text! { en: "no gate answers on {socket}: {error}", fr: "aucune passerelle ne répond sur {socket} : {error}" },
+                text! {
+                    en: "no gate answers on {socket}: {error}",
+                    fr: "aucune passerelle ne répond sur {socket} : {error}"
+                },
             )
         }
     };

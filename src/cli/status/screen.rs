@@ -56,8 +56,10 @@ pub(super) fn one_line(status: &Status) -> Text {
         None => ("8sens not tried yet", "8sens pas encore essayé"),
     };
     text! {
-        en: "{time} {upstream_en}, mode {mode}, {sessions} sessions, {connections} connections, {requests} requests, {refusals} refused",
-        fr: "{time} {upstream_fr}, mode {mode}, {sessions} sessions, {connections} connexions, {requests} requêtes, {refusals} refusées",
+        en: "{time} {upstream_en}, mode {mode}, {sessions} sessions, {connections} connections, {requests} requests, \
+             {refusals} refused",
+        fr: "{time} {upstream_fr}, mode {mode}, {sessions} sessions, {connections} connexions, {requests} requêtes, \
+             {refusals} refusées",
     }
 }
 
@@ -92,8 +94,10 @@ fn traffic(status: &Status) -> Text {
 fn places(status: &Status) -> Text {
     let Status { sessions, sessions_max, connections, connections_max, in_flight, .. } = status;
     text! {
-        en: "in use       {sessions} of {sessions_max} sessions, {connections} of {connections_max} connections, {in_flight} requests under way",
-        fr: "en usage     {sessions} sessions sur {sessions_max}, {connections} connexions sur {connections_max}, {in_flight} requêtes en cours",
+        en: "in use       {sessions} of {sessions_max} sessions, {connections} of {connections_max} connections, \
+             {in_flight} requests under way",
+        fr: "en usage     {sessions} sessions sur {sessions_max}, {connections} connexions sur {connections_max}, \
+             {in_flight} requêtes en cours",
     }
 }
 

@@ -1,7 +1,7 @@
 //! `status --watch`: the status again and again, until Ctrl-C.
 //!
-//! On a terminal the screen is drawn over the one before, in a single write and without clearing first, so that nothing flickers. Into a
-//! pipe or a file goes one line each time.
+//! On a terminal the screen is drawn over the one before, in a single write and without clearing first, so that nothing
+//! flickers. Into a pipe or a file goes one line each time.
 
 use super::screen::{self, Style};
 use super::{Exit, read};

@@ -92,7 +92,8 @@ impl Addresses {
     }
 }
 
-/// True when two sockets cannot be bound to both. Port 0 is a free port each time; an unspecified address is all of them.
+/// True when two sockets cannot be bound to both. Port 0 is a free port each time; an unspecified address is all of
+/// them.
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let (x, y) = (a.ip().to_canonical(), b.ip().to_canonical());
     let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
@@ -137,7 +138,10 @@ pub(super) fn listeners(
                 text! { en: "there is no listener", fr: "il n'y a aucun point d'écoute" },
                 text! { en: "nobody could connect", fr: "personne ne pourrait se connecter" },
             )
-            .hint(text! { en: "add a `[[listener]]` with an `address`", fr: "ajoutez un `[[listener]]` avec une `address`" }),
+            .hint(text! {
+                en: "add a `[[listener]]` with an `address`",
+                fr: "ajoutez un `[[listener]]` avec une `address`"
+            }),
         );
     }
     let listeners: Vec<_> =
@@ -172,7 +176,10 @@ fn listener(
         field.error(
             Complaint::new(
                 Rule::NoTrustedProxy,
-                text! { en: "behind a proxy, but no proxy is trusted", fr: "derrière un proxy, mais aucun proxy n'est de confiance" },
+                text! {
+                    en: "behind a proxy, but no proxy is trusted",
+                    fr: "derrière un proxy, mais aucun proxy n'est de confiance"
+                },
                 text! { en: "every request would be refused", fr: "toute requête serait refusée" },
             )
             .hint(text! {
@@ -194,7 +201,8 @@ fn listener(
     Some(ListenerSettings { address, transport, tls: settings, http2, hsts, proxy_protocol: Arc::new(proxy_protocol) })
 }
 
-/// The value of `Strict-Transport-Security`. Never for other hosts than this one: what is below a name need not speak TLS.
+/// The value of `Strict-Transport-Security`. Never for other hosts than this one: what is below a name need not speak
+/// TLS.
 fn hsts(field: &Field<'_>, has_tls: bool) -> Option<HeaderValue> {
     if !has_tls {
         field.error(
@@ -208,7 +216,8 @@ fn hsts(field: &Field<'_>, has_tls: bool) -> Option<HeaderValue> {
             )
             .hint(text! {
                 en: "browsers ignore it in clear (RFC 6797 section 7.2); behind a TLS proxy, the proxy sets it",
-                fr: "les navigateurs l'ignorent en clair (RFC 6797, section 7.2) ; derrière un proxy TLS, c'est au proxy de le fixer"
+                fr: "les navigateurs l'ignorent en clair (RFC 6797, section 7.2) ; derrière un proxy TLS, c'est au \
+                     proxy de le fixer"
             }),
         );
         return None;
@@ -235,11 +244,12 @@ fn plaintext_required() -> Complaint {
         text! { en: "not a loopback address, and no TLS", fr: "ni adresse de loopback, ni TLS" },
     )
     .hint(text! {
-        en: "add `tls` with a certificate and its key; or `plaintext = \"behind_proxy\"` if a trusted proxy in front does TLS, \
-             `plaintext = \"lan\"` if only private addresses call, `plaintext = \"redirect\"` to send browsers to https",
-        fr: "ajoutez `tls` avec un certificat et sa clé ; ou `plaintext = \"behind_proxy\"` si un proxy de confiance placé devant \
-             fait le TLS, `plaintext = \"lan\"` si seules des adresses privées appellent, `plaintext = \"redirect\"` pour \
-             renvoyer les navigateurs vers https"
+        en: "add `tls` with a certificate and its key; or `plaintext = \"behind_proxy\"` if a trusted proxy in front \
+             does TLS, `plaintext = \"lan\"` if only private addresses call, `plaintext = \"redirect\"` to send \
+             browsers to https",
+        fr: "ajoutez `tls` avec un certificat et sa clé ; ou `plaintext = \"behind_proxy\"` si un proxy de confiance \
+             placé devant fait le TLS, `plaintext = \"lan\"` si seules des adresses privées appellent, `plaintext = \
+             \"redirect\"` pour renvoyer les navigateurs vers https"
     })
 }
 
@@ -252,9 +262,15 @@ pub(super) fn admin(section: &Section<'_>, base: &Path, addresses: &mut Addresse
                 Complaint::new(
                     Rule::WeakSecret,
                     text! { en: "the admin token is short", fr: "le jeton d'administration est court" },
-                    text! { en: "fewer than {MIN_ADMIN_TOKEN} characters", fr: "moins de {MIN_ADMIN_TOKEN} caractères" },
+                    text! {
+                        en: "fewer than {MIN_ADMIN_TOKEN} characters",
+                        fr: "moins de {MIN_ADMIN_TOKEN} caractères"
+                    },
                 )
-                .hint(text! { en: "make one with `openssl rand -hex 32`", fr: "créez-en un avec `openssl rand -hex 32`" }),
+                .hint(text! {
+                    en: "make one with `openssl rand -hex 32`",
+                    fr: "créez-en un avec `openssl rand -hex 32`"
+                }),
             );
         }
         Some(token)

@@ -70,8 +70,10 @@ pub(super) fn check_reachable(sections: &[Section<'_>], listeners: &[ListenerSet
                 },
             )
             .hint(text! {
-                en: "add a `[[listener]]` with `address = \"0.0.0.0:80\"` and `plaintext = \"redirect\"`, or let whatever answers on port 80 send callers here by https",
-                fr: "ajoutez un `[[listener]]` avec `address = \"0.0.0.0:80\"` et `plaintext = \"redirect\"`, ou faites renvoyer ici en https par ce qui répond sur le port 80"
+                en: "add a `[[listener]]` with `address = \"0.0.0.0:80\"` and `plaintext = \"redirect\"`, or let \
+                     whatever answers on port 80 send callers here by https",
+                fr: "ajoutez un `[[listener]]` avec `address = \"0.0.0.0:80\"` et `plaintext = \"redirect\"`, ou \
+                     faites renvoyer ici en https par ce qui répond sur le port 80"
             }),
         );
     }
@@ -128,21 +130,32 @@ fn identifier(text: &str) -> Parsed<AcmeIdentifier> {
     };
     Err(if lower.starts_with("*.") {
         complain(
-            text! { en: "a wildcard takes a change in the DNS each time", fr: "un joker demande à chaque fois une modification du DNS" },
             text! {
-                en: "name every host, or have the certificate made elsewhere and give its files: {{ certificate = \"…\", key = \"…\" }}",
-                fr: "nommez chaque hôte, ou faites faire le certificat ailleurs et donnez ses fichiers : {{ certificate = \"…\", key = \"…\" }}"
+                en: "a wildcard takes a change in the DNS each time",
+                fr: "un joker demande à chaque fois une modification du DNS"
+            },
+            text! {
+                en: "name every host, or have the certificate made elsewhere and give its files: {{ certificate = \
+                     \"…\", key = \"…\" }}",
+                fr: "nommez chaque hôte, ou faites faire le certificat ailleurs et donnez ses fichiers : {{ \
+                     certificate = \"…\", key = \"…\" }}"
             },
         )
     } else if text.contains(['/', ':']) {
         complain(
             text! { en: "this is more than a host", fr: "ceci est plus qu'un hôte" },
-            text! { en: "write the host alone, without scheme, port and path", fr: "écrivez l'hôte seul, sans schéma, ni port, ni chemin" },
+            text! {
+                en: "write the host alone, without scheme, port and path",
+                fr: "écrivez l'hôte seul, sans schéma, ni port, ni chemin"
+            },
         )
     } else if !text.is_ascii() {
         complain(
             text! { en: "not ASCII", fr: "hors ASCII" },
-            text! { en: "write its form in ASCII, which begins with xn--", fr: "écrivez sa forme ASCII, qui commence par xn--" },
+            text! {
+                en: "write its form in ASCII, which begins with xn--",
+                fr: "écrivez sa forme ASCII, qui commence par xn--"
+            },
         )
     } else {
         complain(
@@ -206,7 +219,10 @@ fn contact(text: &str) -> Parsed<String> {
         text! { en: "\"{shown}\" is not an e-mail address", fr: "\"{shown}\" n'est pas une adresse électronique" },
         text! { en: "one address is expected", fr: "une adresse est attendue" },
     )
-    .hint(text! { en: "write \"admin@example.org\", or leave it out", fr: "écrivez \"admin@example.org\", ou supprimez la clé" }))
+    .hint(text! {
+        en: "write \"admin@example.org\", or leave it out",
+        fr: "écrivez \"admin@example.org\", ou supprimez la clé"
+    }))
 }
 
 fn directory(text: &str) -> Parsed<String> {

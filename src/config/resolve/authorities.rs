@@ -22,7 +22,10 @@ pub(super) fn read(field: &Field<'_>, base: &Path) -> Option<Vec<CertificateDer<
     let complain = |why: Text| {
         field.error(Complaint::new(
             Rule::TlsUnusable,
-            text! { en: "nobody can be trusted by this file", fr: "ce fichier ne permet de faire confiance à personne" },
+            text! {
+                en: "nobody can be trusted by this file",
+                fr: "ce fichier ne permet de faire confiance à personne"
+            },
             why,
         ));
     };

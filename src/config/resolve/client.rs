@@ -1,4 +1,5 @@
-//! `[client_ip]` and `[credentials]`: whose word is taken for an address, and how keys are presented. Route rules as well.
+//! `[client_ip]` and `[credentials]`: whose word is taken for an address, and how keys are presented. Route rules as
+//! well.
 
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
@@ -16,7 +17,8 @@ const DEFAULT_HEADER: &str = "x-forwarded-for";
 /// Spellings of the key's field that may be switched on.
 const KEY_ALIASES: [(&str, &str); 2] = [("api-key", "api-key"), ("x-api-key", "x-api-key")];
 
-/// Fields in which proxies put an address. Others with the role [`FieldRole::Forwarding`] name hosts, methods or targets.
+/// Fields in which proxies put an address. Others with the role [`FieldRole::Forwarding`] name hosts, methods or
+/// targets.
 const ADDRESS_FIELDS: [&str; 6] =
     ["x-forwarded-for", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip"];
 
@@ -28,7 +30,7 @@ pub(super) fn distinct<T: PartialEq>(field: &Field<'_>, read: impl Fn(&Field<'_>
             Some(value) if values.contains(&value) => element.error(
                 Complaint::new(
                     Rule::DuplicateValue,
-                    text! { en: "this stands in the list twice", fr: "cette valeur figure deux fois dans la liste" },
+                    text! { en: "this is in the list twice", fr: "cette valeur figure deux fois dans la liste" },
                     text! { en: "again here", fr: "à nouveau ici" },
                 )
                 .hint(text! { en: "remove one of them", fr: "supprimez l'une des deux" }),
@@ -55,7 +57,10 @@ pub(super) fn route(field: &Field<'_>) -> Option<RouteRule> {
     let upper = value::quoted(&text.split(' ').next().unwrap_or_default().to_ascii_uppercase());
     let (label, hint) = match error {
         RouteError::Shape => (
-            text! { en: "expected a method, one space and a path", fr: "une méthode, un espace et un chemin sont attendus" },
+            text! {
+                en: "expected a method, one space and a path",
+                fr: "une méthode, un espace et un chemin sont attendus"
+            },
             text! { en: "write a rule such as \"GET /v1/*\"", fr: "écrivez une règle, par exemple \"GET /v1/*\"" },
         ),
         RouteError::Method if crate::domain::request::Method::from_bytes(upper.as_bytes()).is_some() => (
@@ -77,7 +82,10 @@ pub(super) fn route(field: &Field<'_>) -> Option<RouteRule> {
             },
         ),
         RouteError::Star => (
-            text! { en: "this `*` is neither at the end nor a whole segment", fr: "ce `*` n'est ni à la fin ni un segment entier" },
+            text! {
+                en: "this `*` is neither at the end nor a whole segment",
+                fr: "ce `*` n'est ni à la fin ni un segment entier"
+            },
             text! {
                 en: "`/v1/devis*` is any rest, `/v1/*/lignes` is any one segment",
                 fr: "`/v1/devis*` accepte n'importe quelle suite, `/v1/*/lignes` un segment quelconque"
@@ -90,7 +98,8 @@ pub(super) fn route(field: &Field<'_>) -> Option<RouteRule> {
             },
             text! {
                 en: "a rule names a plain path of letters, digits, `-`, `.`, `_`, `~`; the query is never looked at",
-                fr: "une règle nomme un chemin simple fait de lettres, chiffres, `-`, `.`, `_`, `~` ; les paramètres (`?…`) ne sont jamais examinés"
+                fr: "une règle nomme un chemin simple fait de lettres, chiffres, `-`, `.`, `_`, `~` ; les paramètres \
+                     (`?…`) ne sont jamais examinés"
             },
         ),
     };
@@ -140,7 +149,8 @@ fn trusted_proxy(field: &Field<'_>) -> Option<IpNet> {
             )
             .hint(text! {
                 en: "everyone in it may claim any address; name the proxies themselves",
-                fr: "tous ceux qui s'y trouvent peuvent prétendre à n'importe quelle adresse ; nommez les proxys eux-mêmes"
+                fr: "tous ceux qui s'y trouvent peuvent prétendre à n'importe quelle adresse ; nommez les proxys \
+                     eux-mêmes"
             }),
         );
         return None;

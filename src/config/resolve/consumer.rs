@@ -65,7 +65,10 @@ pub(super) fn read(root: &Section<'_>, upstream: &Upstream, enforce: Enforce, pr
                 },
                 text! { en: "", fr: "" },
             )
-            .hint(text! { en: "add a `[[consumer]]` with a name and keys", fr: "ajoutez un `[[consumer]]` avec un nom et des clés" }),
+            .hint(text! {
+                en: "add a `[[consumer]]` with a name and keys",
+                fr: "ajoutez un `[[consumer]]` avec un nom et des clés"
+            }),
         );
     }
     let numbered = sections.iter().zip(1..);
@@ -328,7 +331,8 @@ fn warn_of_sharing(field: &Field<'_>, owner: &str) {
         )
         .hint(text! {
             en: "for a change-over only: give it a key of its own, then change the upstream key and remove this",
-            fr: "le temps d'une transition seulement : donnez-lui sa propre clé, puis changez celle de 8sens et supprimez cette ligne"
+            fr: "le temps d'une transition seulement : donnez-lui sa propre clé, puis changez celle de 8sens et \
+                 supprimez cette ligne"
         }),
     );
 }

@@ -37,7 +37,8 @@ pub(super) fn read(section: &Section<'_>) -> (SizeLimits, ConnectionSettings) {
     (sizes, connections)
 }
 
-/// What abuse may use. The defaults leave room for a busy shop behind one address: its good requests are not charged at all.
+/// What abuse may use. The defaults leave room for a busy shop behind one address: its good requests are not charged at
+/// all.
 pub(super) fn budgets(section: &Section<'_>) -> BudgetRules {
     let quota = |name| section.value(name, |field| field.quota());
     BudgetRules {

@@ -93,7 +93,8 @@ fn log_level(field: &Field<'_>) -> Option<LogLevel> {
             )
             .hint(text! {
                 en: "Pingora's debug lines show header values, keys and tokens included; write \"info\"",
-                fr: "les lignes de débogage de Pingora montrent les en-têtes, donc les clés et les jetons ; écrivez \"info\""
+                fr: "les lignes de débogage de Pingora montrent les en-têtes, donc les clés et les jetons ; écrivez \
+                     \"info\""
             }),
         );
         return None;
@@ -135,7 +136,8 @@ fn audit_log(field: &Field<'_>, base: &Path) -> Option<Option<PathBuf>> {
             };
             field.error(no_target(message).hint(text! {
                 en: "write \"off\" or a path such as \"/var/log/sensgate/audit.log\"; it is a file of its own",
-                fr: "écrivez \"off\" ou un chemin, par exemple \"/var/log/sensgate/audit.log\" ; c'est un fichier à part"
+                fr: "écrivez \"off\" ou un chemin, par exemple \"/var/log/sensgate/audit.log\" ; c'est un fichier à \
+                     part"
             }));
             None
         }
@@ -148,7 +150,10 @@ fn is_file(path: &str) -> bool {
 }
 
 fn no_target(message: Text) -> Complaint {
-    let label = text! { en: "neither a word that is known nor the path of a file", fr: "ni un mot connu ni le chemin d'un fichier" };
+    let label = text! {
+        en: "neither a word that is known nor the path of a file",
+        fr: "ni un mot connu ni le chemin d'un fichier"
+    };
     Complaint::new(Rule::InvalidPath, message, label)
 }
 

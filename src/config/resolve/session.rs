@@ -86,7 +86,8 @@ fn consumer_fits_total(section: &Section<'_>, per_consumer: usize, total: usize)
         )
         .hint(text! {
             en: "one consumer could use up the room of all others: raise `total` or lower `per_consumer`",
-            fr: "un seul consommateur pourrait prendre la place de tous les autres : augmentez `total` ou réduisez `per_consumer`"
+            fr: "un seul consommateur pourrait prendre la place de tous les autres : augmentez `total` ou réduisez \
+                 `per_consumer`"
         }),
     );
 }
@@ -151,7 +152,7 @@ fn success_needs_a_body(section: &Section<'_>, field: &Field<'_>, status: u16) {
             },
         )
         .hint(text! {
-            en: "add `body_contains = \"…\"` with words that only stand in the answer to an expired token",
+            en: "add `body_contains = \"…\"` with words that are only in the answer to an expired token",
             fr: "ajoutez `body_contains = \"…\"` avec des mots propres à la réponse faite à un jeton expiré"
         }),
     );
@@ -171,7 +172,10 @@ fn body_contains(field: &Field<'_>) -> Option<Box<[u8]>> {
         if text.is_empty() {
             text! { en: "every body contains this", fr: "tout corps de réponse contient cela" }
         } else {
-            text! { en: "only the first {BODY_PREFIX} bytes of a body are looked at", fr: "seuls les {BODY_PREFIX} premiers octets d'une réponse sont examinés" }
+            text! {
+                en: "only the first {BODY_PREFIX} bytes of a body are looked at",
+                fr: "seuls les {BODY_PREFIX} premiers octets d'une réponse sont examinés"
+            }
         },
     ));
     None
@@ -203,7 +207,10 @@ fn warn_of_wide_logins(field: &Field<'_>) {
             element.warn(
                 Complaint::new(
                     Rule::WideLoginRoute,
-                    text! { en: "this login route covers more than one route", fr: "cette route de connexion en couvre plusieurs" },
+                    text! {
+                        en: "this login route covers more than one route",
+                        fr: "cette route de connexion en couvre plusieurs"
+                    },
                     text! { en: "open to every consumer", fr: "ouvertes à tous les consommateurs" },
                 )
                 .hint(text! {

@@ -7,7 +7,7 @@ use crate::text;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// What stands in the file, else where systemd says that state belongs, else `state` beside the file.
+/// What is in the file, else where systemd says that state belongs, else `state` beside the file.
 pub(super) fn directory(section: &Section<'_>, base: &Path) -> PathBuf {
     let written = section.get("directory").and_then(|field| written(&field, base));
     written.unwrap_or_else(|| unwritten(std::env::var_os("STATE_DIRECTORY"), base))

@@ -59,7 +59,10 @@ fn acme(field: &Field<'_>, base: &Path) -> Option<AcmeSettings> {
 fn acme_and_files() -> Complaint {
     Complaint::new(
         Rule::AcmeAndFiles,
-        text! { en: "a listener has certificates from files or by ACME", fr: "un point d'écoute a des certificats par fichiers ou par ACME" },
+        text! {
+            en: "a listener has certificates from files or by ACME",
+            fr: "un point d'écoute a des certificats par fichiers ou par ACME"
+        },
         text! { en: "beside `acme`", fr: "à côté de `acme`" },
     )
     .hint(text! { en: "remove one of the two", fr: "supprimez l'un des deux" })

@@ -89,7 +89,8 @@ fn tls(section: &Section<'_>, table: &Field<'_>, host: Option<&str>, base: &Path
     Some(UpstreamTls { authorities: authorities?.into(), name: name? })
 }
 
-/// A name or address that a certificate can have. An underscore, which no host name has, would be verified as a hyphen by Pingora.
+/// A name or address that a certificate can have. An underscore, which no host name has, would be verified as a hyphen
+/// by Pingora.
 fn certified_name(text: &str) -> Parsed<String> {
     if ServerName::try_from(text).is_ok() && !text.contains('_') {
         return Ok(text.to_owned());
@@ -133,7 +134,8 @@ fn weigh(field: &Field<'_>, key: &SecretString) {
             )
             .hint(text! {
                 en: "whoever reaches 8sens can guess it; set a longer one in 8sens, or let only the gate reach 8sens",
-                fr: "qui atteint 8sens peut la deviner ; choisissez-en une plus longue dans 8sens, ou n'y laissez accéder que la passerelle"
+                fr: "qui atteint 8sens peut la deviner ; choisissez-en une plus longue dans 8sens, ou n'y laissez \
+                     accéder que la passerelle"
             }),
         );
     }

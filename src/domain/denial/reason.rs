@@ -684,8 +684,10 @@ reasons! {
         fr: "8sens a reçu la requête et n'a pas répondu à temps ; une écriture a pu être effectuée",
     }
     AnswerTooSlow: UpstreamTimeout = "head of 8sens's answer was not there in time" {
-        en: "8sens took the request and began an answer whose head was not there in time; a write may have been carried out",
-        fr: "8sens a reçu la requête et commencé une réponse dont l'en-tête n'était pas là à temps ; une écriture a pu être effectuée",
+        en: "8sens took the request and began an answer whose head was not there in time; a write may have \
+             been carried out",
+        fr: "8sens a reçu la requête et commencé une réponse dont l'en-tête n'était pas là à temps ; une \
+             écriture a pu être effectuée",
     }
     AnswerNotParsed: UpstreamInvalidResponse = "answer of 8sens cannot be parsed" {
         en: "what 8sens answered is no HTTP",

@@ -122,7 +122,8 @@ impl Answer {
         }
     }
 
-    /// An answered request keeps its session alive from the moment it was sent, unless the answer says that the session is over.
+    /// An answered request keeps its session alive from the moment it was sent, unless the answer says that the session
+    /// is over.
     fn session_head(&mut self, question: &Question<'_>, session: SessionUse, now: Now) {
         match question.snapshot.session.expired_when.at_head(self.status) {
             AtHead::Expired => self.session_ended(question, session, now),

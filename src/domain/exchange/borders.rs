@@ -1,4 +1,5 @@
-//! Single exchanges at the borders of what is allowed, and what the record says of each: exact sizes, the gate's own time, alarms.
+//! Single exchanges at the borders of what is allowed, and what the record says of each: exact sizes, the gate's own
+//! time, alarms.
 
 use super::simulation::{Gate, IDLE, SHOPS, login, read, shop, snapshot, token_answer};
 use super::*;

@@ -56,8 +56,8 @@ pub(super) struct Errand {
 }
 
 impl Errand {
-    /// Asks again what may have changed while the request waited: its key may have expired or been revoked, its session may have ended.
-    /// What it took of its quotas is still reserved.
+    /// Asks again what may have changed while the request waited: its key may have expired or been revoked, its session
+    /// may have ended. What it took of its quotas is still reserved.
     pub fn recheck(
         &mut self,
         snapshot: &Snapshot,

@@ -1,8 +1,9 @@
 //! One request from its first decision to its record: the seam between the core and whatever moves the bytes.
 //!
-//! An edge calls [`Exchange::begin`] with a view of the head and obeys the [`Step`]. While it forwards it reports what it sees, and
-//! at the end [`Exchange::finish`] turns the exchange into the one [`Record`] that access log and metrics are written from. The
-//! exchange pins its [`Snapshot`], owns everything it needs and never waits, so any lane can carry it across its own awaits.
+//! An edge calls [`Exchange::begin`] with a view of the head and obeys the [`Step`]. While it forwards it reports what
+//! it sees, and at the end [`Exchange::finish`] turns the exchange into the one [`Record`] that access log and metrics
+//! are written from. The exchange pins its [`Snapshot`], owns everything it needs and never waits, so any lane can
+//! carry it across its own awaits.
 
 mod answer;
 #[cfg(test)]
@@ -206,7 +207,8 @@ impl Exchange {
         exchange
     }
 
-    /// The exchange of a request that is answered by the connection itself: nothing was decided on. `path` is what the record says of it.
+    /// The exchange of a request that is answered by the connection itself: nothing was decided on. `path` is what the
+    /// record says of it.
     #[must_use]
     pub fn answered_here(
         snapshot: Arc<Snapshot>,
@@ -223,8 +225,8 @@ impl Exchange {
         exchange
     }
 
-    /// Goes on after a [`Need`] was met or refused. What may have changed meanwhile is asked again: deadline, key and session; quota is
-    /// still reserved. An exchange that waits for nothing is told so, and nothing goes to 8sens.
+    /// Goes on after a [`Need`] was met or refused. What may have changed meanwhile is asked again: deadline, key and
+    /// session; quota is still reserved. An exchange that waits for nothing is told so, and nothing goes to 8sens.
     pub fn resume(&mut self, event: Event, now: Now) -> Step {
         let stage = std::mem::take(&mut self.stage);
         let Stage::Waiting { mut errand, reservation, plan, mut needs, wait } = stage else {
@@ -579,7 +581,8 @@ fn rate_limit_fields(buckets: &Buckets, now: Now) -> Option<RateLimitFields> {
     Some(RateLimitFields { policy: service.policy_value(), limit: service.limit_value() })
 }
 
-/// The source values of the client IP. Where there were more than the view keeps, one that cannot be read precedes them.
+/// The source values of the client IP. Where there were more than the view keeps, one that cannot be read precedes
+/// them.
 fn kept<'v, 'a, const N: usize>(
     values: &'v crate::domain::request::Values<'a, N>,
 ) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'v, 'a, N> {

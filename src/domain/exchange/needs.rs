@@ -1,15 +1,16 @@
 //! What a request may have to wait for between its admission and 8sens: an ordered list, asked from the front.
 //!
-//! The order is that of the enum: an order is claimed first, so that its repetition is told at once; then a login; then a turn; and the
-//! durable record of an order comes last, so that a gate that dies while the order still waits leaves nothing unknown. None of them is
-//! built yet. What is built is how an exchange waits: the edge meets the need, or tells that it cannot, and calls
-//! [`resume`](super::Exchange::resume), which asks again everything that may have changed.
+//! The order is that of the enum: an order is claimed first, so that its repetition is told at once; then a login; then
+//! a turn; and the durable record of an order comes last, so that a gate that dies while the order still waits leaves
+//! nothing unknown. None of them is built yet. What is built is how an exchange waits: the edge meets the need, or
+//! tells that it cannot, and calls [`resume`](super::Exchange::resume), which asks again everything that may have
+//! changed.
 
 use crate::domain::denial::Denial;
 use std::collections::VecDeque;
 
-/// Something that only an edge can wait for. Outside the simulation there is none yet; an edge that matches on it is stopped by the
-/// compiler when the first one appears.
+/// Something that only an edge can wait for. Outside the simulation there is none yet; an edge that matches on it is
+/// stopped by the compiler when the first one appears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Stands in for all of them in the simulation.

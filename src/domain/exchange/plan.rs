@@ -32,7 +32,7 @@ pub enum Observe {
 /// The forwarded target.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Target {
-    /// As it stands in the request line.
+    /// As it is in the request line.
     AsReceived,
     /// It came in absolute-form, its path was put into normal form, or a known token place that 8sens is not told to
     /// read was taken out of the query.

@@ -380,7 +380,8 @@ impl World {
         self.flights.get_mut(which)
     }
 
-    /// Nothing that begins or goes on after its shop was revoked is let through, nor with a token that its shop was not handed.
+    /// Nothing that begins or goes on after its shop was revoked is let through, nor with a token that its shop was not
+    /// handed.
     fn let_through(&self, shop: usize, kind: Kind, token: Option<usize>) {
         assert!(self.model.is_known[shop], "forwarded after a revocation");
         if let (true, Some(token)) = (kind != Kind::Login, token) {
@@ -537,7 +538,8 @@ proptest! {
         }
         prop_assert_eq!(world.model.records, world.model.begun, "one record each");
         for (shop, name) in SHOPS.into_iter().enumerate() {
-            // While time stands still every reservation ends exactly once; what time makes good is never given back as well.
+            // While time stands still every reservation ends exactly once; what time makes good is never given back as
+            // well.
             if world.model.is_known[shop] && world.model.revocations[shop] == 0 {
                 let left = world.gate.left(name);
                 let expected = (BURST - world.model.committed[shop]) as usize;

@@ -1,7 +1,7 @@
 //! Budgets: how much abuse is answered before it is turned away without further work.
 //!
-//! Refusals charge them; a good request never does. A valid key passes however many wrong ones came from its address, so that an attacker
-//! behind the same address cannot lock a shop out, short of the far larger address budget.
+//! Refusals charge them; a good request never does. A valid key passes however many wrong ones came from its address,
+//! so that an attacker behind the same address cannot lock a shop out, short of the far larger address budget.
 
 use super::credential::Caller;
 use crate::domain::denial::{Denial, DenyCode, Reason};

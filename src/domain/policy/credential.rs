@@ -75,8 +75,8 @@ pub(super) fn check<'s>(
     }
 }
 
-/// What a dry run goes on with: a key of the consumer that is good now, or any of its keys with the reason why it is not. `None` when it
-/// has no key at all.
+/// What a dry run goes on with: a key of the consumer that is good now, or any of its keys with the reason why it is
+/// not. `None` when it has no key at all.
 pub(super) fn assume<'s>(
     consumer: &'s Consumer,
     request: &RequestView<'_>,
@@ -143,7 +143,7 @@ pub(super) fn shows_a_key(request: &RequestView<'_>) -> bool {
     fields > 0 || query_keys(request).next().is_some() || request.cookies.iter().any(cookie_names_a_key)
 }
 
-/// Whose key came along, wherever it stands, Bearer tokens and query included. It proves nothing: for telling which key
+/// Whose key came along, wherever it is, Bearer tokens and query included. It proves nothing: for telling which key
 /// is to be replaced.
 pub(super) fn shown<'s>(consumers: &'s ConsumerTable, request: &RequestView<'_>, now: Wall) -> Option<KeyOwner<'s>> {
     let in_fields = request.keys.iter().chain(request.key_aliases.iter()).chain(request.key_lookalikes.iter());

@@ -1,8 +1,8 @@
 //! The decision on one request.
 //!
-//! Policies are functions on plain data. They return and never log, count or wait. Which are asked, and in which order, stands in
-//! `order` alone. What comes later may rely on what comes before, and types hold it to that: only `credential` makes a [`Caller`], and
-//! the rules after it take one.
+//! Policies are functions on plain data. They return and never log, count or wait. Which are asked, and in which order,
+//! is in `order` alone. What comes later may rely on what comes before, and types hold it to that: only
+//! `credential` makes a [`Caller`], and the rules after it take one.
 
 pub mod address;
 pub mod budget;
@@ -98,7 +98,8 @@ pub fn decide<'s>(
     Ok(Admission { method, caller, route, is_login, reservation, buckets, session, would_refuse: first.0 })
 }
 
-/// Decides on a question about the gate itself, `OPTIONS *`: whoever may be told is told, and 8sens hears nothing of it.
+/// Decides on a question about the gate itself, `OPTIONS *`: whoever may be told is told, and 8sens hears nothing of
+/// it.
 ///
 /// # Errors
 /// The first refusal that is in force.
@@ -113,7 +114,8 @@ pub fn decide_about_the_gate<'s>(
     known_caller(&mut FirstRefusal::default(), case, client)
 }
 
-/// Who calls, when the request is well-formed, came in a way on which a key is safe, and is from where the key may be used.
+/// Who calls, when the request is well-formed, came in a way on which a key is safe, and is from where the key may be
+/// used.
 fn known_caller<'s>(first: &mut FirstRefusal, case: Case<'s, '_>, client: ClientIp) -> Result<Caller<'s>, Refusal<'s>> {
     let Case { snapshot, tables, request, now, .. } = case;
     order::of_anybody(first, case)?;

@@ -1,6 +1,8 @@
-//! The one ordered list of the rules: what is asked of a request, in the order in which it stands here, whoever listens.
+//! The one ordered list of the rules: what is asked of a request, in the order in which it is here, whoever
+//! listens.
 //!
-//! [`decide`](super::decide) ends with the first refusal that is in force; [`rehearse`](super::rehearse) hears them all.
+//! [`decide`](super::decide) ends with the first refusal that is in force; [`rehearse`](super::rehearse) hears them
+//! all.
 
 use super::credential::Caller;
 use super::objection::Objection;

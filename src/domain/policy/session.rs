@@ -1,7 +1,7 @@
 //! Session: the token of a request has to be a live one of its own consumer.
 //!
-//! A login needs none, and brings none along: whatever token its caller still sends is removed. A public route needs none, but one that is
-//! shown has to be good.
+//! A login needs none, and brings none along: whatever token its caller still sends is removed. A public route needs
+//! none, but one that is shown has to be good.
 
 use super::credential::Caller;
 use super::objection::Objection;

@@ -8,7 +8,8 @@ use crate::domain::request::{RequestView, Transport};
 use crate::domain::rules::consumer::ConsumerTable;
 use crate::domain::types::Wall;
 
-/// Refuses what did not come encrypted, from the private network of a `lan` listener, or from a trusted proxy that says https.
+/// Refuses what did not come encrypted, from the private network of a `lan` listener, or from a trusted proxy that says
+/// https.
 pub(crate) fn check(trusted: &TrustedProxies, request: &RequestView<'_>) -> Result<(), Denial> {
     match request.transport {
         Transport::Trusted | Transport::Tls => Ok(()),

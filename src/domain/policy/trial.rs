@@ -1,7 +1,7 @@
 //! A dry run: every rule on a request that was never made, for one consumer, without its key.
 //!
-//! Nothing that is forwarded can come of it. The order and the rules are those of [`decide`](super::decide), out of the one list; unlike
-//! there, the rules after the first refusal are asked as well.
+//! Nothing that is forwarded can come of it. The order and the rules are those of [`decide`](super::decide), out of the
+//! one list; unlike there, the rules after the first refusal are asked as well.
 
 use super::objection::Objection;
 use super::order::{self, Case, Judge};
@@ -32,8 +32,9 @@ impl Ruling {
     }
 }
 
-/// What every rule says of a request of `consumer` from `client`, in the order in which they are asked. Without a `client` the rules about
-/// addresses are left out. Whatever key the request shows is not looked at: a valid one of the consumer is assumed, if it has one.
+/// What every rule says of a request of `consumer` from `client`, in the order in which they are asked. Without a
+/// `client` the rules about addresses are left out. Whatever key the request shows is not looked at: a valid one of the
+/// consumer is assumed, if it has one.
 #[must_use]
 pub fn rehearse(
     snapshot: &Snapshot,
@@ -98,8 +99,8 @@ mod tests {
             (expired, enabled) in any::<(bool, bool)>(),
             method in prop_oneof![Just("GET"), Just("POST"), Just("FETCH")],
             target in prop_oneof![
-                Just("/v1/a"), Just("/v1/secret"), Just("/v2"), Just("/v1/login/user"), Just("/v1//x"), Just("/v1/version"),
-                Just("/v1/a?api_key=x"), Just("/v1/a?access_token=t1"),
+                Just("/v1/a"), Just("/v1/secret"), Just("/v2"), Just("/v1/login/user"), Just("/v1//x"),
+                Just("/v1/version"), Just("/v1/a?api_key=x"), Just("/v1/a?access_token=t1"),
             ],
             tokens in proptest::collection::vec(prop_oneof![Just("mine"), Just("unknown"), Just("")], 0..3),
             transport in prop_oneof![Just(Transport::Tls), Just(Transport::Cleartext), Just(Transport::Lan)],

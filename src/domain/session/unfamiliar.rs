@@ -2,7 +2,7 @@
 //!
 //! Right after a start every token in use is unknown: it was issued before. Such tokens die out within one idle window,
 //! or are used on and on. What turns up for the first time later was issued past the gate, and that is what an admin
-//! has to mend before guarding.
+//! has to fix before guarding.
 
 use super::SessionHash;
 use crate::domain::types::Mono;

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// What reading the next head came to.
 pub(super) enum Next {
-    /// A whole head stands in the buffer and was decided on.
+    /// A whole head is in the buffer and was decided on.
     Request(Asked),
     /// Answered without any policy: a browser that has to come again by https, a certificate authority that looks for a
     /// token.

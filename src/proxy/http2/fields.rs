@@ -253,7 +253,8 @@ mod tests {
         assert_eq!(with(&[]), "GET /v1/a?b=\\\"c\\\"; host: gate.example");
         assert_eq!(
             with(&[("api_key", "k"), ("te", "trailers"), ("api_key", " \tl\u{e9}"), ("content-length", "0")]),
-            "GET /v1/a?b=\\\"c\\\"; api_key: k; te: trailers; api_key:  \\tl\\xc3\\xa9; content-length: 0; host: gate.example"
+            "GET /v1/a?b=\\\"c\\\"; api_key: k; te: trailers; api_key:  \\tl\\xc3\\xa9; content-length: 0; host: \
+             gate.example"
         );
         assert_eq!(
             read(&[(":path", "*"), (":scheme", "http"), (":method", "x-Y")]),

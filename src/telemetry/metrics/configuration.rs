@@ -7,7 +7,8 @@ use crate::telemetry::reload_result::ReloadResult;
 use std::sync::Arc;
 
 impl Metrics {
-    /// A configuration is in force, at a start or after a reload; `restart_needed` when a part of it waits for a restart.
+    /// A configuration is in force, at a start or after a reload; `restart_needed` when a part of it waits for a
+    /// restart.
     pub fn config_taken_up(&self, at: Wall, restart_needed: bool) {
         self.series.config_reloaded.set(1);
         self.series.config_reload_time.set(at.0.div_euclid(1000));

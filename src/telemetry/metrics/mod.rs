@@ -1,5 +1,5 @@
-//! The metrics of one gate, around its own registry. What is counted is declared in the [`catalogue`](super::catalogue); the files
-//! of this folder say when.
+//! The metrics of one gate, around its own registry. What is counted is declared in the
+//! [`catalogue`](super::catalogue); the files of this folder say when.
 
 mod certificates;
 mod configuration;

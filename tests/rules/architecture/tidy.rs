@@ -4,13 +4,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Phrases that a dictionary sends somebody else to: what is written, and what is meant.
-const BANNED: [(&str, &str); 6] = [
+const BANNED: [(&str, &str); 13] = [
     ("take down a", "record"),
     ("Takes down ", "Records, Notes or Ends"),
+    ("taken down", "recorded"),
     ("mend the", "fix"),
     ("Mend the", "fix"),
+    (" mended", " fixed"),
+    (" mends", " fixes"),
     ("by a safe way", "safely"),
     ("separated by blanks", "separated by spaces"),
+    ("stands in the file", "is in the file"),
+    ("as it stands", "as it is"),
+    ("wherever it stands", "wherever it is"),
+    ("séparés par des blancs", "séparés par des espaces"),
 ];
 
 fn root() -> &'static Path {
@@ -104,6 +111,79 @@ fn words_mean_what_they_say() {
             for (banned, meant) in BANNED {
                 if line.contains(banned) {
                     found.push(format!("{path}:{}: {banned:?}, {meant}", number + 1));
+                }
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+/// Columns after which a line is cut in a review or on half a screen.
+const COLUMNS: usize = 120;
+
+/// Pages that a program writes.
+const GENERATED: [&str; 3] = ["docs/configuration.md", "docs/fr/configuration.md", "docs/metrics.md"];
+
+/// Code with the text of a file or page in it, line by line as it is written.
+const TEMPLATES: [&str; 2] = ["src/cli/init/file.rs", "src/config/reference.rs"];
+
+#[test]
+fn lines_fit_the_width() {
+    let code = rust().into_iter().filter(|(path, _)| !TEMPLATES.contains(&path.as_str()));
+    let code = code.map(|(path, text)| (path, text.lines().map(str::to_owned).collect()));
+    let pages = prose().into_iter().filter(|(path, _)| !GENERATED.contains(&path.as_str()));
+    let pages = pages.map(|(path, text)| (path, paragraphs(&text)));
+    let mut found = Vec::new();
+    for (path, lines) in code.chain(pages) {
+        let lines: Vec<String> = lines;
+        for (number, line) in lines.iter().enumerate().filter(|(_, line)| line.chars().count() > COLUMNS) {
+            // A URL cannot be broken, and a line of JSON is compared as one.
+            if !line.contains("://") && !line.replace('\\', "").contains("\":") {
+                found.push(format!("{path}:{}: {} columns", number + 1, line.chars().count()));
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+/// The lines of a page, those of code blocks and tables emptied.
+fn paragraphs(text: &str) -> Vec<String> {
+    let mut in_block = false;
+    let mut kept = Vec::new();
+    for line in text.lines() {
+        let fence = line.trim_start().starts_with("```");
+        in_block ^= fence;
+        let is_prose = !in_block && !fence && !line.starts_with("    ") && !line.trim_start().starts_with('|');
+        kept.push(if is_prose { line.to_owned() } else { String::new() });
+    }
+    kept
+}
+
+/// Lines of the longest function: it fits a screen.
+const LONGEST_FUNCTION: usize = 90;
+
+/// It puts everything together, one thing after the other.
+const LONG: [&str; 1] = ["async fn serve(self, mut commands: mpsc::Receiver<Command>) -> Result<(), StartError> {"];
+
+#[test]
+fn functions_fit_a_screen() {
+    let mut found = Vec::new();
+    for (path, text) in rust() {
+        let lines: Vec<&str> = text.lines().collect();
+        for (first, line) in lines.iter().enumerate() {
+            let code = line.trim_start();
+            let indent = &line[..line.len() - code.len()];
+            let is_function = code.split_once("fn ").is_some_and(|(before, _)| {
+                before
+                    .split_whitespace()
+                    .all(|word| matches!(word, "async" | "const" | "extern" | "unsafe") || word.starts_with("pub"))
+            });
+            if is_function && !LONG.contains(&code) {
+                // rustfmt puts the brace that ends it under its first word.
+                let brace = format!("{indent}}}");
+                let length = lines[first..].iter().position(|line| *line == brace).map_or(1, |last| last + 1);
+                if length > LONGEST_FUNCTION {
+                    found.push(format!("{path}:{}: {length} lines", first + 1));
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! A timer that is set again and again and hardly ever rings.
 //!
-//! Setting a timer takes a lock of the runtime. A deadline that only ever moves on is therefore noted, and looked at when
-//! the timer of an earlier one rings.
+//! Setting a timer takes a lock of the runtime. A deadline that only ever moves on is therefore noted, and looked at
+//! when the timer of an earlier one rings.
 
 use std::fmt;
 use std::pin::Pin;

@@ -23,8 +23,8 @@ pub struct AnswerRules<'r> {
     pub closes: bool,
 }
 
-/// Writes it: 8sens's own lines where they go on, led back to the gate where they name 8sens, and what the gate adds. `bytes`
-/// are those that were scanned.
+/// Writes it: 8sens's own lines where they go on, led back to the gate where they name 8sens, and what the gate adds.
+/// `bytes` are those that were scanned.
 pub fn write(out: &mut Vec<u8>, bytes: &[u8], head: &Head, rules: &AnswerRules<'_>) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(itoa::Buffer::new().format(head.status).as_bytes());
@@ -125,7 +125,8 @@ mod tests {
     fn what_goes_on_goes_on_as_it_came() {
         insta::assert_snapshot!(
             written(
-                "HTTP/1.0 203 Some Thing\r\nServer: 8sens\r\nX-Page:\t3 \r\ncontent-length: 5, 5\r\nDate: old\r\nRateLimit: x\r\n\
+                "HTTP/1.0 203 Some Thing\r\nServer: 8sens\r\nX-Page:\t3 \r\ncontent-length: 5, 5\r\nDate: \
+                 old\r\nRateLimit: x\r\n\
                  Connection: X-Inside\r\nX-Inside: 1\r\nSet-Cookie: a=b\r\nx-request-id: theirs\r\n\r\n",
                 false,
             ),
@@ -146,7 +147,8 @@ mod tests {
     #[test]
     fn what_names_8sens_leads_back() {
         let text = written(
-            "HTTP/1.1 302 Found\r\nLocation:  http://192.0.2.9/a\r\nLink: <http://other.example/>\r\nConnection: close\r\n\r\n",
+            "HTTP/1.1 302 Found\r\nLocation:  http://192.0.2.9/a\r\nLink: <http://other.example/>\r\nConnection: \
+             close\r\n\r\n",
             true,
         );
         assert!(text.contains("\nLocation: /a\n") && text.contains("\nLink: <http://other.example/>\n"), "{text}");

@@ -1,6 +1,7 @@
 //! Buffers that are used again by whoever comes next on the same thread.
 //!
-//! One is taken when there are bytes for it and given back when it is empty, so a request that waits for 8sens holds none.
+//! One is taken when there are bytes for it and given back when it is empty, so a request that waits for 8sens holds
+//! none.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -49,8 +49,8 @@ impl Connector {
         Self { pool: Pool::new(pool_size), trust: ArcSwapOption::empty() }
     }
 
-    /// A connection to one of these addresses, within that time. One from the pool, unless the request needs a `fresh` one;
-    /// of those only one that leads to the first address and was opened under this `generation`.
+    /// A connection to one of these addresses, within that time. One from the pool, unless the request needs a `fresh`
+    /// one; of those only one that leads to the first address and was opened under this `generation`.
     ///
     /// # Errors
     /// Why there is none.

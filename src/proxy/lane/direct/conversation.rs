@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// The least that has to come of an answer's content while the gate waits for it, in bytes a second: a silence is bounded
-/// by itself, and this ends a drip.
+/// The least that has to come of an answer's content while the gate waits for it, in bytes a second: a silence is
+/// bounded by itself, and this ends a drip.
 const CONTENT_RATE: u64 = 32;
 
 /// Both sides, for one request.
@@ -131,8 +131,8 @@ impl Conversation<'_> {
         }
     }
 
-    /// When whoever is waited for has been waited for too long, and what that is then. How long the caller may take for what
-    /// it is given is for its stream to say.
+    /// When whoever is waited for has been waited for too long, and what that is then. How long the caller may take for
+    /// what it is given is for its stream to say.
     fn deadline(&mut self, settings: &UpstreamSettings, waits_for: WaitsFor) -> Option<(Instant, Fault)> {
         let writing = self.sending.blocked_since().map(|since| (since + settings.write_timeout, Fault::Silent));
         let reading = (waits_for == WaitsFor::Upstream).then(|| {

@@ -1,7 +1,8 @@
 //! The gate's own lane: one connection to 8sens for one request at a time, in HTTP/1.1 (decision 0025).
 //!
-//! [`request_head`] writes what 8sens receives, and [`conversation`] carries both ways at once: [`sending`] the request with
-//! its [`request_body`], [`receiving`] the answer with its [`answer_head`]. [`connect`] and [`pool`] have the connections.
+//! [`request_head`] writes what 8sens receives, and [`conversation`] carries both ways at once: [`sending`] the request
+//! with its [`request_body`], [`receiving`] the answer with its [`answer_head`]. [`connect`] and [`pool`] have the
+//! connections.
 
 mod alarm;
 mod answer_head;

@@ -1,8 +1,9 @@
 //! Idle connections to 8sens, the one that was used last first.
 //!
-//! What happens to an idle connection is noticed when it happens: each is registered with the runtime for [`Pool::watch`],
-//! which drops those that 8sens has closed or said anything on, and those that were idle for too long. Before one is used
-//! again the system is asked once more, so that nothing that came before a request can be taken for its answer.
+//! What happens to an idle connection is noticed when it happens: each is registered with the runtime for
+//! [`Pool::watch`], which drops those that 8sens has closed or said anything on, and those that were idle for too long.
+//! Before one is used again the system is asked once more, so that nothing that came before a request can be taken for
+//! its answer.
 
 use super::stream::UpstreamStream;
 use parking_lot::Mutex;

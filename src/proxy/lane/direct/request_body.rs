@@ -99,8 +99,8 @@ impl RequestBody {
         self.has_last_chunk = false;
     }
 
-    /// Appends one piece to `out`, framed; at most [`PIECE`] and [`FRAMING`]. It may be nothing, of a body whose next bytes
-    /// are framing.
+    /// Appends one piece to `out`, framed; at most [`PIECE`] and [`FRAMING`]. It may be nothing, of a body whose next
+    /// bytes are framing.
     ///
     /// # Errors
     /// When the caller has left or has sent what is no body, and when the body is larger than allowed.

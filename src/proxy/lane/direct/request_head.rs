@@ -5,11 +5,13 @@ use crate::domain::exchange::{ForwardPlan, Target};
 use crate::domain::request::head::{field_lines, fragment};
 use crate::domain::request::{FieldRole, FieldTable};
 
-/// Bytes that the gate adds at most, beside the host and the key: the line ends, the names and values of its own fields.
+/// Bytes that the gate adds at most, beside the host and the key: the line ends, the names and values of its own
+/// fields.
 const ADDED: usize = 512;
 
-/// Writes it: the plan applied to the caller's head, whose untouched lines go on as they came, and the upstream key. `head`
-/// is what was scanned when the request was decided on. `closes` says that the connection serves this request alone.
+/// Writes it: the plan applied to the caller's head, whose untouched lines go on as they came, and the upstream key.
+/// `head` is what was scanned when the request was decided on. `closes` says that the connection serves this request
+/// alone.
 ///
 /// `out` has room for all of it from the beginning, so that no copy of the key is left behind.
 pub fn write(

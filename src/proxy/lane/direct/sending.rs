@@ -12,8 +12,8 @@ use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 use zeroize::Zeroize;
 
-/// A request that is being written. Its head holds the upstream key: that memory is wiped as soon as it was written, and
-/// whatever becomes of the request.
+/// A request that is being written. Its head holds the upstream key: that memory is wiped as soon as it was written,
+/// and whatever becomes of the request.
 #[derive(Debug)]
 pub struct Sending<'b> {
     out: WriteBuffer,
@@ -99,8 +99,8 @@ impl<'b> Sending<'b> {
         Ok(())
     }
 
-    /// Takes what has come of the body behind what is still to be written, so that both leave together. Whether the caller is
-    /// waited for.
+    /// Takes what has come of the body behind what is still to be written, so that both leave together. Whether the
+    /// caller is waited for.
     fn gather(
         &mut self,
         cx: &mut Context<'_>,

@@ -294,7 +294,7 @@ impl ProxyHttp for Hooks {
         carriage.finish(e.map(|e| ctx.fault.unwrap_or_else(|| of_error(e))));
     }
 
-    /// Pingora's own line would show the query. Failures stand in the access log, and 8sens's state in the application
+    /// Pingora's own line would show the query. Failures are in the access log, and 8sens's state in the application
     /// log.
     fn suppress_error_log(&self, _session: &Downstream, _ctx: &Context, error: &Error) -> bool {
         *error.esource() != pingora_error::ErrorSource::Internal

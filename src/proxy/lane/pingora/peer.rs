@@ -28,7 +28,7 @@ pub enum Connection {
     /// A connection of its own, closed afterwards: for writes and resends, which must not meet a connection that
     /// 8sens is just closing.
     Fresh,
-    /// One of its own as well, on which the first line is written as it stands here.
+    /// One of its own as well, on which the first line is written as it is here.
     RawLine(RawLine),
 }
 

@@ -163,8 +163,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_target_is_put_into_the_first_line_alone() {
-        let whole = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nx: / y\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\n\r\n";
-        let expected = b"GET /v1/a?q=\"<\xff>\" HTTP/1.1\r\nHost: a\r\nConnection: close\r\nx: / y\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\n\r\n";
+        let whole = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nx: / y\r\n\r\nGET / HTTP/1.1\r\nConnection: \
+                      close\r\n\r\n";
+        let expected = b"GET /v1/a?q=\"<\xff>\" HTTP/1.1\r\nHost: a\r\nConnection: close\r\nx: / y\r\n\r\nGET / \
+                         HTTP/1.1\r\nConnection: close\r\n\r\n";
         assert_eq!(seen(&[whole], false).await, expected);
         let bytewise: Vec<&[u8]> = whole.chunks(1).collect();
         assert_eq!(seen(&bytewise, false).await, expected);

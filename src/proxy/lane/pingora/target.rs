@@ -10,7 +10,7 @@ use crate::proxy::caller_stream::CallerStream;
 /// What Pingora reads, and may write, instead.
 const STAND_IN: &[u8] = b"/";
 
-/// Puts a request line into the buffered head that Pingora reads as it stands there, and returns the length that the
+/// Puts a request line into the buffered head that Pingora reads as it is there, and returns the length that the
 /// head of `head_len` bytes then has. Where the target in it is the stand-in, the plan holds what 8sens receives.
 #[must_use]
 pub fn put_line(caller: &mut CallerStream, head_len: usize, plan: &mut ForwardPlan) -> usize {

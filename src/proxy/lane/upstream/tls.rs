@@ -18,7 +18,8 @@ pub async fn handshake(tls: &UpstreamTls, stream: TcpStream) -> io::Result<TlsSt
     Believed::new(tls)?.handshake(stream).await
 }
 
-/// Who is believed to be 8sens, made ready for any number of handshakes. Later ones resume the sessions of earlier ones.
+/// Who is believed to be 8sens, made ready for any number of handshakes. Later ones resume the sessions of earlier
+/// ones.
 #[derive(Clone)]
 pub struct Believed {
     connector: TlsConnector,
