@@ -2,7 +2,7 @@
 
 use super::Exit;
 use crate::cli::help::{self, both};
-use crate::config;
+use crate::config::{self, Loaded};
 use crate::platform;
 use crate::platform::EarlySignals;
 use crate::server::{BoundGate, StartError};
@@ -30,12 +30,15 @@ pub fn run(args: &RunArgs, lang: Lang, early: EarlySignals) -> Exit {
             return Exit::Config;
         }
     };
-    eprint!("{}", loaded.warnings.render(lang, super::stderr_has_colour()));
-    application_log::init(loaded.settings.log.level);
+    let Loaded { settings, warnings } = loaded;
+    eprint!("{}", warnings.render(lang, super::stderr_has_colour()));
+    // It holds the text of the configuration, and the gate runs for long.
+    drop(warnings);
+    application_log::init(settings.log.level);
     if !platform::forbid_dumps() {
         tracing::warn!("the system does not let memory dumps be forbidden");
     }
-    let gate = match BoundGate::bind(loaded.settings, Some(args.config.clone())) {
+    let gate = match BoundGate::bind(settings, Some(args.config.clone())) {
         Ok(gate) => gate,
         Err(error) => return failed(&error, lang),
     };

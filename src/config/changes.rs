@@ -16,6 +16,7 @@ use crate::domain::rules::snapshot::{BudgetRules, SessionRules, SizeLimits, Snap
 use crate::domain::session::SessionLimits;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// Everything that is different, by the names that are in the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -368,17 +369,14 @@ fn server(running: &ServerSettings, written: ServerSettings, found: &mut Found) 
 
 fn compare_consumers<'c>(running: &Snapshot, written: impl Iterator<Item = &'c Consumer>) -> ConsumerChanges {
     let mut changes = ConsumerChanges::default();
-    let mut kept = Vec::new();
+    let mut left: HashMap<&str, &Consumer> = running.consumers.iter().map(|old| (old.name.as_ref(), old)).collect();
     for new in written {
-        match running.consumers.iter().find(|old| old.name == new.name) {
+        match left.remove(new.name.as_ref()) {
             None => changes.added.push(new.name.to_string()),
-            Some(old) => {
-                changes.changed.extend(compare_consumer(old, new));
-                kept.push(&old.name);
-            }
+            Some(old) => changes.changed.extend(compare_consumer(old, new)),
         }
     }
-    let gone = running.consumers.iter().filter(|old| !kept.contains(&&old.name));
+    let gone = running.consumers.iter().filter(|old| left.contains_key(old.name.as_ref()));
     changes.removed = gone.map(|old| old.name.to_string()).collect();
     changes
 }

@@ -147,7 +147,9 @@ impl BoundGate {
             let settings = shared.settings.load().upstream.clone();
             async move { upstream.watch(settings, || shared.settings.load().upstream.connect_timeout).await }
         });
-        telemetry.metrics.read_key_uses_from(Arc::clone(&shared.tables.key_uses));
+        telemetry.metrics.read_tables(&shared.tables);
+        let weak = Arc::downgrade(&shared);
+        telemetry.metrics.read_keys_from(move || Some(Arc::clone(&weak.upgrade()?.settings.load().snapshot)));
         let (mut services, mut serving) = (Vec::new(), Vec::new());
         let signatures = Arc::new(Semaphore::new(signatures_at_once(threads)));
         let https = https_port(&listeners);
@@ -303,10 +305,7 @@ async fn keep_tables(shared: Arc<Shared>, log: Arc<SessionLog>, rounds: Arc<Roun
         let settings = shared.settings.load_full();
         let limits = settings.snapshot.session.limits;
         shared.tables.sessions.sweep(clock::now().mono, SWEEP_BUDGET, &limits);
-        let sessions = &shared.tables.sessions;
-        let consumers = settings.snapshot.consumers.iter().map(|consumer| consumer.name.as_ref());
-        let of_consumers = consumers.map(|name| (name, sessions.consumer_len(name)));
-        shared.telemetry.metrics.sessions(sessions.len(), of_consumers);
+        shared.telemetry.metrics.sessions(shared.tables.sessions.len());
         shared.telemetry.sample();
         shared.telemetry.metrics.limiter_overflowed(shared.tables.limiter.overflowed());
         rounds.done();
@@ -354,11 +353,4 @@ fn publish(shared: &Shared, settings: &Settings) {
     metrics.set_connections_max(max);
     let sessions = &settings.snapshot.session.limits;
     metrics.set_sessions_max(sessions.total, sessions.per_consumer);
-    metrics.prepare(settings.snapshot.consumers.iter().map(|consumer| consumer.name.as_ref()));
-    metrics.set_key_expiries(settings.snapshot.consumers.iter().flat_map(|consumer| {
-        consumer.credentials.iter().filter(|credential| credential.enabled).filter_map(|credential| {
-            let expires = credential.expires?;
-            Some((consumer.name.as_ref(), credential.id.as_ref(), expires))
-        })
-    }));
 }

@@ -6,8 +6,8 @@
 //! a rule or alert, nor said to be for digging.
 
 use super::family::{Family, Metric, Purpose, metrics};
-use super::key_last_use::KeyLastUses;
 use super::label::*;
+use super::read_gauges::ReadGauges;
 use super::replaced_gauges::ReplacedGauges;
 use prometheus::{Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
@@ -74,7 +74,7 @@ metrics! {
     sessions_max: IntGauge "sensgate_sessions_max" in "sessions" by [] Watched
         "Places that there are in all: `total` of the configuration."
         "sensgate_sessions / sensgate_sessions_max > 0.8";
-    consumer_sessions: ReplacedGauges "sensgate_consumer_sessions" in "sessions" by [CONSUMER] Watched
+    consumer_sessions: ReadGauges "sensgate_consumer_sessions" in "sessions" by [CONSUMER] Watched
         "Places on tokens of 8sens that are one consumer's, some of them expired."
         "topk(5, sensgate_consumer_sessions)";
     consumer_sessions_max: IntGauge "sensgate_consumer_sessions_max" in "sessions" by [] Watched
@@ -96,7 +96,7 @@ metrics! {
     panics: IntCounter "sensgate_panics_total" in "panics" by [] Watched
         "Tasks of the gate that ended in a panic."
         "increase(sensgate_panics_total[1d]) > 0";
-    key_expiry: ReplacedGauges "sensgate_key_expiry_timestamp_seconds" in "seconds since the Unix epoch"
+    key_expiry: ReadGauges "sensgate_key_expiry_timestamp_seconds" in "seconds since the Unix epoch"
         by [CONSUMER, KEY_ID] Watched
         "Instant from which the key is no longer valid, in seconds since the Unix epoch. Absent for a key that never \
          expires, or is disabled."
@@ -108,7 +108,7 @@ metrics! {
     certificates_refused: IntCounter "sensgate_certificates_refused_total" in "changes" by [] Digging
         "Changed certificate files that could not be used: the old certificate is served on."
         "increase(sensgate_certificates_refused_total[1d])";
-    key_last_used: KeyLastUses "sensgate_key_last_used_timestamp_seconds" in "seconds since the Unix epoch"
+    key_last_used: ReadGauges "sensgate_key_last_used_timestamp_seconds" in "seconds since the Unix epoch"
         by [CONSUMER, KEY_ID] Watched
         "Instant at which the key was last accepted, in seconds since the Unix epoch. Absent for a key that was never \
          used."

@@ -1,8 +1,9 @@
 //! How many requests came and how long they took, over the last minutes: for the plots of the live page.
 //!
-//! Numbers of requests are read from the counters that `/metrics` shows, so that both say the same; durations are
-//! recorded here, to one per cent. The oldest point gives way.
+//! Numbers of requests are those of [`Activity`](super::Activity), which counts every record that `/metrics` counts;
+//! durations are recorded here, to one per cent. The oldest point gives way.
 
+use super::activity::Volume;
 use crate::domain::types::{Mono, Now, Wall};
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
@@ -21,13 +22,6 @@ const DIGITS: u8 = 2;
 
 /// Points that are kept: ten minutes, at one every two seconds.
 pub const POINTS: usize = 300;
-
-/// What the counters say at one moment, since the gate started.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
-    pub(super) requests: u64,
-    pub(super) refusals: u64,
-}
 
 /// The last points by column, the oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -73,7 +67,7 @@ struct Kept {
     points: VecDeque<Point>,
     /// How many points have given way.
     gone: u64,
-    last: Option<(Mono, Totals)>,
+    last: Option<(Mono, Volume)>,
 }
 
 impl History {
@@ -83,7 +77,7 @@ impl History {
     }
 
     /// Takes a point down when one is due. `totals` is called then only.
-    pub(super) fn sample(&self, now: Now, totals: impl FnOnce() -> Totals) {
+    pub(super) fn sample(&self, now: Now, totals: impl FnOnce() -> Volume) {
         let mut kept = self.kept.lock();
         if kept.last.as_ref().is_some_and(|(at, _)| now.mono.since(*at) < STEP) {
             return;
@@ -158,8 +152,8 @@ mod tests {
         Now { mono: Mono(seconds * 1_000_000_000), wall: Wall(i64::try_from(seconds).unwrap() * 1000) }
     }
 
-    fn totals(requests: u64, refusals: u64) -> Totals {
-        Totals { requests, refusals }
+    fn totals(requests: u64, refusals: u64) -> Volume {
+        Volume { requests, refusals }
     }
 
     #[test]
@@ -203,7 +197,7 @@ mod tests {
     #[test]
     fn a_quantile_is_true_to_one_per_cent_however_long_requests_take() {
         let history = History::default();
-        history.sample(at(0), Totals::default);
+        history.sample(at(0), Volume::default);
         for duration in [Duration::ZERO, Duration::from_micros(87), Duration::from_secs(3), Duration::from_secs(86_400)]
         {
             history.ended_after(duration);

@@ -14,13 +14,13 @@ mod connection_outcome;
 pub mod family;
 mod gauge_guard;
 pub mod history;
-mod key_last_use;
 pub mod label;
 mod log_file;
 pub mod log_line;
 mod log_writer;
 pub mod metrics;
 pub mod panics;
+mod read_gauges;
 mod readings;
 mod refusals;
 mod reload_result;
@@ -140,7 +140,7 @@ impl Telemetry {
 
     /// Takes a point of the history down when one is due. To be called every second.
     pub fn sample(&self) {
-        self.history.sample(crate::platform::clock::now(), || self.metrics.totals());
+        self.history.sample(crate::platform::clock::now(), || self.activity.in_all());
     }
 
     /// Reopens each log at its next line, for files that were renamed.

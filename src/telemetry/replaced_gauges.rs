@@ -41,7 +41,7 @@ impl ReplacedGauges {
     }
 }
 
-pub(super) fn gauge(family: Family, labels: &[&str], value: i64) -> prometheus::Result<IntGauge> {
+fn gauge(family: Family, labels: &[&str], value: i64) -> prometheus::Result<IntGauge> {
     let opts = Opts::new(family.name, family.help);
     let opts = family.labels.iter().zip(labels).fold(opts, |opts, (name, value)| opts.const_label(*name, *value));
     let gauge = IntGauge::with_opts(opts)?;
@@ -62,28 +62,28 @@ impl Collector for ReplacedGauges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::catalogue::key_expiry;
+    use crate::telemetry::catalogue::certificate_expiry;
     use prometheus::{Registry, TextEncoder};
 
     #[test]
     fn series_are_replaced_whole_and_never_run_together() {
-        let (expiries, registry) = (ReplacedGauges::of(key_expiry()).unwrap(), Registry::new());
+        let (expiries, registry) = (ReplacedGauges::of(certificate_expiry()).unwrap(), Registry::new());
         registry.register(Box::new(expiries.clone())).unwrap();
         let samples = || -> Vec<String> {
             let scrape = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-            scrape.lines().filter_map(|line| line.strip_prefix(key_expiry().name)).map(str::to_owned).collect()
+            scrape.lines().filter_map(|line| line.strip_prefix(certificate_expiry().name)).map(str::to_owned).collect()
         };
         assert_eq!(samples(), [""; 0]);
         expiries.replace([(["shop", "11"], 1_700_000_000), (["shop1", "1"], 1_800_000_000), (["gone", "k1"], -1)]);
         assert_eq!(
             samples(),
             [
-                r#"{consumer="gone",key_id="k1"} -1"#,
-                r#"{consumer="shop",key_id="11"} 1700000000"#,
-                r#"{consumer="shop1",key_id="1"} 1800000000"#,
+                r#"{listener="gone",name="k1"} -1"#,
+                r#"{listener="shop",name="11"} 1700000000"#,
+                r#"{listener="shop1",name="1"} 1800000000"#,
             ]
         );
         expiries.replace([(["shop", "11"], 5), (["shop", "11"], 6)]);
-        assert_eq!(samples(), [r#"{consumer="shop",key_id="11"} 5"#]);
+        assert_eq!(samples(), [r#"{listener="shop",name="11"} 5"#]);
     }
 }

@@ -10,6 +10,7 @@ use crate::platform::clock;
 use crate::text;
 use crate::text::Lang;
 use hyper::Method;
+use std::collections::HashMap;
 
 #[derive(clap::Args, Clone, Debug)]
 #[command(about = both(
@@ -65,13 +66,16 @@ pub(super) fn keys(args: &FileArgs, lang: Lang) -> Result<Vec<Key>, Failure> {
             Vec::new()
         }
     };
+    let known: HashMap<(&str, &str), &Key> =
+        known.iter().map(|known| ((known.consumer.as_str(), known.id.as_str()), known)).collect();
     let now = clock::now().wall;
     let mut keys = Vec::new();
     for consumer in settings.snapshot.consumers.iter() {
         for credential in &consumer.credentials {
             let key = Key::of(&consumer.name, credential, None, now);
-            let used = known.iter().find(|known| known.consumer == key.consumer && known.id == key.id);
-            keys.push(Key { last_used: used.and_then(|known| known.last_used), ..key });
+            let known = known.get(&(key.consumer.as_str(), key.id.as_str()));
+            let last_used = known.and_then(|known| known.last_used);
+            keys.push(Key { last_used, ..key });
         }
     }
     Ok(keys)

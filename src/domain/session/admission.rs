@@ -127,6 +127,9 @@ impl SessionTable {
     /// Puts a new place in; the caller of this function has counted it in the total.
     fn insert(&self, member: &Member, queue: &mut IdleQueue, new: NewPlace, longest_idle: Vec<SessionHash>) -> Learned {
         let places = member.places.fetch_add(1, Ordering::Relaxed) + 1;
+        if queue.front().is_none() {
+            self.occupied.lock().add(member.id);
+        }
         queue.push(Item { queued: new.last_use, hash: new.hash });
         let owner = Owner { caller: new.caller, last_use: new.last_use, queued: new.last_use };
         let (owners, displaced) = match self.map.entry(new.hash) {

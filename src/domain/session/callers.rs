@@ -137,18 +137,6 @@ impl Callers {
         Some((Arc::clone(&admitted.member.name), Arc::clone(credential)))
     }
 
-    /// The member with the lowest number above `id`, or the lowest of all.
-    pub(super) fn after(&self, id: Option<ConsumerId>) -> Option<Arc<Member>> {
-        let names = self.names.read();
-        let above = id.and_then(|id| names.by_id.range(ConsumerId(id.0.saturating_add(1))..).next());
-        above.or_else(|| names.by_id.first_key_value()).map(|(_, admitted)| Arc::clone(&admitted.member))
-    }
-
-    /// How many consumers are admitted.
-    pub(super) fn len(&self) -> usize {
-        self.names.read().by_id.len()
-    }
-
     /// All members, in the order of their numbers.
     pub(super) fn all(&self) -> Vec<Arc<Member>> {
         self.names.read().by_id.values().map(|admitted| Arc::clone(&admitted.member)).collect()
@@ -264,17 +252,5 @@ mod tests {
         let losses = callers.set([("a", vec!["k", "l"])]);
         assert!(matches!(&losses[..], [Loss::Consumer(member)] if member.id == first.consumer()), "{losses:?}");
         assert_ne!(callers.find("a", "l").unwrap().consumer(), first.consumer());
-    }
-
-    #[test]
-    fn the_round_ends_where_it_began() {
-        let callers = Callers::default();
-        assert!(callers.after(None).is_none());
-        callers.set([("a", vec![]), ("b", vec![]), ("c", vec![])]);
-        let first = callers.after(None).unwrap();
-        let second = callers.after(Some(first.id)).unwrap();
-        let third = callers.after(Some(second.id)).unwrap();
-        assert_eq!(callers.after(Some(third.id)).unwrap().id, first.id);
-        assert_eq!(callers.all().len(), 3);
     }
 }

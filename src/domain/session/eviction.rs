@@ -68,14 +68,17 @@ impl SessionTable {
     /// Removes what was idle for `idle` or longer, consumer by consumer from where the last sweep ended.
     fn sweep_idle(&self, now: Mono, mut budget: usize, idle: Duration) -> usize {
         let mut swept = 0;
-        for _ in 0..self.callers.len() {
+        let round = self.occupied.lock().len();
+        for _ in 0..round {
             if budget == 0 {
                 break;
             }
-            let last = *self.swept.lock();
-            let Some(member) = self.callers.after(last) else { break };
-            *self.swept.lock() = Some(member.id);
-            swept += self.sweep_member(&member, now, &mut budget, idle);
+            let Some(consumer) = self.occupied.lock().visit() else { break };
+            match self.callers.member(consumer) {
+                Some(member) => swept += self.sweep_member(&member, now, &mut budget, idle),
+                // It left, and its places with it.
+                None => self.occupied.lock().remove(consumer),
+            }
         }
         swept
     }
@@ -94,6 +97,9 @@ impl SessionTable {
             }
         }
         queue.shrink();
+        if queue.front().is_none() {
+            self.occupied.lock().remove(member.id);
+        }
         swept
     }
 

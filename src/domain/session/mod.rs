@@ -19,6 +19,7 @@ pub mod log_decoder;
 pub mod log_record;
 pub mod login_answer;
 mod login_outcome;
+mod occupied;
 mod owners;
 pub mod restore;
 mod table;

@@ -13,7 +13,7 @@
 //!
 //! 1. the idle queue of one consumer, never two at once;
 //! 2. one shard of the map;
-//! 3. the names of the callers, innermost.
+//! 3. the names of the callers, and the list of those that are swept: innermost, never both at once.
 //!
 //! Whoever adds a place holds the queue of its consumer, so every place has an item in that queue. Places may be
 //! removed under the shard alone; their items are dropped when somebody meets them. The count of all places and that of
@@ -23,6 +23,7 @@ use super::callers::{CallerId, Callers, ConsumerId, Departed, Loss};
 use super::hash::{PassThrough, SessionHash, TokenHasher};
 use super::idle_queue::Item;
 use super::limits::SessionLimits;
+use super::occupied::Occupied;
 use super::owners::Owners;
 use super::tick::Tick;
 use crate::domain::types::Mono;
@@ -53,8 +54,8 @@ pub struct SessionTable {
     pub(super) callers: Callers,
     /// Places in all.
     pub(super) total: AtomicUsize,
-    /// The consumer at which the last sweep ended.
-    pub(super) swept: Mutex<Option<ConsumerId>>,
+    /// Where sweeps go, and where the last one ended.
+    pub(super) occupied: Mutex<Occupied>,
     hasher: TokenHasher,
 }
 
@@ -67,7 +68,7 @@ impl SessionTable {
             map: DashMap::with_hasher_and_shard_amount(PassThrough::default(), SHARDS),
             callers: Callers::default(),
             total: AtomicUsize::new(0),
-            swept: Mutex::new(None),
+            occupied: Mutex::default(),
             hasher: TokenHasher::new(secret),
         }
     }
@@ -177,6 +178,13 @@ impl SessionTable {
     #[must_use]
     pub fn consumer_len(&self, consumer: &str) -> usize {
         self.callers.named(consumer).map_or(0, |member| member.places.load(Ordering::Relaxed))
+    }
+
+    /// Names every consumer of the configuration with its places, in the order in which they were admitted.
+    pub fn each_consumer(&self, mut each: impl FnMut(&str, usize)) {
+        for member in self.callers.all() {
+            each(&member.name, member.places.load(Ordering::Relaxed));
+        }
     }
 
     /// True when the item still stands for a place.

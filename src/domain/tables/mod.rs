@@ -6,6 +6,7 @@
 pub mod key_use;
 
 use crate::domain::limit::{Budgets, Limiter};
+use crate::domain::rules::consumer::Consumer;
 use crate::domain::rules::snapshot::Snapshot;
 use crate::domain::session::expiry::ExpiryGuard;
 use crate::domain::session::log_record::Record;
@@ -13,6 +14,7 @@ use crate::domain::session::unfamiliar::UnfamiliarTokens;
 use crate::domain::session::{CallerId, EndedByHash, HashPrefix, SessionHash, SessionTable};
 use crate::domain::tables::key_use::KeyUses;
 use crate::domain::types::{Mono, Now};
+use ahash::AHashMap;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt;
@@ -79,10 +81,12 @@ impl Tables {
         }
         self.key_uses.adopt(&snapshot.consumers);
         self.limiter.set_budgets(&budgets(snapshot), now.mono);
+        let consumers: AHashMap<&str, &Consumer> =
+            snapshot.consumers.iter().map(|consumer| (consumer.name.as_ref(), consumer)).collect();
         self.limiter.retain(|name, rule| {
-            snapshot.consumers.iter().any(|consumer| {
+            consumers.get(name).is_some_and(|consumer| {
                 let has = |rule: &str| consumer.route_limits.iter().any(|(limited, _)| limited.as_str() == rule);
-                consumer.name.as_ref() == name && rule.is_none_or(has)
+                rule.is_none_or(has)
             })
         });
     }

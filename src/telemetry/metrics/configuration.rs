@@ -1,7 +1,8 @@
 //! What the configuration in force is, and the keys and sessions that it admits.
 
 use super::{Metrics, gauge_value};
-use crate::domain::tables::key_use::KeyUses;
+use crate::domain::rules::snapshot::Snapshot;
+use crate::domain::tables::Tables;
 use crate::domain::types::Wall;
 use crate::telemetry::reload_result::ReloadResult;
 use std::sync::Arc;
@@ -25,17 +26,32 @@ impl Metrics {
         self.series.config_reloads.with_label_values(&[result.as_str()]).inc();
     }
 
-    /// Replaces the expiries of all keys: consumer, key id, first instant at which the key is no longer valid.
-    pub fn set_key_expiries<'k>(&self, keys: impl IntoIterator<Item = (&'k str, &'k str, Wall)>) {
-        let seconds = |expires: Wall| expires.0.div_euclid(1000);
-        self.series
-            .key_expiry
-            .replace(keys.into_iter().map(|(consumer, id, expires)| ([consumer, id], seconds(expires))));
+    /// States where the consumers of the configuration in force are found: each scrape reads the expiries of their keys.
+    pub fn read_keys_from(&self, snapshot: impl Fn() -> Option<Arc<Snapshot>> + Send + Sync + 'static) {
+        self.series.key_expiry.read_from(move |each| {
+            let Some(snapshot) = snapshot() else { return };
+            for consumer in snapshot.consumers.iter() {
+                for credential in consumer.credentials.iter().filter(|credential| credential.enabled) {
+                    if let Some(expires) = credential.expires {
+                        each(&[&consumer.name, &credential.id], seconds(expires));
+                    }
+                }
+            }
+        });
     }
 
-    /// States where the last uses of keys are found.
-    pub fn read_key_uses_from(&self, uses: Arc<KeyUses>) {
-        self.series.key_last_used.read_from(uses);
+    /// States where last uses of keys and places on tokens are found: each scrape reads them there.
+    pub fn read_tables(&self, tables: &Arc<Tables>) {
+        let uses = Arc::clone(&tables.key_uses);
+        self.series.key_last_used.read_from(move |each| {
+            for used in uses.all() {
+                each(&[&used.consumer, &used.key_id], seconds(used.at));
+            }
+        });
+        let tables = Arc::clone(tables);
+        self.series.consumer_sessions.read_from(move |each| {
+            tables.sessions.each_consumer(|consumer, places| each(&[consumer], gauge_value(places)));
+        });
     }
 
     /// How many places there may be: in all, and of each consumer.
@@ -44,13 +60,14 @@ impl Metrics {
         self.series.consumer_sessions_max.set(gauge_value(per_consumer));
     }
 
-    /// States how many places on tokens are known: in all, and of each consumer.
-    pub fn sessions<'c>(&self, places: usize, consumers: impl IntoIterator<Item = (&'c str, usize)>) {
+    /// States how many places on tokens are known in all.
+    pub fn sessions(&self, places: usize) {
         self.series.sessions.set(gauge_value(places));
-        self.series
-            .consumer_sessions
-            .replace(consumers.into_iter().map(|(consumer, places)| ([consumer], gauge_value(places))));
     }
+}
+
+const fn seconds(instant: Wall) -> i64 {
+    instant.0.div_euclid(1000)
 }
 
 #[cfg(test)]
@@ -63,6 +80,14 @@ mod tests {
         let series = r#"sensgate_key_last_used_timestamp_seconds{consumer="shop",key_id="k1"}"#;
         assert_eq!(value(&used(), series), Some(1_700_000_000.0));
         assert_eq!(value(&Metrics::new(), series), None);
+    }
+
+    #[test]
+    fn expiries_and_places_are_read_at_the_scrape() {
+        let metrics = used();
+        let key = r#"sensgate_key_expiry_timestamp_seconds{consumer="shop",key_id="k1"}"#;
+        assert_eq!(value(&metrics, key), Some(1.0));
+        assert_eq!(value(&metrics, r#"sensgate_consumer_sessions{consumer="shop"}"#), Some(0.0));
     }
 
     #[test]

@@ -114,9 +114,11 @@ mod tests {
     use super::*;
     use crate::domain::denial::DenyCode;
     use crate::domain::exchange::Record;
+    use crate::domain::fixture as domain;
     use crate::domain::policy::WouldRefuse;
+    use crate::domain::rules::consumer::{Consumer, Credential};
+    use crate::domain::session::LoginOutcome;
     use crate::domain::session::unfamiliar::Issued;
-    use crate::domain::tables::key_use::KeyUses;
     use crate::domain::types::Wall;
     use crate::telemetry::catalogue;
     use crate::telemetry::family::Kind;
@@ -148,17 +150,16 @@ mod tests {
         let certificate = Certificate::from_pem(made.cert.pem().as_bytes(), key.as_bytes()).unwrap();
         metrics.set_certificate_expiries("127.0.0.1:443".parse().unwrap(), &[certificate]);
         metrics.set_self_signed("127.0.0.1:443".parse().unwrap(), false);
-        metrics.set_key_expiries([("shop", "k1", Wall(1_999))]);
-        metrics.sessions(3, [("shop", 2)]);
+        metrics.sessions(3);
         metrics.set_sessions_max(1_000, 100);
-        metrics.prepare(["shop"]);
-        let uses = KeyUses::default();
-        let credential = crate::domain::rules::consumer::Credential::named("k1");
-        uses.adopt(&crate::domain::rules::consumer::ConsumerTable::new(vec![
-            crate::domain::rules::consumer::Consumer::named("shop", vec![credential]),
-        ]));
-        uses.mark("shop", "k1", Wall(1_700_000_000_999));
-        metrics.read_key_uses_from(Arc::new(uses));
+        let login = Some(LoginOutcome::Accepted);
+        metrics.observe(&Record { login, ..fixture::answered() });
+        let credential = Credential { expires: Some(Wall(1_999)), ..Credential::named("k1") };
+        let snapshot = Arc::new(domain::snapshot(vec![Consumer::named("shop", vec![credential])]));
+        let tables = Arc::new(domain::tables(&snapshot));
+        tables.key_uses.mark("shop", "k1", Wall(1_700_000_000_999));
+        metrics.read_tables(&tables);
+        metrics.read_keys_from(move || Some(Arc::clone(&snapshot)));
         metrics
     }
 

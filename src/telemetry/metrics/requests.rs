@@ -1,12 +1,10 @@
 //! Requests: how many there were, how long they took, what an admin has to know about them.
 
 use super::Metrics;
-use crate::domain::exchange::{EndCode, Record};
+use crate::domain::exchange::Record;
 use crate::domain::session::LoginOutcome;
 use crate::domain::session::unfamiliar::Issued;
 use crate::telemetry::gauge_guard::InFlight;
-use crate::telemetry::history::Totals;
-use prometheus::core::Collector;
 
 /// The `consumer` of a request without an accepted key, and the `status_class` of one that was sent no status.
 const NONE: &str = "-";
@@ -33,6 +31,10 @@ impl Metrics {
         }
         if let Some(login) = record.login {
             self.series.logins.with_label_values(&[consumer, login.as_str()]).inc();
+            // Whatever else comes of a login later is then seen as a rise from zero.
+            for outcome in LoginOutcome::ALL {
+                self.series.logins.with_label_values(&[consumer, outcome.as_str()]);
+            }
         }
         self.observe_notices(record, consumer);
     }
@@ -51,31 +53,6 @@ impl Metrics {
     /// Counts a request as in flight until the guard is dropped.
     pub fn request_in_flight(&self) -> InFlight {
         InFlight::new(&self.series.requests_in_flight)
-    }
-
-    /// Makes the series of consumers whose first count has to be seen as a rise from zero.
-    pub fn prepare<'c>(&self, consumers: impl IntoIterator<Item = &'c str>) {
-        for consumer in consumers {
-            for outcome in LoginOutcome::ALL {
-                self.series.logins.with_label_values(&[consumer, outcome.as_str()]);
-            }
-        }
-    }
-
-    /// What the history is made of.
-    pub(in crate::telemetry) fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
-        for family in self.series.requests.collect() {
-            for metric in family.get_metric() {
-                let count = metric.get_counter().value() as u64;
-                let code = metric.get_label().iter().find(|label| label.name() == "code");
-                totals.requests += count;
-                if code.is_some_and(|code| EndCode::is_refusal_word(code.value())) {
-                    totals.refusals += count;
-                }
-            }
-        }
-        totals
     }
 }
 
@@ -96,6 +73,7 @@ mod tests {
     use super::super::tests::{scrape, used, value};
     use super::*;
     use crate::domain::denial::DenyCode;
+    use crate::domain::exchange::EndCode;
     use crate::domain::types::RequestId;
     use crate::telemetry::fixture;
     use std::collections::HashSet;
@@ -117,7 +95,7 @@ mod tests {
             });
         }
         assert_eq!(scrape(&metrics).lines().count(), before);
-        assert_eq!(value(&metrics, "sensgate_overhead_duration_seconds_count"), Some(10_002.0));
+        assert_eq!(value(&metrics, "sensgate_overhead_duration_seconds_count"), Some(10_003.0));
     }
 
     #[test]
@@ -136,6 +114,17 @@ mod tests {
         assert_eq!(value(&metrics, series), Some(1.0));
         assert_eq!(value(&metrics, "sensgate_client_ip_unreadable_total"), Some(1.0));
         assert!(!scrape(&metrics).contains("sensgate_upstream_request_duration_seconds"));
+    }
+
+    #[test]
+    fn outcomes_of_logins_count_from_zero_once_a_consumer_logs_in() {
+        let metrics = Metrics::new();
+        let series = |result| format!(r#"sensgate_logins_total{{consumer="boutique-paris",result="{result}"}}"#);
+        metrics.observe(&fixture::answered());
+        assert!(!scrape(&metrics).contains("sensgate_logins_total{"), "nothing is kept of who never logged in");
+        metrics.observe(&Record { login: Some(LoginOutcome::Accepted), ..fixture::answered() });
+        assert_eq!(value(&metrics, &series("accepted")), Some(1.0));
+        assert_eq!(value(&metrics, &series("refused")), Some(0.0));
     }
 
     #[test]
