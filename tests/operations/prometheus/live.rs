@@ -6,7 +6,7 @@
 
 use super::boards::queries;
 use super::files::{CONSUMER, OVERVIEW, project};
-use super::prometheus::{Alert, Prometheus};
+use super::server::{Alert, Prometheus};
 use super::rules::installed;
 use super::world::{ADMIN_TOKEN, WATCHED, World};
 use crate::gate::{Config, Gate, write_secret};

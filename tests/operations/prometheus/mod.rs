@@ -2,7 +2,7 @@
 //! and `deploy/grafana`, and both at work against the real gate.
 
 #[path = "../../support/prometheus.rs"]
-mod prometheus;
+mod server;
 
 mod boards;
 mod files;
