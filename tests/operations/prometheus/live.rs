@@ -6,8 +6,8 @@
 
 use super::boards::queries;
 use super::files::{CONSUMER, OVERVIEW, project};
-use super::server::{Alert, Prometheus};
 use super::rules::installed;
+use super::server::{Alert, Prometheus};
 use super::world::{ADMIN_TOKEN, WATCHED, World};
 use crate::gate::{Config, Gate, write_secret};
 use crate::support::hosts::Hosts;
