@@ -118,7 +118,7 @@ impl Reloader {
     fn take_up(&mut self, loaded: Loaded) -> ReloadOutcome {
         let (settings, changes) = changes::take_up(&self.shared.settings.load(), loaded.settings);
         // Also without a change: places in the file may be other ones.
-        super::publish(&self.shared, &settings);
+        super::configured::publish(&self.shared, &settings);
         self.shared.tables.adopt(&settings.snapshot, clock::now());
         application_log::set_level(settings.log.level);
         // The listeners in force are those that run, in their order.
