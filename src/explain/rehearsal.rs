@@ -3,7 +3,7 @@
 use super::{Explanation, Refusal, Setting, explain, printable};
 use crate::config::Settings;
 use crate::domain::denial::{Denial, DenyCode};
-use crate::domain::policy::{Policy, Ruling, rehearse};
+use crate::domain::policy::{Passed, Policy, Ruling, rehearse};
 use crate::domain::request::{RequestView, Transport};
 use crate::domain::rules::consumer::Consumer;
 use crate::domain::rules::enforce::Enforce;
@@ -106,7 +106,7 @@ pub fn run(settings: &Settings, consumer: &Consumer, imagined: &Imagined<'_>, wa
     let code = ended.and_then(|ruling| ruling.refusal.as_ref()).map(|denial| denial.code);
     let mut steps: Vec<Step> = rulings.iter().map(|ruling| told.step(ruling)).collect();
     if imagined.from.is_none() && consumer.allow_from.is_some() {
-        let at = steps.iter().position(|step| step.rule == word(Policy::Route)).unwrap_or(steps.len());
+        let at = steps.iter().position(|step| step.rule == Policy::Route.as_str()).unwrap_or(steps.len());
         steps.insert(at, told.address_unknown());
     }
     Rehearsal {
@@ -142,20 +142,6 @@ fn prepare_token(tables: &Tables, settings: &Settings, consumer: &Consumer, toke
     let _ = tables.sessions.learn(tables.sessions.hash(TOKEN), caller, sent, limits);
 }
 
-fn word(policy: Policy) -> &'static str {
-    match policy {
-        Policy::Framing => "framing",
-        Policy::Transport => "transport",
-        Policy::Budget => "budget",
-        Policy::Credential => "credential",
-        Policy::Address => "address",
-        Policy::Route => "route",
-        Policy::Token => "token",
-        Policy::Quota => "quota",
-        Policy::Session => "session",
-    }
-}
-
 struct Told<'a> {
     settings: &'a Settings,
     consumer: &'a Consumer,
@@ -165,7 +151,7 @@ struct Told<'a> {
 
 impl Told<'_> {
     fn step(&self, ruling: &Ruling) -> Step {
-        let rule = word(ruling.policy);
+        let rule = ruling.policy.as_str();
         match &ruling.refusal {
             Some(denial) => {
                 let Explanation { meaning, setting, remedies, .. } = self.explain(denial, ruling.ends_it());
@@ -212,7 +198,7 @@ impl Told<'_> {
 
     fn address_unknown(&self) -> Step {
         Step {
-            rule: word(Policy::Address),
+            rule: Policy::Address.as_str(),
             outcome: Outcome::Depends,
             code: None,
             found: text! {
@@ -226,124 +212,84 @@ impl Told<'_> {
 
     /// Why a rule lets the request pass.
     fn passed(&self, policy: Policy) -> (Text, Option<Setting>) {
+        let generic = || {
+            let Passed { en, fr } = policy.passed();
+            Text { en: en.into(), fr: fr.into() }
+        };
         match policy {
-            Policy::Framing => (
-                text! {
-                    en: "method, path and query are well-formed",
-                    fr: "la méthode, le chemin et la suite sont bien formés"
-                },
-                None,
-            ),
-            Policy::Transport => (
-                text! {
-                    en: "taken to come encrypted, as the listener asks",
-                    fr: "supposée arriver chiffrée, comme le demande le point d'écoute"
-                },
-                None,
-            ),
             Policy::Budget => (
-                text! {
-                    en: "as long as few requests of this address are refused",
-                    fr: "tant que peu de requêtes de cette adresse sont refusées"
-                },
+                generic(),
                 self.setting(
                     "limits.address_budget".into(),
                     Some(format!("\"{}\"", self.settings.snapshot.budgets.address)),
                 ),
             ),
-            Policy::Credential => (
-                text! { en: "the consumer has a valid key", fr: "le consommateur a une clé valide" },
-                self.own("keys", None),
-            ),
-            Policy::Address => self.address_passed(),
-            Policy::Route => self.route_passed(),
-            Policy::Token => (text! { en: "at most one token", fr: "un jeton au plus" }, None),
-            Policy::Quota => self.quota_passed(),
-            Policy::Session => self.session_passed(),
+            Policy::Credential => (generic(), self.own("keys", None)),
+            Policy::Address => self.address_passed().unwrap_or_else(|| (generic(), None)),
+            Policy::Route => self.route_passed().unwrap_or_else(|| (generic(), None)),
+            Policy::Quota => self.quota_passed().unwrap_or_else(|| (generic(), None)),
+            Policy::Session => self.session_passed().unwrap_or_else(|| (generic(), None)),
+            _ => (generic(), None),
         }
     }
 
-    fn address_passed(&self) -> (Text, Option<Setting>) {
-        let place = self.consumer.allow_from.as_ref().zip(self.imagined.from).and_then(|(networks, from)| {
-            let place = networks.iter().position(|network| network.contains(&from))?;
-            Some((place, networks[place]))
-        });
-        match place {
-            Some((place, network)) => (
-                text! { en: "the address is in {network}", fr: "l'adresse est dans {network}" },
-                self.own(&format!("allow_from.{place}"), Some(format!("\"{network}\""))),
-            ),
-            None => (
-                text! { en: "the consumer may call from everywhere", fr: "le consommateur peut appeler de partout" },
-                None,
-            ),
-        }
+    fn address_passed(&self) -> Option<(Text, Option<Setting>)> {
+        let (networks, from) = self.consumer.allow_from.as_ref().zip(self.imagined.from)?;
+        let place = networks.iter().position(|network| network.contains(&from))?;
+        let network = networks[place];
+        Some((
+            text! { en: "the address is in {network}", fr: "l'adresse est dans {network}" },
+            self.own(&format!("allow_from.{place}"), Some(format!("\"{network}\""))),
+        ))
     }
 
-    fn route_passed(&self) -> (Text, Option<Setting>) {
+    fn route_passed(&self) -> Option<(Text, Option<Setting>)> {
         let session = &self.settings.snapshot.session;
         if let Some(place) = self.covering(&session.login_routes) {
             let rule = &session.login_routes[place];
-            return (
+            return Some((
                 text! { en: "a login is open to every consumer", fr: "une connexion est ouverte à tout consommateur" },
                 self.setting(format!("session.login_routes.{place}"), Some(format!("\"{rule}\""))),
-            );
+            ));
         }
-        match self.consumer.allow.as_ref().and_then(|rules| Some((self.covering(rules)?, rules))) {
-            Some((place, rules)) => {
-                let rule = &rules[place];
-                (
-                    text! { en: "allowed by \"{rule}\"", fr: "autorisée par \"{rule}\"" },
-                    self.own(&format!("allow.{place}"), Some(format!("\"{rule}\""))),
-                )
-            }
-            None => (
-                text! {
-                    en: "no deny rule covers it, and there is no `allow`",
-                    fr: "aucune règle deny ne la couvre, et il n'y a pas d'`allow`"
-                },
-                None,
-            ),
-        }
+        let rules = self.consumer.allow.as_ref()?;
+        let place = self.covering(rules)?;
+        let rule = &rules[place];
+        Some((
+            text! { en: "allowed by \"{rule}\"", fr: "autorisée par \"{rule}\"" },
+            self.own(&format!("allow.{place}"), Some(format!("\"{rule}\""))),
+        ))
     }
 
-    fn quota_passed(&self) -> (Text, Option<Setting>) {
+    fn quota_passed(&self) -> Option<(Text, Option<Setting>)> {
         let limits = &self.consumer.route_limits;
         let limited = limits.iter().position(|(rule, _)| rule.covers_any_spelling(self.view.method, self.view.path()));
         match (limited, self.consumer.rate_limit) {
             (Some(place), _) => {
                 let (rule, quota) = &limits[place];
-                (
+                Some((
                     text! {
                         en: "as long as {quota} for \"{rule}\" is not used up",
                         fr: "tant que {quota} pour \"{rule}\" n'est pas épuisé"
                     },
                     self.own(&format!("route_limits.{place}"), Some(format!("\"{quota}\""))),
-                )
+                ))
             }
-            (None, Some(quota)) => (
+            (None, Some(quota)) => Some((
                 text! { en: "as long as {quota} is not used up", fr: "tant que {quota} n'est pas épuisé" },
                 self.own("rate_limit", Some(format!("\"{quota}\""))),
-            ),
-            (None, None) => (text! { en: "the consumer has no quota", fr: "le consommateur n'a pas de quota" }, None),
+            )),
+            (None, None) => None,
         }
     }
 
-    fn session_passed(&self) -> (Text, Option<Setting>) {
+    fn session_passed(&self) -> Option<(Text, Option<Setting>)> {
         let public = &self.settings.snapshot.session.public;
-        match self.covering(public).filter(|_| self.imagined.token == ShownToken::None) {
-            Some(place) => (
-                text! { en: "this route needs no token", fr: "cette route se passe de jeton" },
-                self.setting(format!("session.public.{place}"), Some(format!("\"{}\"", public[place]))),
-            ),
-            None => (
-                text! {
-                    en: "the token is a live one of this consumer",
-                    fr: "le jeton est vivant et appartient à ce consommateur"
-                },
-                None,
-            ),
-        }
+        let place = self.covering(public).filter(|_| self.imagined.token == ShownToken::None)?;
+        Some((
+            text! { en: "this route needs no token", fr: "cette route se passe de jeton" },
+            self.setting(format!("session.public.{place}"), Some(format!("\"{}\"", public[place]))),
+        ))
     }
 }
 

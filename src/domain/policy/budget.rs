@@ -3,6 +3,7 @@
 //! Refusals charge them; a good request never does. A valid key passes however many wrong ones came from its address,
 //! so that an attacker behind the same address cannot lock a shop out, short of the far larger address budget.
 
+use super::Passed;
 use super::credential::Caller;
 use crate::domain::denial::{Denial, DenyCode, Reason};
 use crate::domain::limit::Wait;
@@ -11,6 +12,12 @@ use crate::domain::rules::snapshot::BudgetRules;
 use crate::domain::tables::Tables;
 use crate::domain::types::Mono;
 use std::net::IpAddr;
+
+/// What an operator reads of a request that has passed.
+pub(super) const PASSED: Passed = Passed {
+    en: "as long as few requests of this address are refused",
+    fr: "tant que peu de requêtes de cette adresse sont refusées",
+};
 
 /// Refuses everything from an address that was refused too often.
 pub(super) fn check_address(tables: &Tables, client: IpAddr, now: Mono) -> Result<(), Denial> {

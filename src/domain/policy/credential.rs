@@ -3,6 +3,7 @@
 //! Can be neither shadowed nor switched off. An unknown, expired or disabled key all answer `unknown_key`, after the
 //! same work.
 
+use super::Passed;
 use super::refusal::{KeyOwner, Refusal};
 use super::token;
 use crate::domain::denial::{Denial, DenyCode, Reason};
@@ -14,6 +15,10 @@ use crate::domain::rules::consumer::{Consumer, ConsumerTable, Credential, KeyLoo
 use crate::domain::types::Wall;
 use std::borrow::Cow;
 use std::hint::black_box;
+
+/// What an operator reads of a request that has passed.
+pub(super) const PASSED: Passed =
+    Passed { en: "the consumer has a valid key", fr: "le consommateur a une clé valide" };
 
 /// Longest key that is looked at, in bytes.
 pub const MAX_KEY_LEN: usize = 256;

@@ -2,12 +2,17 @@
 //!
 //! Can be neither shadowed nor switched off.
 
+use super::Passed;
 use crate::domain::denial::{Denial, DenyCode, Reason};
 use crate::domain::request::grammar::is_token;
 use crate::domain::request::query;
 use crate::domain::request::{FieldTable, Framing, Method, RequestView};
 use crate::domain::rules::route::RouteRule;
 use crate::domain::rules::snapshot::SizeLimits;
+
+/// What an operator reads of a request that has passed.
+pub(super) const PASSED: Passed =
+    Passed { en: "method, path and query are well-formed", fr: "la méthode, le chemin et la suite sont bien formés" };
 
 /// The method, when it is one that is ever forwarded. One that is known and never forwarded is told from one that is
 /// not known (RFC 9110 section 9.1).

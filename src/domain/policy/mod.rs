@@ -29,24 +29,18 @@ use crate::domain::tables::Tables;
 use crate::domain::types::Now;
 pub use credential::Caller;
 use objection::Objection;
+pub use order::Policy;
 use order::{Allowed, Case, Judge};
 use quota::Buckets;
 pub use refusal::{KeyOwner, Refusal};
 use session::SessionUse;
 pub use trial::{Ruling, rehearse};
 
-/// The policies by name.
+/// What an operator reads of a request that has passed a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    Framing,
-    Transport,
-    Credential,
-    Address,
-    Route,
-    Token,
-    Quota,
-    Session,
-    Budget,
+pub struct Passed {
+    pub en: &'static str,
+    pub fr: &'static str,
 }
 
 /// A request that may go on.

@@ -8,7 +8,7 @@ use super::credential::Caller;
 use super::objection::Objection;
 use super::quota::Buckets;
 use super::session::{self, SessionUse};
-use super::{Policy, address, budget, framing, route, token, transport};
+use super::{Passed, address, budget, credential, framing, quota, route, token, transport};
 use crate::domain::denial::Denial;
 use crate::domain::limit::Reservation;
 use crate::domain::request::RequestView;
@@ -17,6 +17,45 @@ use crate::domain::rules::snapshot::{SessionMode, Snapshot};
 use crate::domain::tables::Tables;
 use crate::domain::types::Now;
 use std::net::IpAddr;
+use strum::IntoStaticStr;
+
+/// Declares the policies: the file of each, and its name.
+macro_rules! policies {
+    ($($file:ident = $policy:ident;)+) => {
+        /// The policies by name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+        #[strum(serialize_all = "snake_case", const_into_str)]
+        pub enum Policy {
+            $($policy,)+
+        }
+
+        impl Policy {
+            /// The word by which an operator knows it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                self.into_str()
+            }
+
+            /// What an operator reads where nothing more is known of a request that has passed it.
+            #[must_use]
+            pub const fn passed(self) -> Passed {
+                match self { $(Self::$policy => $file::PASSED,)+ }
+            }
+        }
+    };
+}
+
+policies! {
+    framing = Framing;
+    transport = Transport;
+    budget = Budget;
+    credential = Credential;
+    address = Address;
+    route = Route;
+    token = Token;
+    quota = Quota;
+    session = Session;
+}
 
 /// A request beside everything that rules may look at.
 #[derive(Clone, Copy)]

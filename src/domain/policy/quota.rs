@@ -1,5 +1,6 @@
 //! Quota: each consumer's share, in all and per route rule. Reserved here; used or given back by the exchange.
 
+use super::Passed;
 use crate::domain::denial::{Denial, Reason};
 use crate::domain::limit::headers::Service;
 use crate::domain::limit::{Bucket, Claim, Quota, Reservation};
@@ -9,6 +10,9 @@ use crate::domain::rules::route::RouteRule;
 use crate::domain::tables::Tables;
 use crate::domain::types::Mono;
 use std::sync::Arc;
+
+/// What an operator reads of a request that has passed.
+pub(super) const PASSED: Passed = Passed { en: "the consumer has no quota", fr: "le consommateur n'a pas de quota" };
 
 /// The buckets that a request draws on, narrowest first.
 #[derive(Debug)]

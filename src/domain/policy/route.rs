@@ -1,11 +1,18 @@
 //! Route: what a consumer may call. `deny` wins, whatever the spelling of the path; a login is implied; no `allow` is
 //! everything.
 
+use super::Passed;
 use super::credential::Caller;
 use crate::domain::denial::{Denial, Reason};
 use crate::domain::request::RequestView;
 use crate::domain::rules::route::{RouteRule, covering};
 use crate::domain::rules::snapshot::SessionRules;
+
+/// What an operator reads of a request that has passed.
+pub(super) const PASSED: Passed = Passed {
+    en: "no deny rule covers it, and there is no `allow`",
+    fr: "aucune règle deny ne la couvre, et il n'y a pas d'`allow`",
+};
 
 /// Refuses what is no login and might be one to 8sens: its answer would hand out a token that the gate never sees. Can
 /// be neither shadowed nor switched off.

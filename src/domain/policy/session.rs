@@ -3,6 +3,7 @@
 //! A login needs none, and brings none along: whatever token its caller still sends is removed. A public route needs
 //! none, but one that is shown has to be good.
 
+use super::Passed;
 use super::credential::Caller;
 use super::objection::Objection;
 use super::token;
@@ -12,6 +13,12 @@ use crate::domain::rules::snapshot::SessionRules;
 use crate::domain::session::{CallerId, SessionHash, Standing};
 use crate::domain::tables::Tables;
 use crate::domain::types::Mono;
+
+/// What an operator reads of a request that has passed.
+pub(super) const PASSED: Passed = Passed {
+    en: "the token is a live one of this consumer",
+    fr: "le jeton est vivant et appartient à ce consommateur",
+};
 
 /// A live session that a request uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

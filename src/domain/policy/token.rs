@@ -2,11 +2,15 @@
 //!
 //! Two tokens are an attack or a mistake: the gate would check one and 8sens might read the other.
 
+use super::Passed;
 use crate::domain::denial::{Denial, Reason};
 use crate::domain::request::pasted::{self, Fault};
 use crate::domain::request::query::{self, Carried, Secret};
 use crate::domain::request::{RequestView, TokenPlace};
 use std::borrow::Cow;
+
+/// What an operator reads of a request that has passed.
+pub(super) const PASSED: Passed = Passed { en: "at most one token", fr: "un jeton au plus" };
 
 /// Longest token that is looked at, in bytes.
 pub const MAX_TOKEN_LEN: usize = 4096;

@@ -1,5 +1,6 @@
 //! Transport: a key must not cross a network where others can read it.
 
+use super::Passed;
 use super::{KeyOwner, credential, token};
 use crate::domain::denial::{Denial, DenyCode, Reason};
 use crate::domain::request::client_ip::{TrustedProxies, is_private};
@@ -7,6 +8,12 @@ use crate::domain::request::grammar::elements;
 use crate::domain::request::{RequestView, Transport};
 use crate::domain::rules::consumer::ConsumerTable;
 use crate::domain::types::Wall;
+
+/// What an operator reads of a request that has passed.
+pub(super) const PASSED: Passed = Passed {
+    en: "taken to come encrypted, as the listener asks",
+    fr: "supposée arriver chiffrée, comme le demande le point d'écoute",
+};
 
 /// Refuses what did not come encrypted, from the private network of a `lan` listener, or from a trusted proxy that says
 /// https.
