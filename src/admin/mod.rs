@@ -25,10 +25,13 @@ use crate::platform::clock;
 use crate::proxy::shared::Shared;
 use crate::telemetry::throttle::Throttle;
 use axum::Router;
+use http::HeaderValue;
+use http::header::CONNECTION;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use peer::{LocalAddress, PeerAddress};
 use secrecy::SecretString;
@@ -37,9 +40,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Open admin connections; further ones wait in the listener's backlog.
 pub const MAX_CONNECTIONS: usize = 64;
@@ -73,7 +76,7 @@ pub struct AdminContext {
 pub async fn serve(listener: TcpListener, admin: AdminContext, shutdown: impl Future<Output = ()>) {
     let pages = pages::router(admin);
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let (stop, stopping) = watch::channel(());
+    let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut reports = Throttle::default();
     let mut shutdown = pin!(shutdown);
@@ -83,7 +86,7 @@ pub async fn serve(listener: TcpListener, admin: AdminContext, shutdown: impl Fu
             Some(_) = connections.join_next() => {}
             accepted = accept(&listener, &slots) => match accepted {
                 Ok((stream, slot)) => {
-                    let conversation = converse(stream, pages.clone(), stopping.clone());
+                    let conversation = converse(stream, pages.clone(), graceful.watcher());
                     connections.spawn(async move {
                         conversation.await;
                         drop(slot);
@@ -98,9 +101,9 @@ pub async fn serve(listener: TcpListener, admin: AdminContext, shutdown: impl Fu
             }
         }
     }
-    drop((listener, stop));
-    // Each one ends by itself within the grace; what is left then is dropped with the set.
-    let _ = timeout(2 * GRACE, async { while connections.join_next().await.is_some() {} }).await;
+    drop(listener);
+    // What is left then is dropped with the set.
+    let _ = timeout(GRACE, graceful.shutdown()).await;
 }
 
 /// Takes a connection only when there is a slot for it.
@@ -111,26 +114,29 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<(T
 }
 
 /// Serves one connection until it ends, grows too old or the gate stops.
-async fn converse(stream: TcpStream, pages: Router, mut stopping: watch::Receiver<()>) {
+async fn converse(stream: TcpStream, pages: Router, watcher: Watcher) {
     let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return };
+    let born = Instant::now();
     let pages = TowerToHyperService::new(pages);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(LocalAddress(local.ip()));
         request.extensions_mut().insert(PeerAddress(peer.ip()));
-        pages.call(request)
+        let answer = pages.call(request);
+        async move {
+            let mut answer = answer.await;
+            if let Ok(answer) = &mut answer
+                && born.elapsed() >= MAX_AGE
+            {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            answer
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
     // How a connection fails is of no interest: there is nobody to tell.
-    tokio::select! {
-        _ = &mut connection => return,
-        () = sleep(MAX_AGE) => {}
-        _ = stopping.changed() => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = timeout(GRACE, connection).await;
+    let _ = timeout(MAX_AGE + GRACE, watcher.watch(connection)).await;
 }

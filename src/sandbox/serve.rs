@@ -9,11 +9,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Open connections; further ones wait in the backlog of the listener.
@@ -34,7 +34,7 @@ impl Sandbox {
     /// Serves connections of `listener` until `shutdown` ends, then for at most one second more.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let router = routes::router(self.clone());
-        let (stop, stopped) = watch::channel(());
+        let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
@@ -43,7 +43,7 @@ impl Sandbox {
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(serve_connection(self.clone(), router.clone(), stream, stopped.clone()));
+                        connections.spawn(serve_connection(self.clone(), router.clone(), stream, graceful.watcher()));
                     }
                     // Out of file descriptors, most likely: accepting again at once would only spin.
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -51,10 +51,8 @@ impl Sandbox {
             }
         }
         drop(listener);
-        drop(stop);
-        let drained = async { while connections.join_next().await.is_some() {} };
         // What is left after that is dropped with the set.
-        let _ = tokio::time::timeout(DRAIN, drained).await;
+        let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
     }
 
     async fn answer(&self, router: Router, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
@@ -81,7 +79,7 @@ impl Sandbox {
     }
 }
 
-async fn serve_connection(sandbox: Sandbox, router: Router, stream: TcpStream, mut stopped: watch::Receiver<()>) {
+async fn serve_connection(sandbox: Sandbox, router: Router, stream: TcpStream, watcher: Watcher) {
     let service = service_fn(|request| {
         let (sandbox, router) = (sandbox.clone(), router.clone());
         async move { sandbox.answer(router, request).await }
@@ -91,13 +89,8 @@ async fn serve_connection(sandbox: Sandbox, router: Router, stream: TcpStream, m
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    tokio::select! {
-        // A connection that broke is its caller's affair.
-        _ = connection.as_mut() => return,
-        _ = stopped.changed() => connection.as_mut().graceful_shutdown(),
-    }
-    let _ = connection.await;
+    // A connection that broke is its caller's affair.
+    let _ = watcher.watch(connection).await;
 }
 
 /// Runs the route, under the faults.

@@ -1,15 +1,12 @@
 //! Looks whether something answers where 8sens is said to be. No key is sent.
 
-use crate::proxy::lane::upstream::{Addresses, race};
 use crate::text;
 use crate::text::Text;
 use std::io;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use ureq::{Agent, Error, Timeout};
 
-/// How long the connection may take, name resolution included, and then the answer.
+/// How long the name may take, then the connection, then the answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What was seen.
@@ -22,12 +19,12 @@ pub(super) enum Seen {
 }
 
 impl Seen {
-    pub fn is_http(&self) -> bool {
+    pub(super) fn is_http(&self) -> bool {
         matches!(self, Self::Http(_))
     }
 
     /// What to tell the operator.
-    pub fn sentence(&self, address: &str) -> Text {
+    pub(super) fn sentence(&self, address: &str) -> Text {
         match self {
             Self::Http(status) => text! {
                 en: "{address} answers in HTTP (status {status} without a key)",
@@ -54,49 +51,38 @@ impl Seen {
     }
 }
 
-/// Connects and asks for `/`.
+/// Connects to any address of the name and asks for `/`. Proxies of the environment are not used.
 pub(super) fn probe(address: &str) -> Seen {
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => {
-            let seen = runtime.block_on(look(address));
-            // A resolver that hangs is not waited for.
-            runtime.shutdown_background();
-            seen
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_resolve(Some(PATIENCE))
+        .timeout_connect(Some(PATIENCE))
+        .timeout_recv_response(Some(PATIENCE))
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .build();
+    let request = Agent::new_with_config(config).get(format!("http://{address}/"));
+    match request.header("accept", "application/json").call() {
+        Ok(answer) => Seen::Http(answer.status().as_u16()),
+        Err(error) => without_answer(&error),
+    }
+}
+
+/// What it means that there is no answer: nobody was reached, or who was reached speaks no HTTP.
+fn without_answer(error: &Error) -> Seen {
+    use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut};
+    match error {
+        Error::Io(error)
+            if matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable) =>
+        {
+            Seen::NoAnswer(error.kind())
         }
-        Err(error) => Seen::NoAnswer(error.kind()),
-    }
-}
-
-async fn look(address: &str) -> Seen {
-    let mut stream = match timeout(PATIENCE, connect(address)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Seen::NoAnswer(error),
-        Err(_) => return Seen::NoAnswer(io::ErrorKind::TimedOut),
-    };
-    let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\nConnection: close\r\n\r\n");
-    let answer = timeout(PATIENCE, async {
-        stream.write_all(request.as_bytes()).await?;
-        let mut start = [0; 12];
-        stream.read_exact(&mut start).await?;
-        io::Result::Ok(start)
-    });
-    // `HTTP/1.1 401`
-    match answer.await {
-        Ok(Ok(start)) if start.starts_with(b"HTTP/1.") => std::str::from_utf8(&start[9..])
-            .ok()
-            .and_then(|status| status.parse().ok())
-            .map_or(Seen::NotHttp, Seen::Http),
+        Error::Timeout(Timeout::Resolve | Timeout::Connect) => Seen::NoAnswer(TimedOut),
+        Error::HostNotFound | Error::ConnectionFailed | Error::BadUri(_) | Error::Http(_) => {
+            Seen::NoAnswer(io::ErrorKind::NotFound)
+        }
         _ => Seen::NotHttp,
-    }
-}
-
-/// To any address of the name, as the gate does.
-async fn connect(address: &str) -> Result<TcpStream, io::ErrorKind> {
-    let found = tokio::net::lookup_host(address).await.map_err(|error| error.kind())?;
-    let addresses = Addresses::found(found, None).ok_or(io::ErrorKind::NotFound)?;
-    match race::connect(addresses.in_order(), PATIENCE).await {
-        Ok(reached) => Ok(reached.stream),
-        Err(failures) => Err(race::most_telling(failures).map_or(io::ErrorKind::NotFound, |one| one.error.kind())),
     }
 }
 
