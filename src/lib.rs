@@ -14,6 +14,9 @@
 //! [`server`] puts everything together, [`cli`] is what an admin types, [`mod@text`] is what an admin reads,
 //! [`explain`] says why a request was refused. `tests/rules/architecture/` holds who may name whom.
 
+// What nothing outside can name is `pub(crate)`, so that the compiler tells when nobody uses it.
+#![warn(unreachable_pub)]
+
 pub mod acme;
 pub mod admin;
 pub mod cli;
@@ -21,6 +24,7 @@ pub mod config;
 pub mod domain;
 pub mod explain;
 pub mod platform;
+#[allow(unreachable_pub, reason = "its items are not narrowed yet")]
 pub mod proxy;
 pub mod sandbox;
 pub mod server;

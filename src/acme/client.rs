@@ -28,7 +28,7 @@ const AGENT: &str = concat!("sensgate/", env!("CARGO_PKG_VERSION"), " instant-ac
 
 /// A client, of which each use may have a clone.
 #[derive(Clone)]
-pub struct AcmeClient {
+pub(super) struct AcmeClient {
     http: Client<HttpsConnector<HttpConnector>, BodyWrapper<Bytes>>,
     /// What the last refusal asked for, until it is taken.
     retry_after: Arc<Mutex<Option<Duration>>>,
@@ -39,7 +39,7 @@ impl AcmeClient {
     ///
     /// # Errors
     /// When the system names nobody who can be trusted.
-    pub fn new(ca: Option<&[CertificateDer<'static>]>) -> io::Result<Self> {
+    pub(super) fn new(ca: Option<&[CertificateDer<'static>]>) -> io::Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = HttpsConnectorBuilder::new();
         let builder = match ca {
@@ -59,7 +59,7 @@ impl AcmeClient {
 
     /// How long the last refusal wants to be waited for, once.
     #[must_use]
-    pub fn take_retry_after(&self) -> Option<Duration> {
+    pub(super) fn take_retry_after(&self) -> Option<Duration> {
         self.retry_after.lock().take()
     }
 

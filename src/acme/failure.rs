@@ -10,7 +10,7 @@ const MAX_REASON: usize = 500;
 /// One attempt without a certificate.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
-pub struct Failure {
+pub(super) struct Failure {
     reason: String,
     kind: Kind,
     /// The moment that the authority named for the next question.
@@ -32,51 +32,51 @@ enum Kind {
 
 impl Failure {
     /// A failure after which another order is needed.
-    pub fn of_order(reason: &str) -> Self {
+    pub(super) fn of_order(reason: &str) -> Self {
         Self { reason: short(reason), kind: Kind::Order, retry_after: None }
     }
 
     /// A failure to reach an end in time.
-    pub fn in_time() -> Self {
+    pub(super) fn in_time() -> Self {
         Self { reason: "not done in time".into(), kind: Kind::Passing, retry_after: None }
     }
 
     #[must_use]
-    pub fn reason(&self) -> &str {
+    pub(super) fn reason(&self) -> &str {
         &self.reason
     }
 
     #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
     #[must_use]
-    pub fn ends_the_order(&self) -> bool {
+    pub(super) fn ends_the_order(&self) -> bool {
         matches!(self.kind, Kind::Order | Kind::Account)
     }
 
     #[must_use]
-    pub fn ends_the_account(&self) -> bool {
+    pub(super) fn ends_the_account(&self) -> bool {
         self.kind == Kind::Account
     }
 
     /// True when trying again at once is what the protocol wants.
     #[must_use]
-    pub fn may_be_repeated_at_once(&self) -> bool {
+    pub(super) fn may_be_repeated_at_once(&self) -> bool {
         matches!(self.kind, Kind::Nonce | Kind::Account)
     }
 
     /// True for an answer that says "later" rather than "no".
     #[must_use]
-    pub fn asks_to_wait(error: &Error) -> bool {
+    pub(super) fn asks_to_wait(error: &Error) -> bool {
         matches!(kind(error), Kind::Passing | Kind::Nonce | Kind::Account)
             && !matches!(error, Error::Unsupported(_) | Error::Other(_))
     }
 
     /// Takes these words out of the reason.
     #[must_use]
-    pub fn without<'w>(mut self, words: impl Iterator<Item = &'w str>) -> Self {
+    pub(super) fn without<'w>(mut self, words: impl Iterator<Item = &'w str>) -> Self {
         for word in words {
             self.reason = self.reason.replace(word, "…");
         }
@@ -85,7 +85,7 @@ impl Failure {
 
     /// With what the authority said in a header field, when it said nothing else.
     #[must_use]
-    pub fn or_retry_after(mut self, asked: Option<Duration>) -> Self {
+    pub(super) fn or_retry_after(mut self, asked: Option<Duration>) -> Self {
         self.retry_after = self.retry_after.or(asked);
         self
     }

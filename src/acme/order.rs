@@ -24,7 +24,7 @@ const PATIENCE: RetryPolicy = RetryPolicy::new().timeout(Duration::from_secs(120
 const SHORT_LIVED: &str = "shortlived";
 
 /// What one attempt works with.
-pub struct Ordering<'a> {
+pub(super) struct Ordering<'a> {
     pub settings: &'a AcmeSettings,
     pub store: &'a Store,
     pub challenges: &'a Arc<Challenges>,
@@ -38,7 +38,7 @@ impl Ordering<'_> {
     ///
     /// # Errors
     /// Why not. An order that may still come to something stays on disk.
-    pub async fn run(&self) -> Result<Certificate, Failure> {
+    pub(super) async fn run(&self) -> Result<Certificate, Failure> {
         let account = self.account().await?;
         let (mut order, key) = self.order(&account).await?;
         let mut open = Vec::new();

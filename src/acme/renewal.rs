@@ -136,12 +136,6 @@ impl Renewal {
         &self.certificates
     }
 
-    /// The address of the listener in the configuration.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// Takes over what a new configuration asks for. Where nothing changed, an attempt that waits for its turn after a
     /// failure is made now, unless the authority asked to wait.
     pub fn adopt(&self, settings: AcmeSettings) {

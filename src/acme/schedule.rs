@@ -18,12 +18,12 @@ const SUGGESTION_AGE: (Duration, Duration) = (Duration::from_secs(60), Duration:
 
 /// A number from 0 to 1 that nobody can foretell.
 #[derive(Clone, Copy, Debug)]
-pub struct Chance(u32);
+pub(super) struct Chance(u32);
 
 impl Chance {
     /// Without randomness all gates renew at the same moment, which costs the authority and nobody else.
     #[must_use]
-    pub fn draw() -> Self {
+    pub(super) fn draw() -> Self {
         let mut bytes = [0; 4];
         let _ = getrandom::fill(&mut bytes);
         Self(u32::from_be_bytes(bytes))
@@ -38,7 +38,7 @@ impl Chance {
 
 /// From when to when a certificate is best renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub(super) struct Window {
     pub start: Wall,
     pub end: Wall,
 }
@@ -47,7 +47,7 @@ impl Window {
     /// The window for a certificate about which the authority suggests nothing: from two thirds of its lifetime on, for
     /// a thirtieth of it.
     #[must_use]
-    pub fn of_lifetime(not_before: Wall, not_after: Wall) -> Self {
+    pub(super) fn of_lifetime(not_before: Wall, not_after: Wall) -> Self {
         let lifetime = not_after.0.saturating_sub(not_before.0).max(0);
         let start = not_before.0.saturating_add(lifetime / 3 * 2);
         Self { start: Wall(start), end: Wall(start.saturating_add(lifetime / 30)) }
@@ -55,7 +55,7 @@ impl Window {
 
     /// One moment of the window (RFC 9773 section 4.2). The same chance gives the same moment.
     #[must_use]
-    pub fn moment(self, chance: Chance) -> Wall {
+    pub(super) fn moment(self, chance: Chance) -> Wall {
         Wall(self.start.0.saturating_add(chance.of(self.end.0.saturating_sub(self.start.0))))
     }
 }
@@ -63,7 +63,7 @@ impl Window {
 /// How long to wait after so many failures in a row: between half and the whole of a time that doubles up to a ceiling,
 /// and not less than the authority asked for.
 #[must_use]
-pub fn wait_after_failure(failures: u32, retry_after: Option<Duration>, chance: Chance) -> Duration {
+pub(super) fn wait_after_failure(failures: u32, retry_after: Option<Duration>, chance: Chance) -> Duration {
     let doubled = FIRST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_WAIT);
     let half = i64::try_from(doubled.as_millis() / 2).unwrap_or(i64::MAX);
     let own = doubled / 2 + Duration::from_millis(chance.of(half).unsigned_abs());
@@ -72,7 +72,7 @@ pub fn wait_after_failure(failures: u32, retry_after: Option<Duration>, chance: 
 
 /// After how long a suggestion is asked for anew.
 #[must_use]
-pub fn suggestion_age(asked: Duration) -> Duration {
+pub(super) fn suggestion_age(asked: Duration) -> Duration {
     asked.clamp(SUGGESTION_AGE.0, SUGGESTION_AGE.1)
 }
 

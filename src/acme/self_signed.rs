@@ -9,7 +9,7 @@ use std::io;
 ///
 /// # Errors
 /// When there is no randomness for its key.
-pub fn self_signed(identifiers: &[AcmeIdentifier]) -> io::Result<Certificate> {
+pub(super) fn self_signed(identifiers: &[AcmeIdentifier]) -> io::Result<Certificate> {
     let made = || {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(identifiers.iter().map(ToString::to_string).collect::<Vec<_>>())?;

@@ -27,7 +27,7 @@ const MAX_OTHERS: usize = 100;
 
 /// The account at one certificate authority. Its key is secret.
 #[derive(Deserialize, Serialize)]
-pub struct StoredAccount {
+pub(super) struct StoredAccount {
     /// What the authority was told.
     pub contact: Option<String>,
     pub credentials: AccountCredentials,
@@ -35,7 +35,7 @@ pub struct StoredAccount {
 
 /// An order that was begun, with the key of its certificate, which is secret.
 #[derive(Deserialize, Serialize)]
-pub struct StoredOrder {
+pub(super) struct StoredOrder {
     pub url: String,
     /// PKCS#8 in PEM.
     pub key: Zeroizing<String>,
@@ -43,7 +43,7 @@ pub struct StoredOrder {
 
 /// The folder of one directory URL, and the names of the files of one certificate in it.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(super) struct Store {
     folder: PathBuf,
     name: String,
 }
@@ -53,7 +53,7 @@ impl Store {
     ///
     /// # Errors
     /// When the state directory cannot be written.
-    pub fn open(state: &Path, settings: &AcmeSettings) -> io::Result<Self> {
+    pub(super) fn open(state: &Path, settings: &AcmeSettings) -> io::Result<Self> {
         let host = settings.directory.split('/').nth(2).unwrap_or_default();
         let folder = state.join(FOLDER).join(named(host, &[&settings.directory]));
         platform::create_private_folder(&folder)?;
@@ -66,48 +66,48 @@ impl Store {
     }
 
     /// The account, when there is one that can be read.
-    pub fn account(&self) -> io::Result<Option<StoredAccount>> {
+    pub(super) fn account(&self) -> io::Result<Option<StoredAccount>> {
         self.read_json(ACCOUNT)
     }
 
-    pub fn keep_account(&self, account: &StoredAccount) -> io::Result<()> {
+    pub(super) fn keep_account(&self, account: &StoredAccount) -> io::Result<()> {
         self.write_json(ACCOUNT, account)
     }
 
     /// Forgets an account that the authority does not know any more, and the order of it.
-    pub fn forget_account(&self) -> io::Result<()> {
+    pub(super) fn forget_account(&self) -> io::Result<()> {
         self.forget_order()?;
         self.remove(ACCOUNT)
     }
 
     /// The order that is under way, when there is one that can be read.
-    pub fn order(&self) -> io::Result<Option<StoredOrder>> {
+    pub(super) fn order(&self) -> io::Result<Option<StoredOrder>> {
         self.read_json(&self.order_file())
     }
 
-    pub fn keep_order(&self, order: &StoredOrder) -> io::Result<()> {
+    pub(super) fn keep_order(&self, order: &StoredOrder) -> io::Result<()> {
         self.write_json(&self.order_file(), order)
     }
 
-    pub fn forget_order(&self) -> io::Result<()> {
+    pub(super) fn forget_order(&self) -> io::Result<()> {
         self.remove(&self.order_file())
     }
 
     /// The certificate that was issued last, when there is one that can be served.
-    pub fn certificate(&self) -> io::Result<Option<Certificate>> {
+    pub(super) fn certificate(&self) -> io::Result<Option<Certificate>> {
         self.read_certificate(&self.certificate_file())
     }
 
     /// Keeps a certificate in one file with its key, so that no moment knows one without the other. The order has come
     /// to its end.
-    pub fn keep_certificate(&self, chain: &str, key: &str) -> io::Result<()> {
+    pub(super) fn keep_certificate(&self, chain: &str, key: &str) -> io::Result<()> {
         let pair = Zeroizing::new(format!("{}\n{chain}", key.trim_end()));
         replace(&self.folder, &self.certificate_file(), pair.as_bytes())?;
         self.forget_order()
     }
 
     /// Certificates of this directory for other sets of names, as a change of the configuration leaves them behind.
-    pub fn others(&self) -> io::Result<Vec<Certificate>> {
+    pub(super) fn others(&self) -> io::Result<Vec<Certificate>> {
         let own = self.certificate_file();
         let mut files: Vec<String> = fs::read_dir(&self.folder)?
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

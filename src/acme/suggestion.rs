@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The name of a certificate in suggestions and orders; `None` for one whose issuer has no key identifier.
 #[must_use]
-pub fn identifier(certificate: &Certificate) -> Option<CertificateIdentifier<'static>> {
+pub(super) fn identifier(certificate: &Certificate) -> Option<CertificateIdentifier<'static>> {
     CertificateIdentifier::try_from(certificate.leaf()?).ok()
 }
 
@@ -22,7 +22,7 @@ pub fn identifier(certificate: &Certificate) -> Option<CertificateIdentifier<'st
 ///
 /// # Errors
 /// When the authority could not be asked, or what it says makes no sense.
-pub async fn ask(
+pub(super) async fn ask(
     client: &AcmeClient,
     store: &Store,
     certificate: &Certificate,

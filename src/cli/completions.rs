@@ -11,14 +11,14 @@ use std::io::{self, Write};
     "Print what a shell needs to complete command lines",
     "Afficher ce dont un shell a besoin pour compléter les commandes"
 ))]
-pub struct CompletionsArgs {
+pub(super) struct CompletionsArgs {
     #[arg(value_enum, value_name = "SHELL", help = both("The shell", "Le shell"))]
     pub shell: Shell,
 }
 
 /// Prints the script.
 #[must_use]
-pub fn run(args: &CompletionsArgs, lang: Lang) -> Exit {
+pub(super) fn run(args: &CompletionsArgs, lang: Lang) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::command(lang), "sensgate", &mut script);
     // A closed stdout means that nobody reads any more.

@@ -23,7 +23,7 @@ const MAX_ANSWER: usize = 16 << 20;
 
 /// Which gate is meant.
 #[derive(clap::Args, Clone, Debug)]
-pub struct GateArgs {
+pub(super) struct GateArgs {
     #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", required_unless_present = "state", help = help::config())]
     pub config: Option<PathBuf>,
     #[arg(long, value_name = "DIR", help = help::state())]
@@ -50,13 +50,13 @@ pub(super) enum Silence {
 
 impl Silence {
     /// True when no gate runs there, and not only is it out of reach.
-    pub fn is_absence(&self) -> bool {
+    pub(super) fn is_absence(&self) -> bool {
         use io::ErrorKind::{ConnectionRefused, NotFound};
         matches!(self, Self::Unreachable { error, .. } if matches!(error.kind(), NotFound | ConnectionRefused))
     }
 
     /// Tells the operator, and says how the command ends.
-    pub fn tell(&self, lang: Lang) -> Exit {
+    pub(super) fn tell(&self, lang: Lang) -> Exit {
         match self {
             Self::Config(report) => {
                 eprint!("{}", report.render(lang, super::stderr_has_colour()));

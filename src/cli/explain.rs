@@ -35,7 +35,7 @@ use std::path::PathBuf;
      jamais faite ; aucune passerelle n'a besoin de tourner, aucune clé n'est nécessaire. Le code de sortie est 1 \
      si elle était refusée."
 ))]
-pub struct ExplainArgs {
+pub(super) struct ExplainArgs {
     #[arg(value_name = "REQUEST_ID | 'METHOD /PATH' | -", help = both(
         "The id of a refused request; or a method and a path, with --consumer; or - for a line of the access log",
         "L'identifiant d'une requête refusée ; ou une méthode et un chemin, avec --consumer ; ou - pour une ligne \
@@ -64,7 +64,7 @@ pub struct ExplainArgs {
 
 /// The token that an imagined request shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum TokenArg {
+pub(super) enum TokenArg {
     Yes,
     No,
     Expired,
@@ -77,7 +77,7 @@ const MAX_LINE: u64 = 64 << 10;
 
 /// Explains.
 #[must_use]
-pub fn run(args: &ExplainArgs, lang: Lang) -> Exit {
+pub(super) fn run(args: &ExplainArgs, lang: Lang) -> Exit {
     match (&args.consumer, args.request.as_str()) {
         (Some(consumer), request) => imagined(args, consumer, request, lang),
         (None, "-") => logged(args, lang),

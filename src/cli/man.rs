@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Clone, Debug)]
 #[command(about = both("Print manual pages", "Afficher les pages de manuel"))]
-pub struct ManArgs {
+pub(super) struct ManArgs {
     #[arg(long, value_name = "DIR", help = both(
         "Write one page for each command into this directory",
         "Écrire une page par commande dans ce répertoire"
@@ -21,7 +21,7 @@ pub struct ManArgs {
 
 /// Prints the page of the whole, or writes one page for each command.
 #[must_use]
-pub fn run(args: &ManArgs, lang: Lang) -> Exit {
+pub(super) fn run(args: &ManArgs, lang: Lang) -> Exit {
     let mut command = super::command(lang);
     command.build();
     let Some(dir) = &args.dir else {

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
      redémarrage est nommé, et ce qui était en vigueur le reste. Un fichier incorrect ne change rien, et le code \
      de sortie est 78. SIGHUP fait de même."
 ))]
-pub struct ReloadArgs {
+pub(super) struct ReloadArgs {
     #[command(flatten)]
     pub gate: GateArgs,
     #[arg(long, value_enum, default_value_t, help = help::format())]
@@ -36,7 +36,7 @@ pub struct ReloadArgs {
 
 /// Asks for a reload and shows what came of it.
 #[must_use]
-pub fn run(args: &ReloadArgs, lang: Lang) -> Exit {
+pub(super) fn run(args: &ReloadArgs, lang: Lang) -> Exit {
     let (directory, invalid) = find(&args.gate);
     match ask(&directory, lang) {
         Ok(report) => {

@@ -15,14 +15,14 @@ use std::path::PathBuf;
 
 #[derive(clap::Args, Debug)]
 #[command(about = both("Serve until SIGTERM", "Servir jusqu'à SIGTERM"))]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", help = help::config())]
     pub config: PathBuf,
 }
 
 /// Serves until SIGTERM or SIGINT.
 #[must_use]
-pub fn run(args: &RunArgs, lang: Lang, early: EarlySignals) -> Exit {
+pub(super) fn run(args: &RunArgs, lang: Lang, early: EarlySignals) -> Exit {
     let loaded = match config::load(&args.config) {
         Ok(loaded) => loaded,
         Err(report) => {

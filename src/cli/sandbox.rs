@@ -43,14 +43,14 @@ use tokio::net::TcpListener;
      séparées par des points-virgules : delay=250ms, status=500, hang, close, close-after-head, slow-body=10ms, \
      big-body=5MiB."
 ))]
-pub struct SandboxArgs {
+pub(super) struct SandboxArgs {
     #[arg(long, value_name = "FILE", help = both("The sandbox's settings", "Les réglages du bac à sable"))]
     pub config: PathBuf,
 }
 
 /// Serves until SIGINT or SIGTERM.
 #[must_use]
-pub fn run(args: &SandboxArgs, lang: Lang) -> Exit {
+pub(super) fn run(args: &SandboxArgs, lang: Lang) -> Exit {
     let ended = read(args).and_then(|(settings, sandbox)| {
         let runtime = tokio::runtime::Runtime::new().map_err(|error| {
             (Exit::Failure, text! { en: "cannot start: {error}", fr: "démarrage impossible : {error}" })

@@ -10,11 +10,11 @@ use crate::text::Lang;
     "Print a JSON Schema of the configuration file",
     "Afficher un schéma JSON du fichier de configuration"
 ))]
-pub struct SchemaArgs {}
+pub(super) struct SchemaArgs {}
 
 /// Prints the schema.
 #[must_use]
-pub fn run(_args: &SchemaArgs, lang: Lang) -> Exit {
+pub(super) fn run(_args: &SchemaArgs, lang: Lang) -> Exit {
     super::data(&format!("{:#}", json_schema(lang)));
     Exit::Ok
 }

@@ -13,13 +13,13 @@ use hyper::{Method, StatusCode};
     "List or end the sessions of a running gate",
     "Lister ou terminer les sessions d'une passerelle en service"
 ))]
-pub struct SessionsArgs {
+pub(super) struct SessionsArgs {
     #[command(subcommand)]
     pub command: SessionsCommand,
 }
 
 #[derive(clap::Subcommand, Clone, Debug)]
-pub enum SessionsCommand {
+pub(super) enum SessionsCommand {
     List(ListArgs),
     End(EndArgs),
     Clear(ClearArgs),
@@ -30,7 +30,7 @@ pub enum SessionsCommand {
     "List live sessions, by the hash of their token",
     "Lister les sessions vivantes, par l'empreinte de leur jeton"
 ))]
-pub struct ListArgs {
+pub(super) struct ListArgs {
     #[command(flatten)]
     pub gate: GateArgs,
     #[arg(long, value_name = "HASH", help = both("Go on after this hash", "Continuer après cette empreinte"))]
@@ -50,7 +50,7 @@ pub struct ListArgs {
     "End one session, or all of a consumer",
     "Terminer une session, ou toutes celles d'un consommateur"
 ))]
-pub struct EndArgs {
+pub(super) struct EndArgs {
     #[command(flatten)]
     pub gate: GateArgs,
     #[arg(value_name = "HASH", help = both(
@@ -67,14 +67,14 @@ pub struct EndArgs {
 
 #[derive(clap::Args, Clone, Debug)]
 #[command(about = both("End every session", "Terminer toutes les sessions"))]
-pub struct ClearArgs {
+pub(super) struct ClearArgs {
     #[command(flatten)]
     pub gate: GateArgs,
 }
 
 /// Runs a `sessions` command.
 #[must_use]
-pub fn run(args: &SessionsArgs, lang: Lang) -> Exit {
+pub(super) fn run(args: &SessionsArgs, lang: Lang) -> Exit {
     match &args.command {
         SessionsCommand::List(args) => list(args, lang),
         SessionsCommand::End(args) => end(args, lang),

@@ -115,25 +115,25 @@ struct Content {
 
 impl Complaint {
     /// `message` is the sentence, `label` stands under the culprit.
-    pub fn new(rule: Rule, message: Text, label: Text) -> Self {
+    pub(super) fn new(rule: Rule, message: Text, label: Text) -> Self {
         Self(Box::new(Content { rule, message, label, hint: None, related: None }))
     }
 
     /// What to write instead.
-    pub fn hint(mut self, hint: Text) -> Self {
+    pub(super) fn hint(mut self, hint: Text) -> Self {
         self.0.hint = Some(hint);
         self
     }
 
     /// Message and hint in one, for a value that is in no file.
-    pub fn sentence(self) -> Text {
+    pub(super) fn sentence(self) -> Text {
         let Content { message: Text { en, fr }, label, hint, .. } = *self.0;
         let Text { en: hint_en, fr: hint_fr } = hint.unwrap_or(label);
         text! { en: "{en}: {hint_en}", fr: "{fr} : {hint_fr}" }
     }
 
     /// A second place that belongs to the story.
-    pub fn related(mut self, span: Range<usize>, label: Text) -> Self {
+    pub(super) fn related(mut self, span: Range<usize>, label: Text) -> Self {
         self.0.related = Some((span, label));
         self
     }

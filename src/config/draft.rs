@@ -53,12 +53,18 @@ pub enum EditError {
 
 impl Draft {
     /// Takes a text that stays valid TOML under every edit.
+    ///
+    /// # Errors
+    /// When the text is no TOML.
     pub fn new(source: &str) -> Result<Self, EditError> {
         let document = without_returns(source).parse().map_err(|_| EditError::Syntax)?;
         Ok(Self { original: source.to_owned(), document })
     }
 
     /// The ids of a consumer's keys, in their order.
+    ///
+    /// # Errors
+    /// When there is no such consumer, or it is written in a form that is not edited.
     pub fn key_ids(&mut self, consumer: &str) -> Result<Vec<String>, EditError> {
         let id = |table: &dyn TableLike| table.get("id").and_then(Item::as_str).map(str::to_owned);
         Ok(match self.keys(consumer)? {
@@ -68,6 +74,9 @@ impl Draft {
     }
 
     /// Adds a key to a consumer that is there, in the form that its keys have.
+    ///
+    /// # Errors
+    /// When there is no such consumer, it has a key of this id, or its form is not edited.
     pub fn add_key(&mut self, consumer: &str, key: &KeyEntry) -> Result<(), EditError> {
         if self.key_ids(consumer)?.contains(&key.id) {
             return Err(EditError::KeyExists);
@@ -87,6 +96,9 @@ impl Draft {
     }
 
     /// Adds a consumer with one key, after the last one.
+    ///
+    /// # Errors
+    /// When the consumer exists, or the form of the list is not edited.
     pub fn add_consumer(&mut self, name: &str, key: &KeyEntry) -> Result<(), EditError> {
         match self.keys(name) {
             Err(EditError::NoConsumer) => {}
@@ -107,16 +119,25 @@ impl Draft {
     }
 
     /// States the last day of a key.
+    ///
+    /// # Errors
+    /// When there is no such consumer or key, or its form is not edited.
     pub fn set_expires(&mut self, consumer: &str, id: &str, day: Date) -> Result<(), EditError> {
         self.set(consumer, id, "expires", date(day))
     }
 
     /// Keeps a key in the file and out of use.
+    ///
+    /// # Errors
+    /// When there is no such consumer or key, or its form is not edited.
     pub fn disable(&mut self, consumer: &str, id: &str) -> Result<(), EditError> {
         self.set(consumer, id, "enabled", false.into())
     }
 
     /// Takes a key out, with the comment on its line and those right above it.
+    ///
+    /// # Errors
+    /// When there is no such consumer or key, it is the only one, or its form is not edited.
     pub fn remove_key(&mut self, consumer: &str, id: &str) -> Result<(), EditError> {
         let ids = self.key_ids(consumer)?;
         let at = ids.iter().position(|known| known == id).ok_or(EditError::NoKey)?;

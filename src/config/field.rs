@@ -27,25 +27,30 @@ pub(super) struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    pub fn new(name: String, kind: Option<Kind>, value: &'a Spanned<DeValue<'a>>, problems: &'a Problems) -> Self {
+    pub(super) fn new(
+        name: String,
+        kind: Option<Kind>,
+        value: &'a Spanned<DeValue<'a>>,
+        problems: &'a Problems,
+    ) -> Self {
         Self { name, span: value.span(), value: value.get_ref(), kind, in_list: false, problems }
     }
 
-    pub fn error(&self, complaint: Complaint) {
+    pub(super) fn error(&self, complaint: Complaint) {
         self.problems.error(self.span.clone(), complaint);
     }
 
-    pub fn warn(&self, complaint: Complaint) {
+    pub(super) fn warn(&self, complaint: Complaint) {
         self.problems.warn(self.span.clone(), complaint);
     }
 
     /// Hides the value, whatever it is.
-    pub fn mask(&self) {
+    pub(super) fn mask(&self) {
         self.problems.mask(self.span.clone());
     }
 
     /// Hides every value inside.
-    pub fn mask_scalars(&self) {
+    pub(super) fn mask_scalars(&self) {
         match self.value {
             DeValue::Array(array) => array.iter().for_each(|element| mask::scalars(element, self.problems)),
             DeValue::Table(table) => mask::table(table, self.problems),
@@ -54,7 +59,7 @@ impl<'a> Field<'a> {
     }
 
     /// Says that the value should have been `expected`.
-    pub fn wrong_type(&self, expected: &Text, hint: Option<Text>) {
+    pub(super) fn wrong_type(&self, expected: &Text, hint: Option<Text>) {
         mask::misplaced(&self.name, self.value, self.span.clone(), self.problems);
         let (en, fr, found) = (&expected.en, &expected.fr, type_name(self.value));
         let (found_en, found_fr) = (&found.en, &found.fr);
@@ -75,7 +80,7 @@ impl<'a> Field<'a> {
     }
 
     /// One element of the list that this field is.
-    pub fn element(&self, element: &'a Spanned<DeValue<'a>>) -> Self {
+    pub(super) fn element(&self, element: &'a Spanned<DeValue<'a>>) -> Self {
         Field {
             name: self.name.clone(),
             span: element.span(),
@@ -89,12 +94,12 @@ impl<'a> Field<'a> {
         }
     }
 
-    pub fn string(&self) -> Option<&'a str> {
+    pub(super) fn string(&self) -> Option<&'a str> {
         self.string_or(None)
     }
 
     /// A string; `hint` helps who wrote something else.
-    pub fn string_or(&self, hint: Option<Text>) -> Option<&'a str> {
+    pub(super) fn string_or(&self, hint: Option<Text>) -> Option<&'a str> {
         if let DeValue::String(text) = self.value {
             return Some(text);
         }
@@ -106,12 +111,12 @@ impl<'a> Field<'a> {
     }
 
     /// A string that `parse` understands.
-    pub fn parsed<T>(&self, parse: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
+    pub(super) fn parsed<T>(&self, parse: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
         let text = self.string()?;
         parse(text).map_err(|complaint| self.error(complaint)).ok()
     }
 
-    pub fn bool(&self) -> Option<bool> {
+    pub(super) fn bool(&self) -> Option<bool> {
         match self.value {
             DeValue::Boolean(value) => Some(*value),
             _ => {
@@ -126,7 +131,7 @@ impl<'a> Field<'a> {
     }
 
     /// An integer within the bounds of the registry, which fit `T`.
-    pub fn integer<T: TryFrom<u64>>(&self) -> Option<T> {
+    pub(super) fn integer<T: TryFrom<u64>>(&self) -> Option<T> {
         let Some(Kind::Integer { least, most }) = self.kind else { unreachable!("{} is no integer", self.name) };
         let DeValue::Integer(integer) = self.value else {
             let hint = match self.value {
@@ -144,7 +149,7 @@ impl<'a> Field<'a> {
     }
 
     /// A duration within the bounds of the registry.
-    pub fn duration(&self) -> Option<Duration> {
+    pub(super) fn duration(&self) -> Option<Duration> {
         let Some(Kind::Duration { least, most }) = self.kind else { unreachable!("{} is no duration", self.name) };
         let hint = self.bare_number().map(|n| text! { en: "write \"{n}s\"", fr: "écrivez \"{n}s\"" });
         let duration = value::duration(self.string_or(hint)?).map_err(|complaint| self.error(complaint)).ok()?;
@@ -152,7 +157,7 @@ impl<'a> Field<'a> {
     }
 
     /// A size in bytes within the bounds of the registry.
-    pub fn size(&self) -> Option<u64> {
+    pub(super) fn size(&self) -> Option<u64> {
         let Some(Kind::Size { least, most }) = self.kind else { unreachable!("{} is no size", self.name) };
         let hint = self.bare_number().map(|n| {
             let bytes = n.parse().map_or_else(|_| format!("{n}B"), value::show_size);
@@ -163,7 +168,7 @@ impl<'a> Field<'a> {
     }
 
     /// Bytes in a second, such as `1KiB/s`, within the bounds of the registry.
-    pub fn byte_rate(&self) -> Option<u64> {
+    pub(super) fn byte_rate(&self) -> Option<u64> {
         let Some(Kind::ByteRate { least, most }) = self.kind else { unreachable!("{} is no rate", self.name) };
         let hint = self.bare_number().map(|n| text! { en: "write \"{n}B/s\"", fr: "écrivez \"{n}B/s\"" });
         let rate = value::byte_rate(self.string_or(hint)?).map_err(|complaint| self.error(complaint)).ok()?;
@@ -171,13 +176,13 @@ impl<'a> Field<'a> {
     }
 
     /// A quota such as `20/s, burst 40`.
-    pub fn quota(&self) -> Option<Quota> {
+    pub(super) fn quota(&self) -> Option<Quota> {
         let hint = self.bare_number().map(|n| text! { en: "write \"{n}/s\"", fr: "écrivez \"{n}/s\"" });
         value::quota(self.string_or(hint)?).map_err(|complaint| self.error(complaint)).ok()
     }
 
     /// The value when it is one of these words, which are those of the registry.
-    pub fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
+    pub(super) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
         debug_assert!(
             matches!(self.kind, Some(Kind::Choice(words)) if words.iter().eq(choices.iter().map(|(word, _)| word))),
             "{}: {:?}",
@@ -207,12 +212,12 @@ impl<'a> Field<'a> {
         None
     }
 
-    pub fn list(&self) -> Option<Vec<Self>> {
+    pub(super) fn list(&self) -> Option<Vec<Self>> {
         self.list_or(None)
     }
 
     /// The elements of a list; `hint` helps who wrote something else.
-    pub fn list_or(&self, hint: Option<Text>) -> Option<Vec<Self>> {
+    pub(super) fn list_or(&self, hint: Option<Text>) -> Option<Vec<Self>> {
         if let DeValue::Array(array) = self.value {
             return Some(array.iter().map(|element| self.element(element)).collect());
         }

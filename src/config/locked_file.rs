@@ -44,6 +44,9 @@ pub enum FileError {
 
 impl LockedFile {
     /// Waits for the file, at most so long.
+    ///
+    /// # Errors
+    /// When somebody else holds the file for that long, or it cannot be read as UTF-8.
     pub fn open(path: &Path, patience: Duration) -> Result<Self, FileError> {
         let path = fs::canonicalize(path)?;
         let end = Instant::now() + patience;
@@ -83,6 +86,9 @@ impl LockedFile {
 
     /// Writes the new text beside the file, with its mode and owner. Nothing is replaced before
     /// [`Replacement::commit`].
+    ///
+    /// # Errors
+    /// When the new file cannot be written, or not with the same owner.
     pub fn prepare(self, text: &str) -> Result<Replacement, FileError> {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         let mut new = tempfile::Builder::new().prefix(".sensgate-").suffix(".new").tempfile_in(folder)?;
@@ -103,6 +109,9 @@ pub struct Replacement {
 
 impl Replacement {
     /// Puts the new text in place, whole.
+    ///
+    /// # Errors
+    /// When the file cannot be replaced; it is as it was then.
     pub fn commit(self) -> Result<(), FileError> {
         let path = &self.old.path;
         self.new.persist(path).map_err(|error| error.error)?;

@@ -37,12 +37,6 @@ impl Positions {
         Self { file: file.to_owned(), lines: walk.lines }
     }
 
-    /// The name of the file, as it was given.
-    #[must_use]
-    pub fn file(&self) -> &str {
-        &self.file
-    }
-
     /// Where a setting stands; `None` when the file leaves it out.
     #[must_use]
     pub fn place(&self, path: &str) -> Option<Place> {

@@ -23,7 +23,7 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// Opens a table and reports every key that it does not know.
-    pub fn open(
+    pub(super) fn open(
         spec: &'static TableSpec,
         table: &'a DeTable<'a>,
         span: Option<Range<usize>>,
@@ -42,7 +42,7 @@ impl<'a> Section<'a> {
     }
 
     /// The value of a key, when it is there.
-    pub fn get(&self, name: &'static str) -> Option<Field<'a>> {
+    pub(super) fn get(&self, name: &'static str) -> Option<Field<'a>> {
         debug_assert!(self.spec.has(name), "{name} is not registered for {}", self.spec.path);
         let value = self.table?.get(name)?;
         Some(self.field(name, value, self.problems))
@@ -57,13 +57,13 @@ impl<'a> Section<'a> {
     }
 
     /// True when one of these keys was meant, under a name that was reported.
-    pub fn meant_any(&self, names: &[&str]) -> bool {
+    pub(super) fn meant_any(&self, names: &[&str]) -> bool {
         self.meant.iter().any(|name| names.contains(name))
     }
 
     /// The value of a key that must be there; `example` is what a person could write. A table that is missing as a
     /// whole is reported once, by [`Section::table`].
-    pub fn required(&self, name: &'static str, example: &str) -> Option<Field<'a>> {
+    pub(super) fn required(&self, name: &'static str, example: &str) -> Option<Field<'a>> {
         let found = self.get(name);
         if found.is_none() && self.table.is_some() && !self.meant.contains(&name) {
             let head = self.spec.head();
@@ -80,7 +80,7 @@ impl<'a> Section<'a> {
 
     /// The value of a key as `read` finds it, or the default of the registry when it is left out. A value that cannot
     /// be read is reported, and what is returned for it never leaves the reader: the file is refused.
-    pub fn value<T>(&self, name: &'static str, read: impl Fn(&Field<'_>) -> Option<T>) -> T {
+    pub(super) fn value<T>(&self, name: &'static str, read: impl Fn(&Field<'_>) -> Option<T>) -> T {
         match self.get(name).and_then(|field| read(&field)) {
             Some(value) => value,
             None => self.default(name, read),
@@ -98,12 +98,12 @@ impl<'a> Section<'a> {
     }
 
     /// As [`Section::value`], for a key whose default depends on others.
-    pub fn or<T>(&self, name: &'static str, default: T, read: impl FnOnce(&Field<'a>) -> Option<T>) -> T {
+    pub(super) fn or<T>(&self, name: &'static str, default: T, read: impl FnOnce(&Field<'a>) -> Option<T>) -> T {
         self.get(name).and_then(|field| read(&field)).unwrap_or(default)
     }
 
     /// The table `[name]`, or an empty one.
-    pub fn table(&self, name: &'static str, spec: &'static TableSpec) -> Self {
+    pub(super) fn table(&self, name: &'static str, spec: &'static TableSpec) -> Self {
         let Some(field) = self.get(name) else {
             return Section::absent(spec, self.problems);
         };
@@ -116,7 +116,7 @@ impl<'a> Section<'a> {
     }
 
     /// Reports a table that must be there.
-    pub fn expect_table(&self, name: &'static str, spec: &'static TableSpec, example: &str) {
+    pub(super) fn expect_table(&self, name: &'static str, spec: &'static TableSpec, example: &str) {
         if self.get(name).is_none() && !self.meant.contains(&name) {
             let head = spec.head();
             let complaint = Complaint::new(
@@ -132,7 +132,7 @@ impl<'a> Section<'a> {
     }
 
     /// Every `[[name]]`.
-    pub fn tables(&self, name: &'static str, spec: &'static TableSpec) -> Vec<Self> {
+    pub(super) fn tables(&self, name: &'static str, spec: &'static TableSpec) -> Vec<Self> {
         let Some(field) = self.get(name) else { return Vec::new() };
         let head = spec.head();
         let write = || Some(text! { en: "write `{head}`", fr: "écrivez `{head}`" });

@@ -79,26 +79,26 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    pub fn error(&self, span: impl Into<Option<Range<usize>>>, complaint: Complaint) {
+    pub(super) fn error(&self, span: impl Into<Option<Range<usize>>>, complaint: Complaint) {
         self.push(Severity::Error, span.into(), complaint);
     }
 
-    pub fn warn(&self, span: impl Into<Option<Range<usize>>>, complaint: Complaint) {
+    pub(super) fn warn(&self, span: impl Into<Option<Range<usize>>>, complaint: Complaint) {
         self.push(Severity::Warning, span.into(), complaint);
     }
 
     /// The bytes of `span` are never shown.
-    pub fn mask(&self, span: Range<usize>) {
+    pub(super) fn mask(&self, span: Range<usize>) {
         self.masks.borrow_mut().push(span);
     }
 
     /// The content of this file counts as a part of the configuration.
-    pub fn depends_on(&self, path: &Path) {
+    pub(super) fn depends_on(&self, path: &Path) {
         self.files.borrow_mut().push(path.to_owned());
     }
 
     /// True when nothing stops the gate from starting.
-    pub fn none_is_fatal(&self) -> bool {
+    pub(super) fn none_is_fatal(&self) -> bool {
         self.found.borrow().iter().all(|(severity, ..)| *severity != Severity::Error)
     }
 
@@ -118,7 +118,7 @@ impl Problems {
     }
 
     /// The report, in the order of the file; findings on the file as a whole come last.
-    pub fn into_report(self, file: &str, source: &str) -> Report {
+    pub(super) fn into_report(self, file: &str, source: &str) -> Report {
         let mut found = self.found.into_inner();
         found.sort_by_key(|(_, span, _)| span.as_ref().map_or(usize::MAX, |span| span.start));
         let diagnostics = found.into_iter().map(|(severity, span, complaint)| complaint.at(source, severity, span));

@@ -18,33 +18,33 @@ use std::net::{IpAddr, Ipv4Addr};
 use zeroize::Zeroizing;
 
 /// Some instant, long after the start of both clocks.
-pub const NOW: Now = Now { mono: Mono(10_000_000_000_000), wall: Wall(1_790_000_000_000) };
+pub(crate) const NOW: Now = Now { mono: Mono(10_000_000_000_000), wall: Wall(1_790_000_000_000) };
 
 /// Where a request comes from when the test does not say.
-pub const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub(crate) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The name that [`fields`] adds for the key.
 const KEY_ALIAS: &str = "x-api-key";
 
-pub fn quota(text: &str) -> Quota {
+pub(crate) fn quota(text: &str) -> Quota {
     Quota::parse(text).expect("a test writes well-formed quotas")
 }
 
-pub fn rules(texts: &[&str]) -> Vec<RouteRule> {
+pub(crate) fn rules(texts: &[&str]) -> Vec<RouteRule> {
     texts.iter().map(|text| RouteRule::parse(text).expect("a test writes well-formed rules")).collect()
 }
 
 /// The meaning of field names, with one more name for the key.
-pub fn fields() -> FieldTable {
+pub(crate) fn fields() -> FieldTable {
     FieldTable::new([KEY_ALIAS], "x-forwarded-for")
 }
 
 /// A request from [`PEER`] on a trusted listener.
-pub fn view<'r>(method: &'r str, target: &'r str, fields: &[(&str, &'r str)]) -> RequestView<'r> {
+pub(crate) fn view<'r>(method: &'r str, target: &'r str, fields: &[(&str, &'r str)]) -> RequestView<'r> {
     view_from(PEER, Transport::Trusted, method, target, fields)
 }
 
-pub fn view_from<'r>(
+pub(crate) fn view_from<'r>(
     peer: IpAddr,
     transport: Transport,
     method: &'r str,
@@ -60,17 +60,17 @@ pub fn view_from<'r>(
 }
 
 /// A key without end.
-pub fn credential(id: &str, key: &str) -> Credential {
+pub(crate) fn credential(id: &str, key: &str) -> Credential {
     Credential { digest: digest(key.as_bytes()), ..Credential::named(id) }
 }
 
 /// A consumer with one key `k1`, which may do everything.
-pub fn consumer(name: &str, key: &str) -> Consumer {
+pub(crate) fn consumer(name: &str, key: &str) -> Consumer {
     Consumer::named(name, vec![credential("k1", key)])
 }
 
 /// Sessions are held to their owners, `GET /v1/version` needs none, a bare 401 ends one, and no budget is ever used up.
-pub fn snapshot(consumers: Vec<Consumer>) -> Snapshot {
+pub(crate) fn snapshot(consumers: Vec<Consumer>) -> Snapshot {
     let plenty = quota("1000000/s");
     Snapshot {
         consumers: ConsumerTable::new(consumers),
@@ -98,6 +98,6 @@ pub fn snapshot(consumers: Vec<Consumer>) -> Snapshot {
 }
 
 /// Tables that nothing has happened to, as of [`NOW`].
-pub fn tables(snapshot: &Snapshot) -> Tables {
+pub(crate) fn tables(snapshot: &Snapshot) -> Tables {
     Tables::new(&Zeroizing::new([7; 32]), snapshot, Box::new(NoJournal), NOW)
 }

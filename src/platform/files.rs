@@ -5,6 +5,9 @@ use std::io;
 use std::path::Path;
 
 /// Creates a file that only its owner can read and write, and refuses to follow or overwrite one that is there.
+///
+/// # Errors
+/// When the file is there already, or cannot be created.
 pub fn create_private(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).create_new(true);
@@ -14,6 +17,9 @@ pub fn create_private(path: &Path) -> io::Result<File> {
 }
 
 /// Opens a file for writing that only its owner can read and write, creating it when it is not there.
+///
+/// # Errors
+/// When the file cannot be opened or created.
 pub fn open_private(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).create(true).truncate(false);
@@ -23,6 +29,9 @@ pub fn open_private(path: &Path) -> io::Result<File> {
 }
 
 /// Creates a folder that only its owner can enter, with the folders above it. One that is there is left as it is.
+///
+/// # Errors
+/// When a folder of the path cannot be created.
 pub fn create_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -32,6 +41,9 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Sets the permission bits of a file, where there are such.
+///
+/// # Errors
+/// When the system refuses.
 pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     #[cfg(unix)]
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
@@ -42,6 +54,9 @@ pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
 
 /// What root makes in the folder of somebody else belongs to that one, who is to read it. Nobody but root can give
 /// files away.
+///
+/// # Errors
+/// When the folder cannot be looked at, or the system refuses.
 pub fn give_to_owner_of(folder: &Path, file: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -57,11 +72,17 @@ pub fn give_to_owner_of(folder: &Path, file: &Path) -> io::Result<()> {
 }
 
 /// Makes renames in a folder survive a power cut, where the system can be asked to.
+///
+/// # Errors
+/// When the folder cannot be opened or synced.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
 /// The permission bits of a file, `0o7777` at most; `None` on systems without them.
+///
+/// # Errors
+/// When the file cannot be looked at.
 #[cfg(unix)]
 pub fn file_mode(path: &Path) -> io::Result<Option<u32>> {
     use std::os::unix::fs::MetadataExt;
@@ -69,6 +90,9 @@ pub fn file_mode(path: &Path) -> io::Result<Option<u32>> {
 }
 
 /// The permission bits of a file, `0o7777` at most; `None` on systems without them.
+///
+/// # Errors
+/// When the file cannot be looked at.
 #[cfg(not(unix))]
 pub fn file_mode(path: &Path) -> io::Result<Option<u32>> {
     std::fs::metadata(path).map(|_| None)
@@ -90,6 +114,9 @@ pub fn free_space(_path: &Path) -> Option<u64> {
 }
 
 /// Whether `path` names this open file, and no other one.
+///
+/// # Errors
+/// When either cannot be looked at, other than that nothing is at `path`.
 #[cfg(unix)]
 pub fn is_file_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
@@ -98,12 +125,18 @@ pub fn is_file_at(file: &File, path: &Path) -> io::Result<bool> {
 }
 
 /// Where files cannot be told apart, nobody can rename another one over one that is open either.
+///
+/// # Errors
+/// When either cannot be looked at, other than that nothing is at `path`.
 #[cfg(not(unix))]
 pub fn is_file_at(_file: &File, _path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
 /// Gives a file the owner and group of another one, where there are such things.
+///
+/// # Errors
+/// When the system refuses.
 #[cfg(unix)]
 pub fn copy_owner(from: &File, to: &File) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
@@ -114,6 +147,9 @@ pub fn copy_owner(from: &File, to: &File) -> io::Result<()> {
 }
 
 /// Gives a file the owner and group of another one, where there are such things.
+///
+/// # Errors
+/// When the system refuses.
 #[cfg(not(unix))]
 pub fn copy_owner(_from: &File, _to: &File) -> io::Result<()> {
     Ok(())

@@ -154,6 +154,9 @@ impl CallerStream {
 
     /// Reads more into the buffer; 0 is the end of the stream. The buffer's memory is given back while the connection
     /// is idle.
+    ///
+    /// # Errors
+    /// When the connection failed.
     pub async fn fill(&mut self) -> io::Result<usize> {
         if self.read_closed {
             return Ok(0);

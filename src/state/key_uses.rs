@@ -44,6 +44,9 @@ impl StateDirectory {
     }
 
     /// Replaces the file: after a power cut it is the old one or the new one.
+    ///
+    /// # Errors
+    /// When the file cannot be written or renamed.
     pub fn write_key_uses(&self, uses: &[LastUse]) -> io::Result<()> {
         let line = |used: &LastUse| Line {
             consumer: used.consumer.to_string(),

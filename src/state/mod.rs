@@ -51,6 +51,9 @@ pub fn is_locked(path: &Path) -> bool {
 
 impl StateDirectory {
     /// Opens the directory, making it when it is not there, and locks it.
+    ///
+    /// # Errors
+    /// When another gate holds the directory, or it cannot be made or locked.
     pub fn open(path: &Path) -> Result<Self, StateError> {
         let failed = |error| StateError::Io(path.to_owned(), error);
         platform::create_private_folder(path).map_err(failed)?;
@@ -69,6 +72,9 @@ impl StateDirectory {
 
     /// The secret, made on first use. A file of another length was damaged: a new secret replaces it, and old hashes no
     /// longer match.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
     pub fn secret(&self) -> Result<Zeroizing<[u8; 32]>, StateError> {
         self.read_secret().map_err(|error| self.failed(error))
     }
@@ -96,6 +102,9 @@ impl StateDirectory {
     }
 
     /// The whole log; empty when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is larger than a log can be.
     pub fn read_log(&self) -> io::Result<Vec<u8>> {
         let file = match File::open(self.path.join(LOG)) {
             Ok(file) => file,
@@ -111,6 +120,9 @@ impl StateDirectory {
     }
 
     /// Renames a damaged log, so that nothing is lost for whoever wants to look into it. Returns its new name.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
     pub fn set_log_aside(&self, stamp: i64) -> io::Result<PathBuf> {
         let aside = self.path.join(format!("{LOG}.damaged-{stamp}"));
         fs::rename(self.path.join(LOG), &aside)?;
@@ -118,6 +130,9 @@ impl StateDirectory {
     }
 
     /// Replaces the log as a whole: after a power cut it is the old one or the new one. Returns the end to append to.
+    ///
+    /// # Errors
+    /// When it cannot be written, renamed or opened.
     pub fn replace_log(&self, bytes: &[u8]) -> io::Result<File> {
         self.replace(LOG, bytes)?;
         File::options().append(true).open(self.path.join(LOG))

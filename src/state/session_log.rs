@@ -43,6 +43,9 @@ struct Inner {
 impl SessionLog {
     /// Reads what is there. A log that is damaged, or not one of ours, is set aside with a warning. Nothing is written
     /// before [`SessionLog::compact`], which has to follow once the sessions are in their table.
+    ///
+    /// # Errors
+    /// When the log cannot be read or set aside.
     pub fn open(
         directory: StateDirectory,
         upstream: &str,
@@ -98,6 +101,9 @@ impl SessionLog {
     }
 
     /// Rewrites the log from the table. Records go on being appended meanwhile and end up behind it.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
     pub fn compact(&self, tables: &Tables, limits: &SessionLimits, now: Now) -> Result<(), StateError> {
         self.inner.lock().overlay.get_or_insert_default();
         let mut bytes = Vec::new();

@@ -29,6 +29,9 @@ pub const SOCKET: &str = "control.sock";
 
 /// Starts to serve the socket. One that is left from a gate which was killed is replaced; the lock on the directory
 /// says that it is.
+///
+/// # Errors
+/// When the socket cannot be made, or not be closed to others.
 #[cfg(unix)]
 pub fn serve(
     directory: &std::path::Path,

@@ -18,7 +18,7 @@ pub(super) enum Severity {
 }
 
 impl Severity {
-    pub const fn word(self) -> &'static str {
+    pub(super) const fn word(self) -> &'static str {
         self.into_str()
     }
 }
@@ -32,14 +32,14 @@ macro_rules! checks {
 
         impl Check {
             #[cfg(test)]
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            pub(super) const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            pub const fn word(self) -> &'static str {
+            pub(super) const fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word,)+ }
             }
 
             /// What is asked.
-            pub fn question(self) -> Text {
+            pub(super) fn question(self) -> Text {
                 match self { $(Self::$variant => text! { en: $en, fr: $fr },)+ }
             }
         }
@@ -95,23 +95,23 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    pub fn ok(check: Check, what: Text) -> Self {
+    pub(super) fn ok(check: Check, what: Text) -> Self {
         Self { check, severity: Severity::Ok, what, why: None, remedies: vec![] }
     }
 
-    pub fn info(check: Check, what: Text) -> Self {
+    pub(super) fn info(check: Check, what: Text) -> Self {
         Self { check, severity: Severity::Info, what, why: None, remedies: vec![] }
     }
 
-    pub fn warning(check: Check, what: Text, why: Text) -> Self {
+    pub(super) fn warning(check: Check, what: Text, why: Text) -> Self {
         Self { check, severity: Severity::Warning, what, why: Some(why), remedies: vec![] }
     }
 
-    pub fn error(check: Check, what: Text, why: Text) -> Self {
+    pub(super) fn error(check: Check, what: Text, why: Text) -> Self {
         Self { check, severity: Severity::Error, what, why: Some(why), remedies: vec![] }
     }
 
-    pub fn fix(mut self, remedy: Text) -> Self {
+    pub(super) fn fix(mut self, remedy: Text) -> Self {
         self.remedies.push(remedy);
         self
     }

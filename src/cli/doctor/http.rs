@@ -30,7 +30,7 @@ pub(super) struct Answer {
 
 impl Answer {
     /// The body as JSON; null when it is none.
-    pub fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 }

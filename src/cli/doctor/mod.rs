@@ -45,7 +45,7 @@ use std::path::{Path, PathBuf};
      Code de sortie : 0 s'il n'y a rien de grave, 1 pour des avertissements, 78 si la configuration ou un fichier \
      secret est en cause, 69 pour toute autre erreur. docs/doctor.md énumère tout ce qui est examiné."
 ))]
-pub struct DoctorArgs {
+pub(super) struct DoctorArgs {
     #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", help = help::config())]
     pub config: PathBuf,
     #[arg(long, value_name = "USER", help = both(
@@ -99,7 +99,7 @@ impl Patient<'_> {
 
 /// Looks, tells, and ends with the worst.
 #[must_use]
-pub fn run(args: &DoctorArgs, lang: Lang) -> Exit {
+pub(super) fn run(args: &DoctorArgs, lang: Lang) -> Exit {
     let (settings, mut findings) = configuration::read(&args.config);
     if let Some(settings) = &settings {
         let asked = ask_at(&socket_in(&settings.state_directory), Method::GET, "/status");

@@ -77,7 +77,7 @@ pub(super) const FIRST_KEY: &str = "k1";
 
 impl NewConsumer {
     /// Makes the first key, valid for a year.
-    pub fn new(name: &str, today: Date) -> Result<Self, Text> {
+    pub(super) fn new(name: &str, today: Date) -> Result<Self, Text> {
         let mut random = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *random).map_err(|error| {
             text! { en: "the system gives no random bytes: {error}", fr: "le système ne fournit pas d'aléa : {error}" }
@@ -95,7 +95,7 @@ pub(super) const PLACES: [&str; 4] = ["header:access_token", "bearer", "header:t
 
 impl Answers {
     /// What the flags say. The upstream key is not among them: it is never an argument.
-    pub fn of_flags(args: &InitArgs, today: Date) -> Result<Self, Text> {
+    pub(super) fn of_flags(args: &InitArgs, today: Date) -> Result<Self, Text> {
         let listener = match (args.listen.as_deref(), transport(args)?) {
             (None, None) => None,
             (address, transport) => Some(listener(address, transport)?),
@@ -118,7 +118,7 @@ impl Answers {
         })
     }
 
-    pub fn are_empty(&self) -> bool {
+    pub(super) fn are_empty(&self) -> bool {
         self.upstream.is_none()
             && self.idle_timeout.is_none()
             && self.upstream_key.is_none()
@@ -166,7 +166,7 @@ fn listener(address: Option<&str>, transport: Option<Transport>) -> Result<Liste
 
 impl Transport {
     /// Where one usually listens with it.
-    pub const fn default_address(&self) -> &'static str {
+    pub(super) const fn default_address(&self) -> &'static str {
         match self {
             Self::Loopback => "127.0.0.1:8080",
             Self::Files { .. } | Self::Acme { .. } => "0.0.0.0:443",

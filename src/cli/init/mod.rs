@@ -28,7 +28,7 @@ use zeroize::Zeroizing;
     "Write a configuration, or change one, by questions or by flags",
     "Écrire une configuration, ou la modifier, par questions ou par options"
 ))]
-pub struct InitArgs {
+pub(super) struct InitArgs {
     #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", default_value = "sensgate.toml", help = both(
         "The configuration to write or change",
         "La configuration à écrire ou à modifier"
@@ -104,7 +104,7 @@ pub struct InitArgs {
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
-pub enum TokenPlaceArg {
+pub(super) enum TokenPlaceArg {
     #[value(name = "header:access_token")]
     AccessTokenHeader,
     #[value(name = "bearer")]
@@ -153,7 +153,7 @@ impl From<write::Refused> for Ended {
 
 /// Asks where a terminal is there to ask on, and takes flags and defaults otherwise.
 #[must_use]
-pub fn run(args: &InitArgs, lang: Lang) -> Exit {
+pub(super) fn run(args: &InitArgs, lang: Lang) -> Exit {
     let interview = (!args.yes && io::stdin().is_terminal() && io::stderr().is_terminal())
         .then(|| Interview::new(lang, today(), super::stderr_has_colour()));
     let ended = match std::fs::read_to_string(&args.config) {

@@ -73,7 +73,7 @@ pub(super) enum Step {
 }
 
 impl Interview {
-    pub fn new(lang: Lang, today: Date, colour: bool) -> Self {
+    pub(super) fn new(lang: Lang, today: Date, colour: bool) -> Self {
         let render = if colour { RenderConfig::default_colored() } else { RenderConfig::empty() };
         // The prompts keep it for ever, so it cannot come out of a sentence.
         let gone: &'static str = match lang {
@@ -84,7 +84,7 @@ impl Interview {
     }
 
     /// Everything a new file needs and `given` does not say. `has_key`: a file with the upstream key already exists.
-    pub fn new_file(&self, given: Answers, has_key: bool) -> Answered<Answers> {
+    pub(super) fn new_file(&self, given: Answers, has_key: bool) -> Answered<Answers> {
         let mut answers = given;
         if answers.upstream.is_none() {
             answers.upstream = Some(self.upstream(DEFAULT_UPSTREAM)?);
@@ -109,7 +109,7 @@ impl Interview {
     }
 
     /// What to change in a file that is there.
-    pub fn step(&self) -> Answered<Step> {
+    pub(super) fn step(&self) -> Answered<Step> {
         let choice = |step, text: Text| Choice(step, text.in_lang(self.lang).to_owned());
         self.select(
             text! { en: "What should change?", fr: "Que faut-il changer ?" },
@@ -125,7 +125,7 @@ impl Interview {
     }
 
     /// Host and port, probed; one that does not answer is taken when the operator insists.
-    pub fn upstream(&self, default: &str) -> Answered<String> {
+    pub(super) fn upstream(&self, default: &str) -> Answered<String> {
         let mut default = default.to_owned();
         loop {
             let address = self.line(
@@ -158,7 +158,7 @@ impl Interview {
         )
     }
 
-    pub fn upstream_key(&self) -> Answered<SecretString> {
+    pub(super) fn upstream_key(&self) -> Answered<SecretString> {
         let lang = self.lang;
         let message = text! { en: "API Key of that screen (hidden):", fr: "API Key de cet écran (masquée) :" };
         let help =
@@ -189,7 +189,7 @@ impl Interview {
         Ok(format!("{seconds}s"))
     }
 
-    pub fn token(&self) -> Answered<Token> {
+    pub(super) fn token(&self) -> Answered<Token> {
         let choice = |token, text: Text| Choice(token, text.in_lang(self.lang).to_owned());
         let known = PLACES.map(|place| {
             let shown = match place {
@@ -215,7 +215,7 @@ impl Interview {
         )
     }
 
-    pub fn listener(&self) -> Answered<Listener> {
+    pub(super) fn listener(&self) -> Answered<Listener> {
         let transport = self.transport(self.callers()?)?;
         let loopback = transport == Transport::Loopback;
         let address = self.line(
@@ -330,7 +330,7 @@ impl Interview {
     }
 
     /// Which of several listeners is meant.
-    pub fn which_listener(&self, addresses: &[String]) -> Answered<usize> {
+    pub(super) fn which_listener(&self, addresses: &[String]) -> Answered<usize> {
         if addresses.len() < 2 {
             return Ok(0);
         }
@@ -338,7 +338,7 @@ impl Interview {
         self.select(text! { en: "Which listener?", fr: "Quel point d'écoute ?" }, choices)
     }
 
-    pub fn consumer(&self, others: &[NewConsumer]) -> Answered<NewConsumer> {
+    pub(super) fn consumer(&self, others: &[NewConsumer]) -> Answered<NewConsumer> {
         let default = if others.is_empty() { "boutique" } else { "" };
         let taken: Vec<String> = others.iter().map(|other| other.name.clone()).collect();
         let free = move |text: &str| match entry::name(text)? {
@@ -361,7 +361,7 @@ impl Interview {
     }
 
     /// A yes or a no.
-    pub fn confirm(&self, message: Text, default: bool) -> Answered<bool> {
+    pub(super) fn confirm(&self, message: Text, default: bool) -> Answered<bool> {
         let lang = self.lang;
         let yes_no = move |yes: bool| match (lang, yes) {
             (Lang::En, true) => "yes".to_owned(),

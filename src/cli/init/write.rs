@@ -26,7 +26,7 @@ pub(super) enum Refused {
 
 impl Refused {
     /// What is said, and how the command ends.
-    pub fn end(&self, lang: Lang) -> (Exit, String) {
+    pub(super) fn end(&self, lang: Lang) -> (Exit, String) {
         match self {
             Self::Invalid(report) => {
                 let head = text! {

@@ -29,7 +29,7 @@ use zeroize::Zeroizing;
      Ou donnez son empreinte avec --sha256. Avec --upstream-key --until JOUR, l'appelant peut garder un temps la \
      clé partagée de 8sens elle-même ; chaque vérification avertit tant que cette entrée existe."
 ))]
-pub struct ImportArgs {
+pub(crate) struct ImportArgs {
     #[arg(value_name = "CONSUMER", help = both("The consumer, by its name", "Le consommateur, par son nom"))]
     pub consumer: String,
     #[arg(long, value_name = "ID", help = both(

@@ -17,7 +17,7 @@ use std::collections::HashMap;
     "List keys with their dates, their state and their last use",
     "Lister les clés avec leurs dates, leur état et leur dernière utilisation"
 ))]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     #[command(flatten)]
     pub file: FileArgs,
     #[arg(long, value_name = "NAME", help = both(

@@ -33,13 +33,13 @@ use std::path::PathBuf;
      être correcte avant comme après, sinon rien n'est écrit. Une passerelle en service la recharge alors, et la \
      commande dit si elle l'a fait."
 ))]
-pub struct KeysArgs {
+pub(super) struct KeysArgs {
     #[command(subcommand)]
     pub command: KeysCommand,
 }
 
 #[derive(clap::Subcommand, Clone, Debug)]
-pub enum KeysCommand {
+pub(super) enum KeysCommand {
     New(new::NewArgs),
     List(list::ListArgs),
     Show(show::ShowArgs),
@@ -50,7 +50,7 @@ pub enum KeysCommand {
 
 /// Which configuration is read or edited, and which gate is told.
 #[derive(clap::Args, Clone, Debug)]
-pub struct FileArgs {
+pub(super) struct FileArgs {
     #[arg(long, env = "SENSGATE_CONFIG", value_name = "FILE", help = help::config())]
     pub config: PathBuf,
     #[arg(long, value_name = "DIR", help = help::state())]
@@ -59,7 +59,7 @@ pub struct FileArgs {
 
 /// Until when a key is valid.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
-pub struct ExpiryArgs {
+pub(super) struct ExpiryArgs {
     #[arg(long, value_name = "YYYY-MM-DD", help = both(
         "Last day on which the key is valid, UTC [default: in one year]",
         "Dernier jour de validité de la clé, UTC [défaut : dans un an]"
@@ -88,7 +88,7 @@ impl From<(Exit, Text)> for Failure {
 
 /// Runs a `keys` command.
 #[must_use]
-pub fn run(args: &KeysArgs, lang: Lang) -> Exit {
+pub(super) fn run(args: &KeysArgs, lang: Lang) -> Exit {
     let (name, outcome) = match &args.command {
         KeysCommand::New(args) => {
             ("new", new::run(args, today(), lang, &mut io::stdout().lock(), &mut io::stderr().lock()))

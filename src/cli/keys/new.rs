@@ -23,7 +23,7 @@ use std::path::PathBuf;
     "La clé n'est montrée qu'une fois. La configuration ne contient que son empreinte SHA-256. Sans --config ni \
      SENSGATE_CONFIG, la ligne à coller est affichée et rien n'est modifié."
 ))]
-pub struct NewArgs {
+pub(crate) struct NewArgs {
     #[arg(long, value_name = "NAME", help = both("Whom the key is for", "À qui la clé est destinée"))]
     pub consumer: String,
     #[arg(long, value_name = "ID", help = both(

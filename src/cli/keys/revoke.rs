@@ -12,7 +12,7 @@ use crate::text::Lang;
     "End a key, and the sessions that were opened with it",
     "Mettre fin à une clé, et aux sessions ouvertes avec elle"
 ))]
-pub struct RevokeArgs {
+pub(crate) struct RevokeArgs {
     #[arg(value_name = "CONSUMER", help = both("The consumer, by its name", "Le consommateur, par son nom"))]
     pub consumer: String,
     #[arg(value_name = "ID", help = both("The id of the key", "L'identifiant de la clé"))]

@@ -26,7 +26,7 @@ use std::io;
     "Les deux clés sont acceptées jusqu'à la fin du dernier jour du recouvrement, UTC. Sans --id, c'est la seule \
      clé acceptée aujourd'hui qui est remplacée."
 ))]
-pub struct RotateArgs {
+pub(crate) struct RotateArgs {
     #[arg(value_name = "CONSUMER", help = both("The consumer, by its name", "Le consommateur, par son nom"))]
     pub consumer: String,
     #[arg(long, value_name = "OLD", help = both("The id of the key to replace", "L'identifiant de la clé à remplacer"))]

@@ -9,7 +9,7 @@ use crate::text::Lang;
 
 #[derive(clap::Args, Clone, Debug)]
 #[command(about = both("Show what is known of one key", "Montrer ce que l'on sait d'une clé"))]
-pub struct ShowArgs {
+pub(crate) struct ShowArgs {
     #[arg(value_name = "CONSUMER", help = both("The consumer, by its name", "Le consommateur, par son nom"))]
     pub consumer: String,
     #[arg(value_name = "ID", help = both("The id of the key", "L'identifiant de la clé"))]

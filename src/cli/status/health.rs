@@ -15,7 +15,7 @@ pub(super) enum Level {
 }
 
 impl Level {
-    pub fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Ok => "OK",
             Self::Warning => "WARNING",

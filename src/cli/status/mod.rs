@@ -33,7 +33,7 @@ use std::path::Path;
      sessions ou connexions sont prises), 2 (CRITICAL : 8sens ne répond pas, ou aucune passerelle, et aucune \
      boutique ne peut donc commander) ou 3 (UNKNOWN : configuration invalide, pas le droit d'interroger)."
 ))]
-pub struct StatusArgs {
+pub(super) struct StatusArgs {
     #[command(flatten)]
     pub gate: GateArgs,
     #[arg(long, conflicts_with_all = ["watch"], help = both(
@@ -60,7 +60,7 @@ pub struct StatusArgs {
 
 /// The form of what goes to stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum StatusFormat {
+pub(super) enum StatusFormat {
     #[default]
     Text,
     Json,
@@ -69,7 +69,7 @@ pub enum StatusFormat {
 
 /// Prints the status.
 #[must_use]
-pub fn run(args: &StatusArgs, lang: Lang) -> Exit {
+pub(super) fn run(args: &StatusArgs, lang: Lang) -> Exit {
     let style = Style { lang, colour: super::stdout_has_colour(), warn_days: args.warn_days };
     if args.format == StatusFormat::Nagios {
         return monitor(args, lang);

@@ -31,7 +31,7 @@ pub(super) struct Addresses {
 
 impl Addresses {
     /// The upstream counts: the gate must not forward to itself.
-    pub fn new(upstream: &Upstream) -> Self {
+    pub(super) fn new(upstream: &Upstream) -> Self {
         let address = upstream.address.as_ref().and_then(|(host, port, span)| {
             let ip = if host == "localhost" { Ok(Ipv4Addr::LOCALHOST.into()) } else { host.parse::<IpAddr>() };
             Some((

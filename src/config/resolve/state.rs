@@ -14,7 +14,7 @@ pub(super) fn directory(section: &Section<'_>, base: &Path) -> PathBuf {
 }
 
 /// Where a file seems to put it, valid or not: for finding the gate that runs on an earlier version of it.
-pub fn directory_in(source: &str, base: &Path) -> PathBuf {
+pub(crate) fn directory_in(source: &str, base: &Path) -> PathBuf {
     let table: Option<toml::Table> = source.parse().ok();
     let written = table.as_ref().and_then(|table| table.get("state")?.get("directory")?.as_str());
     written.map_or_else(|| unwritten(std::env::var_os("STATE_DIRECTORY"), base), |directory| base.join(directory))

@@ -59,7 +59,7 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Takes the head of an answer: it keeps a session alive, ends it, or opens a body that has to be read.
-    pub fn begin(question: &Question<'_>, status: u16, now: Now) -> Self {
+    pub(super) fn begin(question: &Question<'_>, status: u16, now: Now) -> Self {
         let mut answer = Self {
             status,
             came: now.mono,
@@ -79,7 +79,7 @@ impl Answer {
     }
 
     /// Takes a chunk of the body. A login answer is held until its session is in the table and written down.
-    pub fn chunk(&mut self, question: &Question<'_>, chunk: &[u8], last: bool, now: Now) -> ChunkVerdict {
+    pub(super) fn chunk(&mut self, question: &Question<'_>, chunk: &[u8], last: bool, now: Now) -> ChunkVerdict {
         if last {
             self.ended = Some(now.mono);
         }

@@ -20,7 +20,7 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    pub fn new(owner: KeyOwner<'_>) -> Self {
+    pub(super) fn new(owner: KeyOwner<'_>) -> Self {
         Self {
             consumer: Arc::clone(&owner.consumer.name),
             key_id: Arc::clone(&owner.credential.id),
@@ -29,7 +29,7 @@ impl Owner {
     }
 
     /// What the session table knows them by; `None` once either was revoked.
-    pub fn caller_id(&self, tables: &Tables) -> Option<CallerId> {
+    pub(super) fn caller_id(&self, tables: &Tables) -> Option<CallerId> {
         tables.sessions.caller(&self.consumer, &self.key_id)
     }
 }
@@ -58,7 +58,7 @@ pub(super) struct Errand {
 impl Errand {
     /// Asks again what may have changed while the request waited: its key may have expired or been revoked, its session
     /// may have ended. What it took of its quotas is still reserved.
-    pub fn recheck(
+    pub(super) fn recheck(
         &mut self,
         snapshot: &Snapshot,
         tables: &Tables,

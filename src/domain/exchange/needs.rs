@@ -33,16 +33,16 @@ pub(super) struct Needs(VecDeque<Need>);
 
 impl Needs {
     #[cfg(test)]
-    pub fn new(needs: impl IntoIterator<Item = Need>) -> Self {
+    pub(super) fn new(needs: impl IntoIterator<Item = Need>) -> Self {
         Self(needs.into_iter().collect())
     }
 
     /// The one that is waited for.
-    pub fn first(&self) -> Option<Need> {
+    pub(super) fn first(&self) -> Option<Need> {
         self.0.front().copied()
     }
 
-    pub fn met(&mut self) {
+    pub(super) fn met(&mut self) {
         self.0.pop_front();
     }
 }

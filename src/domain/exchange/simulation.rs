@@ -32,13 +32,13 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let snapshot = Arc::new(snapshot(&SHOPS));
         let tables = Arc::new(fixture::tables(&snapshot));
         Self { snapshot, tables, now: NOW, requests: 0 }
     }
 
-    pub fn pass(&mut self, time: Duration) {
+    pub(super) fn pass(&mut self, time: Duration) {
         self.now.mono = self.now.mono.after(time);
         self.now.wall = Wall(self.now.wall.0 + i64::try_from(time.as_millis()).unwrap());
     }
@@ -49,7 +49,7 @@ impl Gate {
         self.tables.adopt(&self.snapshot, self.now);
     }
 
-    pub fn begin(&mut self, request: &str, needs: &[Need]) -> (Exchange, Step) {
+    pub(super) fn begin(&mut self, request: &str, needs: &[Need]) -> (Exchange, Step) {
         self.requests += 1;
         let origin =
             Origin { peer: Ipv4Addr::LOCALHOST.into(), transport: Transport::Trusted, version: HttpVersion::Http11 };
@@ -64,14 +64,14 @@ impl Gate {
         Exchange::begin_with(snapshot, tables, &view, RequestId::from_random(id), self.now, needs)
     }
 
-    pub fn forward(&mut self, request: &str) -> Exchange {
+    pub(super) fn forward(&mut self, request: &str) -> Exchange {
         let (exchange, step) = self.begin(request, &[]);
         assert!(matches!(step, Step::Forward(_)), "{step:?}");
         exchange
     }
 
     /// Takes an exchange to 8sens and answers it.
-    pub fn answer(&mut self, exchange: &mut Exchange, status: u16, body: &str) -> ChunkVerdict {
+    pub(super) fn answer(&mut self, exchange: &mut Exchange, status: u16, body: &str) -> ChunkVerdict {
         exchange.upstream_started(self.now);
         exchange.upstream_connected();
         exchange.response_head(status, self.now);
@@ -79,13 +79,13 @@ impl Gate {
         exchange.response_chunk(body.as_bytes(), true, self.now)
     }
 
-    pub fn log_in(&mut self, shop: &str, token: &str) -> Record {
+    pub(super) fn log_in(&mut self, shop: &str, token: &str) -> Record {
         let mut exchange = self.forward(&login(shop));
         assert_eq!(self.answer(&mut exchange, 200, &token_answer(token)), ChunkVerdict::Release);
         exchange.finish(Outcome::Answered { status: 200 }, self.now)
     }
 
-    pub fn code_of(&mut self, request: &str) -> &'static str {
+    pub(super) fn code_of(&mut self, request: &str) -> &'static str {
         let (exchange, step) = self.begin(request, &[]);
         let outcome = match step {
             Step::Deny(denial) => Outcome::Denied(denial),
@@ -95,7 +95,7 @@ impl Gate {
     }
 
     /// How many requests a shop could send at this moment.
-    pub fn left(&mut self, shop: &str) -> usize {
+    pub(super) fn left(&mut self, shop: &str) -> usize {
         let mut kept = Vec::new();
         loop {
             match self.begin(&login(shop), &[]) {

@@ -57,6 +57,9 @@ impl AddressBudget {
 
     /// Uses one request of the address, and of its /48. If either is exhausted neither is charged, and the longer wait
     /// is told.
+    ///
+    /// # Errors
+    /// How long until both would take it.
     pub fn charge(&self, address: IpAddr, now: Mono) -> Result<(), Wait> {
         let keys = Keys::of(address);
         let Some(site) = keys.site else { return self.hosts.charge(keys.host, now) };

@@ -56,6 +56,9 @@ pub(super) struct Mark {
 
 impl Bucket {
     /// Uses one request for good, as a budget does.
+    ///
+    /// # Errors
+    /// How long until it would fit; nothing was used then.
     pub fn charge(&self, quota: &Quota, now: Mono) -> Result<(), Wait> {
         let mut ledger = self.lock(quota, now);
         ledger.fits(quota, now)?;
@@ -65,6 +68,9 @@ impl Bucket {
     }
 
     /// Whether a request would fit, without using it.
+    ///
+    /// # Errors
+    /// How long until it would.
     pub fn peek(&self, quota: &Quota, now: Mono) -> Result<(), Wait> {
         self.lock(quota, now).fits(quota, now)
     }

@@ -25,6 +25,9 @@ pub struct Remaining {
 ///
 /// Instants are nanoseconds; exact as long as `now` is before the year 480 of the process. A refusal leaves the bucket
 /// as it is.
+///
+/// # Errors
+/// How long until one more request fits.
 pub fn step(tat: u64, quota: &Quota, now: Mono) -> Result<u64, Wait> {
     let start = tat.max(now.0);
     match (start - now.0).checked_sub(quota.tolerance()) {

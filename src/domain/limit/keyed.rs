@@ -85,6 +85,9 @@ impl KeyedBuckets {
     }
 
     /// Uses one request of `key`. A refusal changes nothing.
+    ///
+    /// # Errors
+    /// How long until it would fit.
     pub fn charge(&self, key: u128, now: Mono) -> Result<(), Wait> {
         let entry = self.entry(key, now);
         self.count(&entry);
@@ -94,6 +97,9 @@ impl KeyedBuckets {
     }
 
     /// Whether a charge of `key` would fit, without charging.
+    ///
+    /// # Errors
+    /// How long until it would.
     pub fn peek(&self, key: u128, now: Mono) -> Result<(), Wait> {
         self.entry(key, now).step(now).map(drop)
     }

@@ -45,6 +45,9 @@ impl ConsumerBudget {
     }
 
     /// Uses one request of the consumer.
+    ///
+    /// # Errors
+    /// How long until it would fit; nothing was used then.
     pub fn charge(&self, consumer: &str, now: Mono) -> Result<(), Wait> {
         self.buckets.get(consumer).charge(&self.quota(), now)
     }

@@ -91,6 +91,9 @@ impl Quota {
     pub const MAX_REFILL: Duration = Duration::from_secs(36_525 * 86_400);
 
     /// A quota of `count` per `period`. Without a `burst`, the whole count may come at once.
+    ///
+    /// # Errors
+    /// What is out of range.
     pub fn new(count: u32, period: Period, burst: Option<u32>) -> Result<Self, QuotaError> {
         if !(1..=Self::MAX_COUNT).contains(&count) {
             return Err(QuotaError::CountOutOfRange);
@@ -105,6 +108,9 @@ impl Quota {
     }
 
     /// Reads a quota as written: `20/s`, `600/min`, `20/s, burst 40`.
+    ///
+    /// # Errors
+    /// What is not as written above, or is out of range.
     pub fn parse(text: &str) -> Result<Self, QuotaError> {
         let (rate, burst) = match text.split_once(',') {
             Some((rate, burst)) => (rate, Some(burst)),

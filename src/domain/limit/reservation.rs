@@ -41,6 +41,9 @@ impl Reservation {
     ///
     /// `claims` stand narrowest first; an absent one is met. A bucket claimed twice is taken from once, under its first
     /// quota.
+    ///
+    /// # Errors
+    /// The first claim that is not met, and how long until it would be; nothing was taken then.
     pub fn take<const N: usize>(claims: [Option<Claim<'_>>; N], now: Mono) -> Result<Self, Shortfall> {
         const { assert!(N <= MAX_CLAIMS) };
         // Every lock is taken before anything is decided. All callers take them in the order of their addresses.

@@ -89,18 +89,6 @@ pub enum Alarm {
     ManySessions,
 }
 
-impl Alarm {
-    /// The reason in the log.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::LoginsRefused => "8sens refuses logins",
-            Self::SeveralConsumers => "sessions of several consumers end at once",
-            Self::ManySessions => "many sessions end at once",
-        }
-    }
-}
-
 /// Tells single expiries from those that hit everybody. One for the whole gate.
 #[derive(Clone, Debug, Default)]
 pub struct ExpiryGuard {
