@@ -155,3 +155,6 @@ async fn refuse(caller: &mut CallerStream, carriage: &mut Carriage, fault: Fault
         caller.send(&bytes, ANSWER_TIMEOUT).await;
     }
 }
+
+#[cfg(test)]
+mod tests;
