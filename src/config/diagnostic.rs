@@ -110,7 +110,22 @@ struct Content {
     message: Text,
     label: Text,
     hint: Option<Text>,
-    related: Option<(Range<usize>, Text)>,
+    related: Option<(Spot, Text)>,
+}
+
+/// A place in one of the texts that are read.
+#[derive(Clone, Debug)]
+pub struct Spot {
+    /// Which text: 0 is the configuration itself, then come its files of consumers.
+    pub text: usize,
+    pub span: Range<usize>,
+}
+
+impl From<Range<usize>> for Spot {
+    /// A place in the configuration itself.
+    fn from(span: Range<usize>) -> Self {
+        Self { text: 0, span }
+    }
 }
 
 impl Complaint {
@@ -133,8 +148,8 @@ impl Complaint {
     }
 
     /// A second place that belongs to the story.
-    pub(super) fn related(mut self, span: Range<usize>, label: Text) -> Self {
-        self.0.related = Some((span, label));
+    pub(super) fn related(mut self, place: impl Into<Spot>, label: Text) -> Self {
+        self.0.related = Some((place.into(), label));
         self
     }
 }
@@ -152,7 +167,10 @@ impl Position {
     fn of(source: &str, offset: usize) -> Self {
         let before = &source[..source.floor_char_boundary(offset)];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Self { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+        Self {
+            line: memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
     }
 }
 
@@ -164,19 +182,28 @@ pub struct Diagnostic {
     pub message: Text,
     /// Stands under the culprit.
     pub label: Text,
+    /// Which of the texts of its report it is about; the configuration itself is 0.
+    pub text: usize,
     /// Bytes of the source, on character boundaries. `None` concerns the file as a whole.
     pub span: Option<Range<usize>>,
     pub hint: Option<Text>,
     /// A second place, with its label.
-    pub related: Option<(Range<usize>, Text)>,
+    pub related: Option<(Spot, Text)>,
     pub start: Position,
     pub end: Position,
 }
 
 impl Complaint {
-    /// The finding that this is at a place of the source; `None` is the file as a whole.
-    pub(super) fn at(self, source: &str, severity: Severity, span: Option<Range<usize>>) -> Diagnostic {
+    /// The finding that this is at a place of the text with this number; `None` is the text as a whole.
+    pub(super) fn at(
+        self,
+        sources: &[(&str, &str)],
+        severity: Severity,
+        text: usize,
+        span: Option<Range<usize>>,
+    ) -> Diagnostic {
         let Self(content) = self;
+        let source = sources[text].1;
         let span = span.map(|span| on_boundaries(source, &span));
         let (start, end) = match &span {
             Some(span) => (Position::of(source, span.start), Position::of(source, span.end)),
@@ -188,7 +215,10 @@ impl Complaint {
             message: content.message,
             label: content.label,
             hint: content.hint,
-            related: content.related.map(|(span, label)| (on_boundaries(source, &span), label)),
+            related: content.related.map(|(Spot { text, span }, label)| {
+                (Spot { text, span: on_boundaries(sources[text].1, &span) }, label)
+            }),
+            text,
             span,
             start,
             end,

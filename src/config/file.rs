@@ -1,5 +1,6 @@
 //! Opening the configuration file.
 
+use super::bounds::MAX_FILE;
 use super::diagnostic::{Complaint, Rule};
 use super::positions::Positions;
 use super::report::{Problems, Report};
@@ -11,9 +12,6 @@ use crate::text::Text;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-
-/// Largest configuration file in bytes.
-pub const MAX_FILE: usize = 4 << 20;
 
 /// A valid configuration, and what is questionable about it.
 #[derive(Clone, Debug)]
@@ -63,11 +61,26 @@ pub fn state_directory(path: &Path) -> PathBuf {
     resolve::state::directory_in(&source, path.parent().unwrap_or(Path::new("")))
 }
 
-/// Checks the text of a configuration. `file_name` is only shown; relative paths start at `base`.
+/// Checks the text of a configuration, and the files of consumers that it names. `file_name` is only shown; relative
+/// paths start at `base`.
 ///
 /// # Errors
 /// Every reason why the gate may not start with this text. No text makes it panic.
 pub fn parse(source: &str, file_name: &str, base: &Path) -> Result<Loaded, Report> {
+    parse_edited(source, file_name, base, None)
+}
+
+/// As [`parse`], with a text in place of what one of the files of consumers holds. Its path is the one that
+/// [`Positions`] shows.
+///
+/// # Errors
+/// Every reason why the gate may not start with these texts.
+pub fn parse_edited(
+    source: &str,
+    file_name: &str,
+    base: &Path,
+    edited: Option<(&Path, &str)>,
+) -> Result<Loaded, Report> {
     if source.len() > MAX_FILE {
         let most = super::value::show_size(MAX_FILE as u64);
         return Err(unreadable(
@@ -76,12 +89,19 @@ pub fn parse(source: &str, file_name: &str, base: &Path) -> Result<Loaded, Repor
         ));
     }
     let problems = Problems::default();
+    let mut files = Vec::new();
     let settings = syntax::parse(source, &problems).and_then(|table| {
-        let settings = resolve::settings(&table, base, &problems)?;
-        Some(Settings { positions: Positions::of(file_name, source, &table).into(), ..settings })
+        let mut positions = Positions::default();
+        positions.add(file_name, source, &table);
+        files = resolve::consumer_files(&table, base, edited, &problems);
+        let settings = resolve::settings(&table, base, &files, &mut positions, &problems)?;
+        Some(Settings { positions: positions.sorted().into(), ..settings })
     });
     let fatal = !problems.none_is_fatal();
-    let report = problems.into_report(file_name, source);
+    let texts: Vec<(&str, &str)> = std::iter::once((file_name, source))
+        .chain(files.iter().map(|file| (file.name.as_str(), file.source.as_str())))
+        .collect();
+    let report = problems.into_report_on(&texts);
     match settings {
         Some(settings) if !fatal => Ok(Loaded { settings, warnings: report }),
         _ => Err(report),

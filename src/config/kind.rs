@@ -91,6 +91,12 @@ pub(super) const PATH: Kind = Kind::Text(&Syntax {
     example: "/etc/sensgate/fullchain.pem",
 });
 
+pub(super) const CONSUMER_FILES: Kind = Kind::Text(&Syntax {
+    name: StaticText { en: "folder and pattern with one `*`", fr: "dossier et motif avec un seul `*`" },
+    pattern: Some(r"^([^*?\[\]{}\\]*/)?[^*?\[\]{}\\/]*\*[^*?\[\]{}\\/]*$"),
+    example: "consumers.d/*.toml",
+});
+
 pub(super) const LOG_TARGET: Kind = Kind::Text(&Syntax {
     name: StaticText { en: "\"stdout\", \"off\" or a path", fr: "\"stdout\", \"off\" ou un chemin" },
     pattern: Some(r"^(off|stdout|.*[/\\.].*)$"),

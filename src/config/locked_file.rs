@@ -4,7 +4,7 @@
 //! synced and renamed over the old one: whoever reads sees the old text or the new one. A symbolic link stays, and its
 //! target is replaced.
 
-use super::MAX_FILE;
+use super::bounds::MAX_FILE;
 use crate::platform;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};

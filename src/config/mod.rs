@@ -1,11 +1,13 @@
-//! From one TOML file to [`Settings`], or to every reason why not.
+//! From one TOML file, and those that it names for consumers, to [`Settings`], or to every reason why not.
 //!
 //! [`shape`] is the registry of keys, [`kind`] says what may stand at them, `reader` and `field` walk the tables and
 //! collect findings, `resolve` turns them into settings, and [`Report`] shows what was found. Secrets are read in
 //! `secret` and masked in every report.
 
 mod address;
+mod bounds;
 pub mod changes;
+mod consumer_files;
 mod diagnostic;
 pub mod draft;
 pub mod entry;
@@ -28,8 +30,9 @@ pub mod spec;
 mod syntax;
 mod value;
 
-pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Position, Rule, Severity};
-pub use file::{Loaded, MAX_FILE, load, parse, state_directory};
+pub use bounds::{MAX_CONSUMER_BYTES, MAX_CONSUMER_FILES, MAX_FILE};
+pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Position, Rule, Severity, Spot};
+pub use file::{Loaded, load, parse, parse_edited, state_directory};
 pub use positions::{Place, Positions};
 pub use report::Report;
 pub use secret::MAX_SECRET;

@@ -1,20 +1,31 @@
-//! Which line says what: the place of every setting that is in the file, for whoever explains a decision.
+//! Which line says what: the place of every setting in the files, for whoever explains a decision.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hasher};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The lines of a configuration file by the dotted path of what they set. Lines are counted from 1; values are not
-/// kept.
+/// The lines of a configuration and its files of consumers by the dotted path of what they set. Lines are counted from
+/// 1; values are not kept.
 ///
 /// An element of a list that has a `name` or an `id` goes by it, any other one by its number from 0:
 /// `limits.body_bytes`, `consumer.boutique-paris.allow`, `consumer.boutique-paris.allow.1`,
 /// `consumer.boutique-paris.keys.k1`, `listener.0.plaintext`.
+///
+/// Of a path only a hash of 64 bits is kept: 16 bytes for each setting of each consumer, however long their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Positions {
-    file: String,
-    lines: HashMap<Box<str>, usize>,
+    files: Vec<String>,
+    /// In the order of the hashes, once it is sorted.
+    lines: Vec<Line>,
+}
+
+/// Where a path is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Line {
+    path: u64,
+    file: u16,
+    line: u32,
 }
 
 /// A line of a file, written `sensgate.toml:12`.
@@ -31,40 +42,82 @@ impl fmt::Display for Place {
 }
 
 impl Positions {
-    pub(super) fn of(file: &str, source: &str, table: &DeTable<'_>) -> Self {
-        let mut walk = Walk { starts: line_starts(source), lines: HashMap::new() };
-        walk.table("", table);
-        Self { file: file.to_owned(), lines: walk.lines }
+    /// Adds the lines of one file, whose name is shown as it is given.
+    pub(super) fn add(&mut self, file: &str, source: &str, table: &DeTable<'_>) {
+        // More files than numbers are refused before.
+        let number = u16::try_from(self.files.len()).unwrap_or(u16::MAX);
+        self.files.push(file.to_owned());
+        Walk { starts: line_starts(source), file: number, lines: &mut self.lines }.table(None, table);
+    }
+
+    /// Ready to be asked. The first place of a path stays: what is named twice is refused anyway.
+    pub(super) fn sorted(mut self) -> Self {
+        self.lines.sort_unstable();
+        self.lines.dedup_by_key(|line| line.path);
+        self.lines.shrink_to_fit();
+        self
     }
 
     /// Where a setting stands; `None` when the file leaves it out.
     #[must_use]
     pub fn place(&self, path: &str) -> Option<Place> {
-        self.lines.get(path).map(|line| Place { file: self.file.clone(), line: *line })
+        let path = Path::of(path).finish();
+        let at = self.lines.binary_search_by_key(&path, |line| line.path).ok()?;
+        let Line { file, line, .. } = self.lines[at];
+        Some(Place { file: self.files.get(usize::from(file))?.clone(), line: usize::try_from(line).ok()? })
     }
 }
 
-struct Walk {
-    /// The offset at which each line begins.
-    starts: Vec<usize>,
-    lines: HashMap<Box<str>, usize>,
+/// A dotted path, as the hash of what was read of it so far.
+#[derive(Clone)]
+struct Path(DefaultHasher);
+
+impl Path {
+    fn of(name: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(name.as_bytes());
+        Self(hasher)
+    }
+
+    /// The path of something in what this is the path of.
+    fn joined(above: Option<&Self>, name: &str) -> Self {
+        let Some(Self(hasher)) = above else { return Self::of(name) };
+        let mut hasher = hasher.clone();
+        hasher.write(b".");
+        hasher.write(name.as_bytes());
+        Self(hasher)
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.finish()
+    }
 }
 
-impl Walk {
-    fn table(&mut self, path: &str, table: &DeTable<'_>) {
+struct Walk<'l> {
+    /// The offset at which each line begins.
+    starts: Vec<usize>,
+    file: u16,
+    lines: &'l mut Vec<Line>,
+}
+
+impl Walk<'_> {
+    fn table(&mut self, above: Option<&Path>, table: &DeTable<'_>) {
         for (key, value) in table {
-            let path = joined(path, key.get_ref());
+            let path = Path::joined(above, key.get_ref());
             self.note(&path, key.span().start);
             self.value(&path, value);
         }
     }
 
-    fn value(&mut self, path: &str, value: &Spanned<DeValue<'_>>) {
+    fn value(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) {
         match value.get_ref() {
-            DeValue::Table(table) => self.table(path, table),
+            DeValue::Table(table) => self.table(Some(path), table),
             DeValue::Array(array) => {
                 for (place, element) in array.iter().enumerate() {
-                    let path = joined(path, &name_of(element.get_ref()).unwrap_or_else(|| place.to_string()));
+                    let path = match name_of(element.get_ref()) {
+                        Some(name) => Path::joined(Some(path), name),
+                        None => Path::joined(Some(path), &place.to_string()),
+                    };
                     self.note(&path, element.span().start);
                     self.value(&path, element);
                 }
@@ -73,22 +126,18 @@ impl Walk {
         }
     }
 
-    /// The first place of a path stays: a file that names something twice is refused anyway.
-    fn note(&mut self, path: &str, offset: usize) {
+    fn note(&mut self, path: &Path, offset: usize) {
         let line = self.starts.partition_point(|start| *start <= offset);
-        self.lines.entry(path.into()).or_insert(line);
+        let line = u32::try_from(line).unwrap_or(u32::MAX);
+        self.lines.push(Line { path: path.finish(), file: self.file, line });
     }
 }
 
-fn joined(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
-}
-
 /// What an element of a list calls itself.
-fn name_of(element: &DeValue<'_>) -> Option<String> {
+fn name_of<'e>(element: &'e DeValue<'_>) -> Option<&'e str> {
     let DeValue::Table(table) = element else { return None };
     ["name", "id"].iter().find_map(|key| match table.get(*key)?.get_ref() {
-        DeValue::String(name) => Some(name.to_string()),
+        DeValue::String(name) => Some(name.as_ref()),
         _ => None,
     })
 }
@@ -108,7 +157,11 @@ mod tests {
                       allow = [\n  \"GET /a\",\n  \"GET /b\",\n]\nkeys = [{ id = \"k1\", sha256 = \"00\" \
                       }]\n[[consumer.keys]]\nid = \"k2\"\n";
         let (table, _) = DeTable::parse_recoverable(source);
-        let positions = Positions::of("f.toml", source, table.get_ref());
+        let mut positions = Positions::default();
+        positions.add("f.toml", source, table.get_ref());
+        let other = "[[consumer]]\nname = \"c\"\n";
+        positions.add("c.d/a.toml", other, DeTable::parse_recoverable(other).0.get_ref());
+        let positions = positions.sorted();
         for (path, line) in [
             ("limits", 2),
             ("limits.body_bytes", 3),
@@ -122,6 +175,7 @@ mod tests {
             assert_eq!(positions.place(path), Some(Place { file: "f.toml".into(), line }), "{path}");
         }
         assert_eq!(positions.place("limits.uri_bytes"), None);
+        assert_eq!(positions.place("consumer.c.name").unwrap().to_string(), "c.d/a.toml:2");
         assert_eq!(positions.place("limits.body_bytes").unwrap().to_string(), "f.toml:3");
     }
 }

@@ -1,6 +1,7 @@
 //! `docs/configuration.md` in both languages, from the registry of keys.
 
-use super::shape::{Form, KeySpec, Presence, TABLES, TableSpec};
+use super::bounds::{MAX_CONSUMER_BYTES, MAX_CONSUMER_FILES, MAX_FILE};
+use super::shape::{Form, KeySpec, Presence, ROOT, TABLES, TableSpec};
 use super::spec::Kind;
 use super::value::{show_byte_rate, show_duration, show_size};
 use crate::text;
@@ -12,6 +13,7 @@ use std::time::Duration;
 #[must_use]
 pub fn markdown(lang: Lang) -> String {
     let mut page = introduction(lang);
+    page.push_str(&top(lang));
     for spec in TABLES.iter().filter(|spec| spec.form != Form::Root) {
         // Writing to a String cannot fail.
         let _ = write!(page, "\n## {}\n\n{}", heading(spec), spec.about.in_lang(lang));
@@ -21,7 +23,7 @@ pub fn markdown(lang: Lang) -> String {
             page.push_str(one.in_lang(lang));
         }
         page.push_str("\n\n");
-        table(&mut page, spec, lang);
+        rows(&mut page, spec.keys.iter(), lang);
     }
     page
 }
@@ -80,18 +82,49 @@ explique les clés.
     page.in_lang(lang).to_owned()
 }
 
+/// What is no table, and stands before the first one.
+fn top(lang: Lang) -> String {
+    let most = show_size(MAX_CONSUMER_BYTES as u64);
+    let each = show_size(MAX_FILE as u64);
+    let section = text! {
+        en: "
+## Before the first table
+
+A file that `consumers` names holds `[[consumer]]` tables and nothing else, under the same rules: a name or a key that
+stands in two files is refused, with both places. Files are read in the order of their names, without those that begin
+with a dot: at most {MAX_CONSUMER_FILES} of them, {each} each as the configuration itself, and {most} together.
+`sensgate keys` edits the file in which a consumer stands, and adds a new consumer to the configuration itself.
+
+",
+        fr: "
+## Avant la première table
+
+Un fichier que `consumers` désigne contient des tables `[[consumer]]` et rien d'autre, selon les mêmes règles : un nom
+ou une clé qui figure dans deux fichiers est refusé, avec les deux endroits. Les fichiers sont lus dans l'ordre de leurs
+noms, sans ceux qui commencent par un point : {MAX_CONSUMER_FILES} au plus, {each} chacun comme la configuration
+elle-même, et {most} ensemble. `sensgate keys` modifie le fichier où figure un consommateur, et ajoute un nouveau
+consommateur à la configuration elle-même.
+
+",
+    };
+    let mut section = section.in_lang(lang).to_owned();
+    let is_table = |kind: &Kind| matches!(kind, Kind::Table(_) | Kind::Tables(_) | Kind::TableOrTables(_));
+    rows(&mut section, ROOT.keys.iter().filter(|key| !is_table(&key.kind)), lang);
+    section
+}
+
 fn heading(spec: &TableSpec) -> String {
     let head = spec.head();
     if spec.form == Form::Inline { format!("`{head} = {{ … }}`") } else { format!("`{head}`") }
 }
 
-fn table(page: &mut String, spec: &TableSpec, lang: Lang) {
+fn rows<'k>(page: &mut String, keys: impl Iterator<Item = &'k KeySpec>, lang: Lang) {
     let head = text! {
         en: "| key | value | default | what it is for |\n|---|---|---|---|\n",
         fr: "| clé | valeur | par défaut | à quoi elle sert |\n|---|---|---|---|\n",
     };
     page.push_str(head.in_lang(lang));
-    for key in spec.keys {
+    for key in keys {
         let mut value = kind(&key.kind, lang);
         if let Some(bounds) = bounds(&key.kind, lang) {
             let _ = write!(value, ", {bounds}");

@@ -1,20 +1,19 @@
-//! All findings on one file, collected while it is read.
+//! All findings on one configuration, collected while it is read.
 //!
 //! A [`Report`] keeps the source with every secret masked, so no way of showing it can leak one.
 
-use super::diagnostic::{Complaint, Diagnostic, MAX_DIAGNOSTICS, Severity, on_boundaries};
-use super::render;
+use super::diagnostic::{Complaint, Diagnostic, MAX_DIAGNOSTICS, Severity, Spot, on_boundaries};
+use super::render::{self, Source};
 use crate::text::Lang;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// All findings on one file, in the order of the file.
+/// All findings on one configuration, in the order of its files.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    file: String,
-    /// The file with its secrets masked; byte offsets are those of the file.
-    source: String,
+    /// The configuration itself, then the files that it names for consumers.
+    sources: Vec<Source>,
     diagnostics: Vec<Diagnostic>,
     /// Findings past [`MAX_DIAGNOSTICS`].
     omitted: usize,
@@ -53,28 +52,36 @@ impl Report {
         self.diagnostics.iter().filter(|finding| finding.severity == severity).count()
     }
 
+    /// The name of the file that a finding of this report is about.
+    #[must_use]
+    pub fn file_of(&self, finding: &Diagnostic) -> &str {
+        self.sources.get(finding.text).map_or("", |source| &source.name)
+    }
+
     /// Every finding as rustc would show it. Ends with a line end when there is any.
     #[must_use]
     pub fn render(&self, lang: Lang, color: bool) -> String {
-        render::text(&self.file, &self.source, &self.diagnostics, self.omitted, lang, color)
+        render::text(&self.sources, &self.diagnostics, self.omitted, lang, color)
     }
 
     /// Every finding as one element of a JSON array.
     #[must_use]
     pub fn to_json(&self, lang: Lang) -> serde_json::Value {
-        render::json(&self.file, &self.diagnostics, lang)
+        render::json(&self.sources, &self.diagnostics, lang)
     }
 }
 
-/// How bad, where and what.
-type Found = (Severity, Option<Range<usize>>, Complaint);
+/// How bad, in which text, where and what.
+type Found = (Severity, usize, Option<Range<usize>>, Complaint);
 
 /// Collects findings while the file is read, and the places that must not be shown.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
+    /// The text that is read.
+    text: Cell<usize>,
     found: RefCell<Vec<Found>>,
     omitted: RefCell<usize>,
-    masks: RefCell<Vec<Range<usize>>>,
+    masks: RefCell<Vec<Spot>>,
     files: RefCell<Vec<PathBuf>>,
 }
 
@@ -89,7 +96,17 @@ impl Problems {
 
     /// The bytes of `span` are never shown.
     pub(super) fn mask(&self, span: Range<usize>) {
-        self.masks.borrow_mut().push(span);
+        self.masks.borrow_mut().push(self.spot(span));
+    }
+
+    /// What is said from now on is about the text with this number.
+    pub(super) fn enter(&self, text: usize) {
+        self.text.set(text);
+    }
+
+    /// A place in the text that is read.
+    pub(super) fn spot(&self, span: Range<usize>) -> Spot {
+        Spot { text: self.text.get(), span }
     }
 
     /// The content of this file counts as a part of the configuration.
@@ -105,30 +122,48 @@ impl Problems {
     fn push(&self, severity: Severity, span: Option<Range<usize>>, complaint: Complaint) {
         let mut found = self.found.borrow_mut();
         if found.len() < MAX_DIAGNOSTICS {
-            found.push((severity, span, complaint));
+            found.push((severity, self.text.get(), span, complaint));
         } else {
             *self.omitted.borrow_mut() += 1;
             // A fatal finding always has its place, so that "none is fatal" stays true to its name.
             if severity == Severity::Error
                 && let Some(slot) = found.iter_mut().find(|(known, ..)| *known == Severity::Warning)
             {
-                *slot = (severity, span, complaint);
+                *slot = (severity, self.text.get(), span, complaint);
             }
         }
     }
 
-    /// The report, in the order of the file; findings on the file as a whole come last.
+    /// The report on a configuration that is one text.
     pub(super) fn into_report(self, file: &str, source: &str) -> Report {
+        self.into_report_on(&[(file, source)])
+    }
+
+    /// The report, in the order of the texts, which come with the names of their files; findings on a text as a whole
+    /// come last.
+    pub(super) fn into_report_on(self, sources: &[(&str, &str)]) -> Report {
         let mut found = self.found.into_inner();
-        found.sort_by_key(|(_, span, _)| span.as_ref().map_or(usize::MAX, |span| span.start));
-        let diagnostics = found.into_iter().map(|(severity, span, complaint)| complaint.at(source, severity, span));
-        Report {
-            file: file.to_owned(),
-            diagnostics: diagnostics.collect(),
-            source: masked(source, &self.masks.into_inner()),
-            omitted: self.omitted.into_inner(),
-            files: self.files.into_inner(),
-        }
+        found.sort_by_key(|(_, text, span, _)| (*text, span.as_ref().map_or(usize::MAX, |span| span.start)));
+        let diagnostics: Vec<Diagnostic> = found
+            .into_iter()
+            .map(|(severity, text, span, complaint)| complaint.at(sources, severity, text, span))
+            .collect();
+        let masks = self.masks.into_inner();
+        let shown = |number: usize| {
+            let related = |finding: &Diagnostic| finding.related.as_ref().is_some_and(|(spot, _)| spot.text == number);
+            diagnostics.iter().any(|finding| finding.text == number || related(finding))
+        };
+        let source = |(number, (name, text)): (usize, &(&str, &str))| {
+            let text = if shown(number) {
+                let of_text = masks.iter().filter(|mask| mask.text == number);
+                masked(text, &of_text.map(|mask| mask.span.clone()).collect::<Vec<_>>())
+            } else {
+                String::new()
+            };
+            Source { name: (*name).to_owned(), text }
+        };
+        let sources = sources.iter().enumerate().map(source).collect();
+        Report { sources, diagnostics, omitted: self.omitted.into_inner(), files: self.files.into_inner() }
     }
 }
 

@@ -5,9 +5,9 @@
 //! `sensgate schema` and `docs/configuration.md` come from here, and tests hold the example file to it.
 
 use super::kind::{
-    BOOL, CREDENTIAL_NAME, DATE, DIGEST, EMAIL, ENVIRONMENT_NAME, FIELD_NAME, HOST, HOST_PORT, HTTPS_URL, LOG_FILE,
-    LOG_TARGET, NAME, NETWORKS, OWN_NAMES, PATH, PROFILE, QUOTA, ROUTE, ROUTES, SOCKET_ADDRESS, SOCKET_ADDRESS_OR_OFF,
-    TIMEOUT, TOKEN_PLACES, WORDS, byte_rate, choice, duration, integer, size,
+    BOOL, CONSUMER_FILES, CREDENTIAL_NAME, DATE, DIGEST, EMAIL, ENVIRONMENT_NAME, FIELD_NAME, HOST, HOST_PORT,
+    HTTPS_URL, LOG_FILE, LOG_TARGET, NAME, NETWORKS, OWN_NAMES, PATH, PROFILE, QUOTA, ROUTE, ROUTES, SOCKET_ADDRESS,
+    SOCKET_ADDRESS_OR_OFF, TIMEOUT, TOKEN_PLACES, WORDS, byte_rate, choice, duration, integer, size,
 };
 use super::spec::Kind;
 pub use super::spec::{Form, KeySpec, Presence, TableSpec};
@@ -51,6 +51,10 @@ pub static ROOT: TableSpec = TableSpec {
         fr: "La configuration de sensgate.",
     },
     keys: &[
+        optional("consumers", CONSUMER_FILES,
+            "files that hold more `[[consumer]]`, in one folder; a relative path starts at that of this file",
+            "fichiers qui contiennent d'autres `[[consumer]]`, dans un seul dossier ; un chemin relatif part de \
+             celui de ce fichier"),
         table("upstream", Presence::Required, Kind::Table(&UPSTREAM)),
         table("session", Presence::Default("{}"), Kind::Table(&SESSION)),
         table("listener", Presence::Required, Kind::Tables(&LISTENER)),
@@ -65,7 +69,7 @@ pub static ROOT: TableSpec = TableSpec {
     ],
     any_of: &[],
     renamed: &[
-        ("listen", "listener"), ("listeners", "listener"), ("consumers", "consumer"), ("backend", "upstream"),
+        ("listen", "listener"), ("listeners", "listener"), ("backend", "upstream"),
         ("upstreams", "upstream"), ("sessions", "session"), ("limit", "limits"), ("logs", "log"), ("logging", "log"),
         ("proxies", "client_ip"),
     ],
@@ -680,6 +684,17 @@ pub static TABLES: &[&TableSpec] = &[
     &ACME,
     &SECRET,
 ];
+
+/// A file that `consumers` names.
+pub static CONSUMER_FILE: TableSpec = TableSpec {
+    path: "",
+    form: Form::Root,
+    about: StaticText { en: "Consumers of sensgate.", fr: "Des consommateurs de sensgate." },
+    keys: &[table("consumer", Presence::Optional, Kind::Tables(&CONSUMER))],
+    any_of: &[],
+    renamed: &[("consumers", "consumer")],
+    later: &[],
+};
 
 /// The table with a key of that name, when exactly one has it.
 pub(super) fn only_owner(name: &str) -> Option<&'static TableSpec> {

@@ -61,7 +61,7 @@ impl Drop for FileWatch {
     }
 }
 
-/// The folders of the files, and of what they are links to.
+/// The folders of the files, and of what they are links to. Of a folder that is named itself, what is in it counts.
 fn folders(files: &[PathBuf]) -> BTreeSet<PathBuf> {
     let parent = |file: &Path| match file.parent() {
         Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
@@ -69,7 +69,8 @@ fn folders(files: &[PathBuf]) -> BTreeSet<PathBuf> {
         None => PathBuf::from("/"),
     };
     let linked = files.iter().filter_map(|file| std::fs::canonicalize(file).ok());
-    files.iter().map(|file| parent(file)).chain(linked.map(|file| parent(&file))).collect()
+    let named = files.iter().filter(|file| file.is_dir()).cloned();
+    files.iter().map(|file| parent(file)).chain(linked.map(|file| parent(&file))).chain(named).collect()
 }
 
 /// False for what cannot have changed one of the files: somebody reads one, us among them, or another one is written

@@ -163,8 +163,8 @@ impl Reloader {
                 self.shared.telemetry.audit.tell(&AuditEvent::ConfigurationRefused { problems: Some(problems) });
                 let errors = report.diagnostics().iter().filter(|problem| problem.severity == Severity::Error);
                 for problem in errors.take(MAX_LOGGED) {
-                    let (line, rule) = (problem.start.line, problem.rule.code());
-                    tracing::error!(line, rule, "{}", problem.message.in_lang(Lang::En));
+                    let (file, line, rule) = (report.file_of(problem), problem.start.line, problem.rule.code());
+                    tracing::error!(file, line, rule, "{}", problem.message.in_lang(Lang::En));
                 }
             }
         }
@@ -178,10 +178,26 @@ fn read(path: &Path) -> (Vec<PathBuf>, Result<Box<Loaded>, Report>) {
     (std::iter::once(path.to_owned()).chain(report.files().iter().cloned()).collect(), loaded)
 }
 
+/// The names of what is in a folder: another file of consumers may have come, or one may be gone.
+fn names_in(folder: &Path) -> [u8; 32] {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+    names.sort_unstable();
+    let mut all = Sha256::new();
+    for name in names {
+        all.update(Sha256::digest(name.as_encoded_bytes()));
+    }
+    all.finalize().into()
+}
+
 fn content(files: &[PathBuf]) -> Content {
     use std::io::Read;
     let mut all = Sha256::new();
     for file in files {
+        if file.is_dir() {
+            all.update(names_in(file));
+            continue;
+        }
         let mut bytes = zeroize::Zeroizing::new(Vec::new());
         let read = std::fs::File::open(file).and_then(|open| open.take(MAX_LOOKED_AT).read_to_end(&mut bytes));
         // One that cannot be read is another content than an empty one.

@@ -219,6 +219,35 @@ fn many_at_once_lose_no_key() {
     assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(&list).unwrap().len(), 7);
 }
 
+#[test]
+fn a_consumer_is_edited_in_the_file_where_it_stands() {
+    let (folder, config) = folder(SHOP);
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("consumers = \"consumers.d/*.toml\"\n{text}")).unwrap();
+    std::fs::create_dir(folder.path().join("consumers.d")).unwrap();
+    let file = folder.path().join("consumers.d/partners.toml");
+    std::fs::write(&file, SHOP.replace("shop", "partner").replace("1111", "2222")).unwrap();
+    let texts = || [&config, &file].map(|path| std::fs::read_to_string(path).unwrap());
+
+    let [own, beside] = texts();
+    let (code, _, stderr) = keys(&config, "new --consumer partner --lang en");
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(keys(&config, "revoke partner k1").0, 0);
+    let [own_after, beside_after] = texts();
+    assert_eq!(own_after, own);
+    assert!(beside_after != beside && beside_after.starts_with("# Paris\n[[consumer]]\nname = \"partner\"   # the"));
+    assert!(beside_after.contains("\"k2\"") && !beside_after.contains("\"k1\""), "{beside_after}");
+
+    assert_eq!(keys(&config, "new --consumer shop").0, 0);
+    assert_eq!(keys(&config, "new --consumer nouvelle --create").0, 0);
+    let (code, _, stderr) = keys(&config, "new --consumer partner --create --lang en");
+    assert_eq!(code, 1);
+    assert!(stderr.contains("there is a consumer partner already"), "{stderr}");
+    let [own_at_last, beside_at_last] = texts();
+    assert!(own_at_last.contains("name = \"nouvelle\"") && own_at_last.contains("\"k2\""), "{own_at_last}");
+    assert_eq!(beside_at_last, beside_after);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_failed_write_leaves_the_file_and_says_so() {

@@ -118,6 +118,25 @@ async fn a_changed_file_is_taken_up_by_itself_when_that_is_wanted() {
     assert!(!gate.stderr_lines().iter().any(|line| line.contains("[log] level")), "{:?}", gate.stderr_lines());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_consumers_that_comes_or_goes_is_taken_up() {
+    let witness = Witness::start(Behaviour::answer()).await;
+    let config = Config::new(witness.addr()).with("server", "reload_on_change = true");
+    let mut gate = Gate::start(&config);
+    let folder = gate.folder.path().join("consumers.d");
+    std::fs::create_dir(&folder).unwrap();
+    let text = format!("consumers = \"consumers.d/*.toml\"\n{}", config.text());
+    std::fs::write(gate.folder.path().join("sensgate.toml"), text).unwrap();
+    wait_for(async || gate.metric("sensgate_config_reloads_total{result=\"unchanged\"}").await >= 1.0).await;
+    let new_key = "a-new-key-for-a-new-consumer";
+    std::fs::write(folder.join("a.toml"), consumer("nouvelle", new_key, "")).unwrap();
+    gate.wait_for_line("consumers: + nouvelle");
+    assert_eq!(gate.exchange(get("/").replace(KEY, new_key)).await.status, 200);
+    std::fs::remove_file(folder.join("a.toml")).unwrap();
+    gate.wait_for_line("consumers: - nouvelle");
+    assert_eq!(gate.exchange(get("/").replace(KEY, new_key)).await.status, 401);
+}
+
 async fn wait_for(holds: impl AsyncFn() -> bool) {
     let end = tokio::time::Instant::now() + DEADLINE;
     while !holds().await {

@@ -474,6 +474,89 @@ fn colour_is_only_added_when_asked_for() {
     assert!(!report.render(Lang::En, false).contains('\u{1b}'));
 }
 
+/// A configuration beside its secrets that takes consumers from `consumers.d/*.toml`, where these files are.
+fn with_consumer_files(own: &str, files: &[(&str, &str)]) -> (TempDir, PathBuf) {
+    let folder = secrets();
+    let minimal = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/valid/minimal.toml"));
+    let config = folder.path().join("sensgate.toml");
+    fs::write(&config, format!("consumers = \"consumers.d/*.toml\"\n{}\n{own}", minimal.unwrap())).unwrap();
+    fs::create_dir(folder.path().join("consumers.d")).unwrap();
+    for (name, text) in files {
+        fs::write(folder.path().join("consumers.d").join(name), text).unwrap();
+    }
+    (folder, config)
+}
+
+fn a_consumer(name: &str, digit: char) -> String {
+    let digest = digit.to_string().repeat(64);
+    format!(
+        "[[consumer]]\nname = \"{name}\"\nkeys = [{{ id = \"k1\", sha256 = \"{digest}\", expires = 2098-12-31 }}]\n"
+    )
+}
+
+/// What is wrong with such a configuration, without the name of its folder.
+fn complaints(own: &str, files: &[(&str, &str)]) -> String {
+    let (folder, config) = with_consumer_files(own, files);
+    let report = load(&config).unwrap_err();
+    report.render(Lang::En, false).replace(&folder.path().display().to_string(), "DIR")
+}
+
+#[test]
+fn consumers_of_other_files_follow_the_own_ones_in_the_order_of_the_names() {
+    let files = [("b.toml", a_consumer("b", '2')), ("a.toml", a_consumer("a", '3')), (".c.toml", "broken".to_owned())];
+    let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let (folder, config) = with_consumer_files(&a_consumer("own", '1'), &files);
+    let loaded = load(&config).unwrap_or_else(|report| panic!("{}", report.render(Lang::En, false)));
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.render(Lang::En, false));
+    let names: Vec<_> = loaded.settings.snapshot.consumers.iter().map(|consumer| consumer.name.to_string()).collect();
+    assert_eq!(names, ["own", "a", "b"]);
+    let place = loaded.settings.positions.place("consumer.b.keys.k1").unwrap().to_string();
+    assert_eq!(place, format!("{}:3", folder.path().join("consumers.d/b.toml").display()));
+    let watched = ["consumers.d", "consumers.d/a.toml", "consumers.d/b.toml"].map(|name| folder.path().join(name));
+    assert!(watched.iter().all(|path| loaded.warnings.files().contains(path)), "{:?}", loaded.warnings.files());
+}
+
+#[test]
+fn a_name_or_a_key_in_two_files_is_refused_with_both_places() {
+    let shown = complaints(&a_consumer("own", '1'), &[("a.toml", &a_consumer("own", '2'))]);
+    assert!(shown.contains("there are two with the name \"own\""), "{shown}");
+    assert!(shown.contains("DIR/consumers.d/a.toml:2:8") && shown.contains("DIR/sensgate.toml:10:8"), "{shown}");
+    assert!(shown.contains("again here") && shown.contains("first here"), "{shown}");
+    let shown = complaints("", &[("a.toml", &a_consumer("a", '1')), ("b.toml", &a_consumer("b", '1'))]);
+    assert!(shown.contains("b/k1 and a/k1 are the same key"), "{shown}");
+    assert!(shown.contains("DIR/consumers.d/b.toml:3:") && shown.contains("DIR/consumers.d/a.toml:3"), "{shown}");
+}
+
+#[test]
+fn a_file_of_consumers_holds_nothing_else_and_shows_no_secret() {
+    let shown = complaints("", &[("a.toml", "[upstream]\napi_key = \"hunter2\"\n")]);
+    assert!(shown.contains("unknown table or key `upstream`") && shown.contains("consumers.d/a.toml:1:2"), "{shown}");
+    let shown = complaints("", &[("a.toml", "[[consumer]]\nname = \"a\"\nkeys = [\"hunter2\"]\n")]);
+    assert!(shown.contains("consumers.d/a.toml:3:") && !shown.contains("hunter2"), "{shown}");
+    let shown = complaints("", &[("a.toml", "[[consumer]]\nname = \"a\"\nkeys = [ \"hunter2\n")]);
+    assert!(shown.contains("this is not TOML") && !shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn files_of_consumers_that_cannot_be_had_are_said_at_the_setting() {
+    let too_large = " ".repeat(sensgate::config::MAX_FILE + 1);
+    let shown = complaints("", &[("a.toml", &too_large)]);
+    assert!(shown.contains("DIR/consumers.d/a.toml: it is larger than 4MiB"), "{shown}");
+    assert!(shown.contains("DIR/sensgate.toml:1:13"), "{shown}");
+    let numbers: Vec<String> = (0..=sensgate::config::MAX_CONSUMER_FILES).map(|n| format!("{n}.toml")).collect();
+    let files: Vec<(&str, &str)> = numbers.iter().map(|name| (name.as_str(), "")).collect();
+    assert!(complaints("", &files).contains("more than 1024 files hold consumers"));
+
+    let (folder, config) = with_consumer_files("", &[]);
+    fs::remove_dir(folder.path().join("consumers.d")).unwrap();
+    assert!(load(&config).unwrap_err().render(Lang::En, false).contains("the file does not exist"));
+    let text = fs::read_to_string(&config).unwrap();
+    for pattern in ["consumers.d", "*/a.toml", "consumers.d/**", "consumers.d/[a]*"] {
+        fs::write(&config, text.replace("consumers.d/*.toml", pattern)).unwrap();
+        assert!(rules(&load(&config).unwrap_err()).contains(&Rule::InvalidPath), "{pattern}");
+    }
+}
+
 /// Parses a text and shows everything found, in every way there is.
 fn exercise(source: &str) {
     let (report, valid) = match parse(source, "fuzz.toml", Path::new("/nonexistent")) {

@@ -17,21 +17,32 @@ use std::path::{Path, PathBuf};
 
 /// An edit under way.
 pub(super) struct Edit {
-    /// As it was given, for messages and for the paths that start at its folder.
+    /// The configuration as it was given, for messages and for the paths that start at its folder.
     path: PathBuf,
-    file: LockedFile,
+    /// Locked by every edit, so that there is one at a time, whichever file it is made in.
+    configuration: LockedFile,
+    /// The file of consumers that is edited, when the consumer stands in one of those.
+    beside: Option<(PathBuf, LockedFile)>,
     before: Settings,
     draft: Draft,
 }
 
 impl Edit {
-    /// Locks and reads the configuration. One that is not valid is not edited.
-    pub(super) fn open(args: &FileArgs) -> Result<Self, Failure> {
+    /// Locks and reads the configuration, and the file in which the consumer stands. One that is not valid is not
+    /// edited. A consumer that is not there would come into the configuration itself.
+    pub(super) fn open(args: &FileArgs, consumer: &str) -> Result<Self, Failure> {
         let path = args.config.clone();
-        let file = LockedFile::open(&path, LOCK_PATIENCE).map_err(|error| file_failure(&path, &error))?;
-        let before = parse(file.source(), &path)?.settings;
-        let draft = Draft::new(file.source()).map_err(|error| edit_failure(error, "", ""))?;
-        Ok(Self { path, file, before, draft })
+        let locked = |path: &Path| LockedFile::open(path, LOCK_PATIENCE).map_err(|error| file_failure(path, &error));
+        let configuration = locked(&path)?;
+        let before = parse(configuration.source(), &path, None)?.settings;
+        let stands_in = before.positions.place(&format!("consumer.{consumer}")).map(|place| PathBuf::from(place.file));
+        let beside = match stands_in.filter(|file| file.as_os_str() != path.display().to_string().as_str()) {
+            Some(file) => Some((file.clone(), locked(&file)?)),
+            None => None,
+        };
+        let edited = beside.as_ref().map_or(&configuration, |(_, file)| file);
+        let draft = Draft::new(edited.source()).map_err(|error| edit_failure(error, "", ""))?;
+        Ok(Self { path, configuration, beside, before, draft })
     }
 
     pub(super) fn before(&self) -> &Settings {
@@ -56,7 +67,10 @@ impl Edit {
     /// committed.
     pub(super) fn prepare(self, consumer: &str) -> Result<Prepared, Failure> {
         let text = self.draft.finish();
-        let after = parse(&text, &self.path)?.settings;
+        let after = match &self.beside {
+            Some((file, _)) => parse(self.configuration.source(), &self.path, Some((file, &text)))?.settings,
+            None => parse(&text, &self.path, None)?.settings,
+        };
         let (_, changes) = take_up(&self.before, after);
         if !concerns_only(&changes, consumer) {
             let lines = [changes.live_lines(), changes.restart_lines()].concat().join("; ");
@@ -66,8 +80,12 @@ impl Edit {
             };
             return Err((Exit::Failure, message).into());
         }
-        let replacement = self.file.prepare(&text).map_err(|error| file_failure(&self.path, &error))?;
-        Ok(Prepared { path: self.path, replacement })
+        let (path, file, configuration) = match self.beside {
+            Some((path, file)) => (path, file, Some(self.configuration)),
+            None => (self.path, self.configuration, None),
+        };
+        let replacement = file.prepare(&text).map_err(|error| file_failure(&path, &error))?;
+        Ok(Prepared { path, replacement, _configuration: configuration })
     }
 }
 
@@ -75,6 +93,8 @@ impl Edit {
 pub(super) struct Prepared {
     path: PathBuf,
     replacement: Replacement,
+    /// Locked until the edit is in place.
+    _configuration: Option<LockedFile>,
 }
 
 impl Prepared {
@@ -83,9 +103,10 @@ impl Prepared {
     }
 }
 
-fn parse(source: &str, path: &Path) -> Result<Loaded, Failure> {
+fn parse(source: &str, path: &Path, edited: Option<(&Path, &str)>) -> Result<Loaded, Failure> {
     let base = path.parent().unwrap_or(Path::new(""));
-    config::parse(source, &path.display().to_string(), base).map_err(|report| Failure::Invalid(Box::new(report)))
+    config::parse_edited(source, &path.display().to_string(), base, edited)
+        .map_err(|report| Failure::Invalid(Box::new(report)))
 }
 
 fn concerns_only(changes: &Changes, consumer: &str) -> bool {

@@ -71,7 +71,7 @@ pub(super) fn run(args: &ImportArgs, today: Date, lang: Lang) -> Result<Exit, Fa
     } else {
         KeySource::Sha256(digest_of_stdin(lang)?)
     };
-    let mut edit = Edit::open(&args.file)?;
+    let mut edit = Edit::open(&args.file, consumer)?;
     let taken = if args.create { Vec::new() } else { edit.key_ids(consumer)? };
     let usual =
         || if args.upstream_key { "legacy".to_owned() } else { next_id(&taken, taken.last().map(String::as_str)) };

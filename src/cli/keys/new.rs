@@ -99,7 +99,7 @@ fn admitted(
     lang: Lang,
     data: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let mut edit = Edit::open(file)?;
+    let mut edit = Edit::open(file, &args.consumer)?;
     let taken = if args.create { Vec::new() } else { edit.key_ids(&args.consumer)? };
     let id = args.id.clone().unwrap_or_else(|| next_id(&taken, taken.last().map(String::as_str)));
     let new = make(&args.consumer, &id, today, expires)?;

@@ -28,7 +28,7 @@ pub(crate) struct RevokeArgs {
 
 pub(super) fn run(args: &RevokeArgs, lang: Lang) -> Result<Exit, Failure> {
     let RevokeArgs { consumer, id, .. } = args;
-    let mut edit = Edit::open(&args.file)?;
+    let mut edit = Edit::open(&args.file, consumer)?;
     if args.keep {
         edit.apply(consumer, id, |draft| draft.disable(consumer, id))?;
     } else {

@@ -54,7 +54,7 @@ fn days(text: &str) -> Result<Span, String> {
 pub(super) fn run(args: &RotateArgs, today: Date, lang: Lang) -> Result<Exit, Failure> {
     let consumer = args.consumer.as_str();
     let expires = expiry(args.expiry, today)?;
-    let mut edit = Edit::open(&args.file)?;
+    let mut edit = Edit::open(&args.file, consumer)?;
     let ids = edit.key_ids(consumer)?;
     let old = old_key(edit.before(), args)?;
     let new = make(consumer, &next_id(&ids, Some(&old.id)), today, expires)?;

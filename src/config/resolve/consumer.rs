@@ -4,11 +4,13 @@ use super::client::{route, routes};
 use super::day;
 use super::limits;
 use super::upstream::Upstream;
-use crate::config::diagnostic::{Complaint, Rule};
+use crate::config::consumer_files::ConsumerFile;
+use crate::config::diagnostic::{Complaint, Rule, Spot};
 use crate::config::field::Field;
+use crate::config::positions::Positions;
 use crate::config::reader::Section;
 use crate::config::report::Problems;
-use crate::config::{address, shape, value};
+use crate::config::{address, shape, syntax, value};
 use crate::domain::limit::Quota;
 use crate::domain::rules::consumer::{Consumer, Credential, KeyDigest, digest};
 use crate::domain::rules::enforce::Enforce;
@@ -19,7 +21,6 @@ use crate::text;
 use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use std::collections::HashMap;
-use std::ops::Range;
 use toml::de::DeValue;
 
 /// Keys that are on every list of guesses.
@@ -33,26 +34,47 @@ struct Book<'a> {
     upstream_digest: Option<KeyDigest>,
     now: Wall,
     /// Digest → `consumer/credential` and its place.
-    digests: HashMap<KeyDigest, (String, Range<usize>)>,
+    digests: HashMap<KeyDigest, (String, Spot)>,
+    names: HashMap<String, Spot>,
+    /// Tables that were met, valid or not.
+    met: usize,
     weak: Vec<KeyDigest>,
     /// For consumers that say nothing of their own.
     enforce: Enforce,
     problems: &'a Problems,
 }
 
-pub(super) fn read(root: &Section<'_>, upstream: &Upstream, enforce: Enforce, problems: &Problems) -> Vec<Consumer> {
+/// The consumers of the configuration itself, then those of the other files, whose lines are added to `positions`.
+pub(super) fn read(
+    root: &Section<'_>,
+    files: &[ConsumerFile],
+    upstream: &Upstream,
+    enforce: Enforce,
+    positions: &mut Positions,
+) -> Vec<Consumer> {
+    let problems = root.problems;
     let mut book = Book {
         upstream_digest: upstream.api_key.as_ref().map(|key| digest(key.expose_secret().as_bytes())),
         now: clock::now().wall,
         digests: HashMap::new(),
+        names: HashMap::new(),
+        met: 0,
         weak: KNOWN_WEAK.iter().map(|key| digest(key.as_bytes())).collect(),
         enforce,
         problems,
     };
-    let mut names = HashMap::new();
-    let sections = root.tables("consumer", &shape::CONSUMER);
-    if sections.is_empty()
+    let mut consumers = consumers_in(root, &mut book);
+    for (file, number) in files.iter().zip(1..) {
+        problems.enter(number);
+        if let Some(table) = syntax::parse(&file.source, problems) {
+            positions.add(&file.name, &file.source, &table);
+            consumers.extend(consumers_in(&Section::open(&shape::CONSUMER_FILE, &table, None, problems), &mut book));
+        }
+    }
+    problems.enter(0);
+    if book.met == 0
         && !root.meant_any(&["consumer"])
+        && root.get("consumers").is_none_or(|field| matches!(field.value, DeValue::String(_)))
         && root.get("consumer").is_none_or(|field| matches!(field.value, DeValue::Array(_)))
     {
         problems.warn(
@@ -71,17 +93,19 @@ pub(super) fn read(root: &Section<'_>, upstream: &Upstream, enforce: Enforce, pr
             }),
         );
     }
-    let numbered = sections.iter().zip(1..);
-    numbered.filter_map(|(section, number)| consumer(section, number, &mut names, &mut book)).collect()
+    consumers
 }
 
-fn consumer(
-    section: &Section<'_>,
-    number: usize,
-    names: &mut HashMap<String, Range<usize>>,
-    book: &mut Book<'_>,
-) -> Option<Consumer> {
-    let name = section.required("name", "name = \"boutique-paris\"").and_then(|field| unique_name(&field, names));
+/// The consumers of one file.
+fn consumers_in(file: &Section<'_>, book: &mut Book<'_>) -> Vec<Consumer> {
+    let sections = file.tables("consumer", &shape::CONSUMER);
+    book.met += sections.len();
+    sections.iter().zip(1..).filter_map(|(section, number)| consumer(section, number, book)).collect()
+}
+
+fn consumer(section: &Section<'_>, number: usize, book: &mut Book<'_>) -> Option<Consumer> {
+    let name = section.required("name", "name = \"boutique-paris\"");
+    let name = name.and_then(|field| unique_name(&field, &mut book.names));
     let shown = name.clone().unwrap_or_else(|| format!("#{number}"));
     let keys = section.required("keys", "keys = [{ id = \"k1\", sha256 = \"…\" }]");
     let credentials = keys.map(|field| credentials(&field, &shown, book)).unwrap_or_default();
@@ -122,7 +146,7 @@ fn route_limit(field: &Field<'_>) -> Option<(RouteRule, Quota)> {
 }
 
 /// A name that no other one in `names` has.
-fn unique_name(field: &Field<'_>, names: &mut HashMap<String, Range<usize>>) -> Option<String> {
+fn unique_name(field: &Field<'_>, names: &mut HashMap<String, Spot>) -> Option<String> {
     let name = field.parsed(value::name)?;
     if let Some(first) = names.get(&name) {
         field.error(
@@ -136,7 +160,7 @@ fn unique_name(field: &Field<'_>, names: &mut HashMap<String, Range<usize>>) -> 
         );
         return None;
     }
-    names.insert(name.clone(), field.span.clone());
+    names.insert(name.clone(), field.problems.spot(field.span.clone()));
     Some(name)
 }
 
@@ -206,7 +230,7 @@ fn credential(
     section: &Section<'_>,
     whole: &Field<'_>,
     (consumer, number): (&str, usize),
-    ids: &mut HashMap<String, Range<usize>>,
+    ids: &mut HashMap<String, Spot>,
     book: &mut Book<'_>,
 ) -> Option<Credential> {
     let id = section.required("id", "id = \"k1\"").and_then(|field| unique_name(&field, ids));
@@ -287,7 +311,7 @@ fn key_digest(section: &Section<'_>, whole: &Field<'_>, owner: &str, book: &mut 
         );
         return None;
     }
-    book.digests.insert(digest, (owner.to_owned(), place));
+    book.digests.insert(digest, (owner.to_owned(), book.problems.spot(place)));
     Some(digest)
 }
 

@@ -12,8 +12,10 @@ pub(super) mod state;
 mod tls;
 mod upstream;
 
+use super::consumer_files::{self, ConsumerFile, Edited};
 use super::diagnostic::{Complaint, Rule};
 use super::field::Field;
+use super::positions::Positions;
 use super::reader::Section;
 use super::report::Problems;
 use super::settings::{AccessLogTarget, LogLevel, LogSettings, ServerSettings, Settings};
@@ -28,8 +30,27 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use toml::de::DeTable;
 
-/// Resolves a parsed file. `None` only when something without a default is missing or broken, and then it was reported.
-pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> Option<Settings> {
+/// The files of consumers that a parsed file names, read.
+pub(super) fn consumer_files(
+    file: &DeTable<'_>,
+    base: &Path,
+    edited: Edited<'_>,
+    problems: &Problems,
+) -> Vec<ConsumerFile> {
+    // Opened without complaint: what is wrong with the file is said when it is resolved.
+    let value = file.get("consumers").map(|value| Field::new("consumers".to_owned(), None, value, problems));
+    value.map(|field| consumer_files::read(&field, base, edited, problems)).unwrap_or_default()
+}
+
+/// Resolves a parsed file, and the files of consumers beside it, whose lines are added to `positions`. `None` only when
+/// something without a default is missing or broken, and then it was reported.
+pub(super) fn settings(
+    file: &DeTable<'_>,
+    base: &Path,
+    files: &[ConsumerFile],
+    positions: &mut Positions,
+    problems: &Problems,
+) -> Option<Settings> {
     let root = Section::open(&shape::ROOT, file, None, problems);
     root.expect_table("upstream", &shape::UPSTREAM, "address = \"127.0.0.1:8082\"");
     root.expect_table("listener", &shape::LISTENER, "address = \"127.0.0.1:8443\"");
@@ -48,7 +69,7 @@ pub(super) fn settings(file: &DeTable<'_>, base: &Path, problems: &Problems) -> 
     let mut addresses = access::Addresses::new(&upstream);
     let listeners = access::listeners(&root, base, &client_ip, &mut addresses, problems);
     let admin = access::admin(&root.table("admin", &shape::ADMIN), base, &mut addresses);
-    let consumers = consumer::read(&root, &upstream, budgets.enforce, problems);
+    let consumers = consumer::read(&root, files, &upstream, budgets.enforce, positions);
 
     Some(Settings {
         snapshot: Arc::new(Snapshot {

@@ -26,7 +26,7 @@ impl Metrics {
         self.series.config_reloads.with_label_values(&[result.as_str()]).inc();
     }
 
-    /// States where the consumers of the configuration in force are found: each scrape reads the expiries of their keys.
+    /// States where the consumers of the configuration in force are found: each scrape reads when their keys expire.
     pub fn read_keys_from(&self, snapshot: impl Fn() -> Option<Arc<Snapshot>> + Send + Sync + 'static) {
         self.series.key_expiry.read_from(move |each| {
             let Some(snapshot) = snapshot() else { return };
