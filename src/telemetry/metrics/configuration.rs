@@ -40,7 +40,8 @@ impl Metrics {
         });
     }
 
-    /// States where last uses of keys and places on tokens are found: each scrape reads them there.
+    /// States where last uses of keys and places on tokens are found: each scrape reads them there. The tables are not
+    /// kept alive by it: they know who counts what is lost of them, which would be a circle.
     pub fn read_tables(&self, tables: &Arc<Tables>) {
         let uses = Arc::clone(&tables.key_uses);
         self.series.key_last_used.read_from(move |each| {
@@ -48,8 +49,9 @@ impl Metrics {
                 each(&[&used.consumer, &used.key_id], seconds(used.at));
             }
         });
-        let tables = Arc::clone(tables);
+        let tables = Arc::downgrade(tables);
         self.series.consumer_sessions.read_from(move |each| {
+            let Some(tables) = tables.upgrade() else { return };
             tables.sessions.each_consumer(|consumer, places| each(&[consumer], gauge_value(places)));
         });
     }
