@@ -59,7 +59,7 @@ struct Block {
 }
 
 impl Front {
-    /// `max_list` is the largest list of fields that passes; the library has to take [`stand_in::OVERHEAD`] more.
+    /// `max_list` is the largest list of fields that passes; the library has to take the overhead of a stand-in more.
     #[must_use]
     pub const fn new(max_list: usize) -> Self {
         Self {
