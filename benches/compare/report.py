@@ -1,6 +1,7 @@
 """The report of a run in Markdown, from its JSON data alone, and its way into docs/performance.md."""
 
 import re
+import textwrap
 
 import goals
 from everything import GATE, OTHER_LANE
@@ -35,15 +36,21 @@ def duration(seconds):
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
 
 
+def item(text):
+    """A list item of Markdown, in lines of at most 120 characters."""
+    return textwrap.fill(text, 120, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
+
+
 def introduction(result):
     return "\n".join(
         [
-            f"`{result['command']}` on {result['date']}, in {duration(result['took'])}. "
-            "The ratios count; the machine is a shared one.",
+            f"On {result['date']}, in {duration(result['took'])}. The ratios count; the machine is a shared one.",
             "",
-            f"- Machine: {result['machine']}",
-            f"- Versions: {result['versions']}",
-            f"- The gate: {result['gate']}",
+            f"    {result['command']}",
+            "",
+            item(f"Machine: {result['machine']}"),
+            item(f"Versions: {result['versions']}"),
+            item(f"The gate: {result['gate']}"),
         ]
     )
 
