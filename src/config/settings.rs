@@ -4,7 +4,7 @@
 //! are in `config/sensgate.example.toml`.
 
 use super::positions::Positions;
-use crate::domain::answer::own_name::Alias;
+use crate::domain::answer::own_name::{Alias, Itself};
 use crate::domain::request::Transport;
 use crate::domain::request::client_ip::TrustedProxies;
 use crate::domain::rules::snapshot::Snapshot;
@@ -61,6 +61,14 @@ pub struct UpstreamSettings {
     pub forwarder: Forwarder,
     /// There when 8sens is behind a TLS terminator.
     pub tls: Option<UpstreamTls>,
+}
+
+impl UpstreamSettings {
+    /// By which names 8sens is recognised in what it answers; `addresses` are those of its name.
+    #[must_use]
+    pub fn itself<'s>(&'s self, addresses: &'s [IpAddr]) -> Itself<'s> {
+        Itself { host: &self.host, also_known_as: &self.also_known_as, addresses }
+    }
 }
 
 /// What carries requests to 8sens.

@@ -3,17 +3,18 @@
 //! Unit tests take it from here; `tests/support/decision.rs` includes it for programs that see the library from
 //! outside.
 
+use super::exchange::{FieldEdits, ForwardPlan, Observe, Resend, Target};
 use super::limit::Quota;
 use super::request::client_ip::TrustedProxies;
 use super::request::head::HeadLimits;
-use super::request::{FieldTable, RequestView, TokenPlace, Transport};
+use super::request::{FieldTable, Method, RequestView, TokenPlace, Transport};
 use super::rules::consumer::{Consumer, ConsumerTable, Credential, digest};
 use super::rules::enforce::Enforce;
 use super::rules::route::RouteRule;
 use super::rules::snapshot::{BudgetRules, SessionMode, SessionRules, SizeLimits, Snapshot};
 use super::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
 use super::tables::{NoJournal, Tables};
-use super::types::{HttpVersion, Mono, Now, Wall};
+use super::types::{HttpVersion, Mono, Now, RequestId, Wall};
 use std::net::{IpAddr, Ipv4Addr};
 use zeroize::Zeroizing;
 
@@ -100,4 +101,30 @@ pub(crate) fn snapshot(consumers: Vec<Consumer>) -> Snapshot {
 /// Tables that nothing has happened to, as of [`NOW`].
 pub(crate) fn tables(snapshot: &Snapshot) -> Tables {
     Tables::new(&Zeroizing::new([7; 32]), snapshot, Box::new(NoJournal), NOW)
+}
+
+/// How a GET goes to 8sens that was admitted for the target.
+pub(crate) fn plan(target: Target) -> ForwardPlan {
+    ForwardPlan {
+        method: Method::Get,
+        target,
+        fields: field_edits(),
+        resend: Resend::Never,
+        observe: Observe::Nothing,
+        is_write: false,
+    }
+}
+
+/// What happens to the fields of a caller that named `X-Hop` in its connection options.
+pub(crate) fn field_edits() -> FieldEdits {
+    FieldEdits {
+        of_connection: vec![b"x-hop"[..].into()],
+        token_from: vec![TokenPlace::AccessTokenHeader],
+        pass_cookies: false,
+        answer_is_read: false,
+        client_ip: Ipv4Addr::new(192, 0, 2, 7).into(),
+        https: true,
+        request_id: RequestId::from_caller(b"req-1").expect("it is short and visible"),
+        rate_limit: None,
+    }
 }

@@ -163,8 +163,8 @@ impl BoundGate {
         manager.tell(Notice::Ready);
         tracing::info!("ready");
 
-        let mut wishes = Wishes { reloads, changes, telemetry: Arc::clone(&telemetry) };
-        while let Some(wanted) = wishes.next(&mut commands).await {
+        let mut requests = ReloadRequests { reloads, changes, telemetry: Arc::clone(&telemetry) };
+        while let Some(wanted) = requests.next(&mut commands).await {
             manager.tell(Notice::Reloading);
             if let Some(reloader) = &mut reloader {
                 reloader.obey(wanted).await;
@@ -186,7 +186,7 @@ impl BoundGate {
 }
 
 /// Everybody who may want the configuration read again.
-struct Wishes {
+struct ReloadRequests {
     /// From the control socket and the admin page.
     reloads: mpsc::Receiver<ReloadOrder>,
     /// From the watch on its files.
@@ -194,7 +194,7 @@ struct Wishes {
     telemetry: Arc<Telemetry>,
 }
 
-impl Wishes {
+impl ReloadRequests {
     /// The next wish; `None` when the gate is to drain.
     async fn next(&mut self, commands: &mut mpsc::Receiver<Command>) -> Option<Wanted> {
         loop {

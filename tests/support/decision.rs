@@ -1,7 +1,7 @@
 //! A configuration of the size that is measured: 1,000 consumers, in the core's own types. For `benches/core.rs` and
 //! `tests/allocations/decide_allocations.rs`.
 
-use sensgate::domain::{limit, request, rules, session, tables, types};
+use sensgate::domain::{exchange, limit, request, rules, session, tables, types};
 
 #[path = "../../src/domain/fixture.rs"]
 #[allow(dead_code, reason = "unit tests of the domain use the rest")]

@@ -99,22 +99,8 @@ fn is_one_of(names: &[&[u8]], name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::exchange::RateLimitFields;
-    use crate::domain::types::RequestId;
-    use std::net::Ipv4Addr;
-
-    fn of_request() -> FieldEdits {
-        FieldEdits {
-            of_connection: vec![],
-            token_from: vec![],
-            pass_cookies: false,
-            answer_is_read: false,
-            client_ip: Ipv4Addr::LOCALHOST.into(),
-            https: true,
-            request_id: RequestId::from_caller(b"req-1").unwrap(),
-            rate_limit: None,
-        }
-    }
+    use crate::domain::exchange::{FieldEdits, RateLimitFields};
+    use crate::domain::fixture::field_edits;
 
     fn framing(content: Content, length_field: Option<u64>) -> AnswerFraming {
         AnswerFraming { content, length_field, announced_too_much: false }
@@ -131,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_tells_of_8sens_or_of_its_connection_stays_here() {
-        let of_request = of_request();
+        let of_request = field_edits();
         let edits = AnswerEdits { of_request: &of_request, hsts: None, framing: framing(Content::Chunked, None) };
         let connection = [&b"close, X-Hop"[..], b",Content-Length, transfer-encoding"];
         let keeps = |name: &str| edits.keeps(name.as_bytes(), connection.into_iter());
@@ -149,7 +135,7 @@ mod tests {
     #[test]
     fn what_the_gate_writes_stands_there_once() {
         let rate_limit = RateLimitFields { policy: "p".into(), limit: "l".into() };
-        let of_request = FieldEdits { rate_limit: Some(rate_limit), ..of_request() };
+        let of_request = FieldEdits { rate_limit: Some(rate_limit), ..field_edits() };
         let hsts = Some(&b"max-age=1"[..]);
         let all = [
             "Content-Length: 5",
@@ -168,7 +154,7 @@ mod tests {
 
     #[test]
     fn an_answer_without_a_stated_end_goes_on_chunked() {
-        let of_request = of_request();
+        let of_request = field_edits();
         let edits = AnswerEdits { of_request: &of_request, hsts: None, framing: framing(Content::UntilClose, None) };
         assert_eq!(written(&edits), ["Transfer-Encoding: chunked", "X-Request-ID: req-1"]);
         let bare = AnswerEdits { framing: framing(Content::None, None), ..edits };

@@ -88,20 +88,7 @@ pub(super) fn of_connection(table: &FieldTable, request: &RequestView<'_>) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
-
-    fn edits() -> FieldEdits {
-        FieldEdits {
-            of_connection: vec![b"x-hop"[..].into()],
-            token_from: vec![TokenPlace::AccessTokenHeader],
-            pass_cookies: false,
-            answer_is_read: false,
-            client_ip: Ipv4Addr::new(192, 0, 2, 7).into(),
-            https: true,
-            request_id: RequestId::from_caller(b"req-1").unwrap(),
-            rate_limit: None,
-        }
-    }
+    use crate::domain::fixture::field_edits as edits;
 
     fn keeps(edits: &FieldEdits, name: &str, value: &str) -> bool {
         let table = FieldTable::new(["X-API-Key"], "X-Forwarded-For");

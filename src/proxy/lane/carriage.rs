@@ -9,7 +9,7 @@ use super::upstream::{Addresses, Upstream};
 use crate::config::Settings;
 use crate::domain::answer::fields::AnswerEdits;
 use crate::domain::answer::framing::{AnswerFraming, Content};
-use crate::domain::answer::own_name::Itself;
+use crate::domain::answer::head::MAX_INTERIM;
 use crate::domain::denial::Denial;
 use crate::domain::exchange::{Attempts, ChunkVerdict, Ending, Fault, ForwardPlan};
 use crate::domain::request::Framing;
@@ -21,12 +21,8 @@ use crate::proxy::ticket::Ticket;
 use crate::proxy::unread_body::has_small_rest;
 use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Interim answers that 8sens may send before its answer.
-const MAX_INTERIM: usize = 16;
 
 /// A switch of protocols (RFC 9110 section 15.2.2).
 const SWITCHING_PROTOCOLS: u16 = 101;
@@ -44,7 +40,7 @@ pub struct Carriage {
     attempts: Attempts,
     /// Since when a connection is tried for; `None` while there is one.
     connecting_since: Option<Mono>,
-    /// Interim answers (1xx) seen so far.
+    /// Interim answers (1xx) counted so far.
     interim: usize,
     /// The refusal that is written in place of an answer.
     refused: Option<Denial>,
@@ -149,7 +145,8 @@ impl Carriage {
         exchange.request_chunk(len).map_err(|_| Fault::BodyGrew)
     }
 
-    /// An interim answer (1xx) came. It goes no further: the gate itself has told the caller to go on.
+    /// An interim answer (1xx) came, to a lane that does not scan answers strictly itself. It goes no further: the gate
+    /// itself has told the caller to go on.
     ///
     /// # Errors
     /// When it would make everything behind it somebody else's bytes, or there is no end of them.
@@ -172,13 +169,6 @@ impl Carriage {
     #[must_use]
     pub fn answer_edits(&self, framing: AnswerFraming) -> AnswerEdits<'_> {
         AnswerEdits { of_request: &self.plan.fields, hsts: self.hsts.as_ref().map(HeaderValue::as_bytes), framing }
-    }
-
-    /// By which names 8sens is recognised in what it answers; `addresses` are those of its name.
-    #[must_use]
-    pub fn itself<'c>(&'c self, addresses: &'c [IpAddr]) -> Itself<'c> {
-        let upstream = &self.settings.upstream;
-        Itself { host: &upstream.host, also_known_as: &upstream.also_known_as, addresses }
     }
 
     /// True when the answer that is about to begin is the last on its connection: the caller or its limits want it so,

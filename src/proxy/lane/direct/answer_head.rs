@@ -4,7 +4,6 @@ use super::request_head::field;
 use crate::config::UpstreamSettings;
 use crate::domain::answer::fields::AnswerEdits;
 use crate::domain::answer::head::{Field, Head};
-use crate::domain::answer::own_name::Itself;
 use crate::domain::answer::reference;
 use crate::domain::types::Wall;
 use crate::proxy::reply::http_date;
@@ -59,8 +58,8 @@ fn is(field: &Field<'_>, name: &[u8]) -> bool {
 
 /// Those lines that say where else to go.
 fn write_references<'b>(out: &mut Vec<u8>, fields: impl Iterator<Item = Field<'b>> + Clone, rules: &AnswerRules<'_>) {
-    let (addresses, upstream) = ((rules.addresses)(), rules.upstream);
-    let itself = Itself { host: &upstream.host, also_known_as: &upstream.also_known_as, addresses: &addresses };
+    let addresses = (rules.addresses)();
+    let itself = rules.upstream.itself(&addresses);
     for name in reference::FIELDS {
         let named = || fields.clone().filter(|line| is(line, name.as_bytes()));
         let lines: Vec<&[u8]> = named().map(|line| line.value).collect();
@@ -89,8 +88,8 @@ mod tests {
     use super::*;
     use crate::domain::answer::head::{AnswerScanner, Scan};
     use crate::domain::exchange::{FieldEdits, RateLimitFields};
+    use crate::domain::fixture::field_edits;
     use crate::domain::request::Method;
-    use crate::domain::types::RequestId;
     use std::path::Path;
 
     fn written(answer: &str, closes: bool) -> String {
@@ -99,16 +98,8 @@ mod tests {
         let settings = crate::config::parse(&source, "minimal.toml", Path::new(".")).unwrap().settings;
         let bytes = answer.as_bytes();
         let Scan::Complete(head) = AnswerScanner::new(Method::Get).scan(bytes) else { panic!("no head") };
-        let of_request = FieldEdits {
-            of_connection: vec![],
-            token_from: vec![],
-            pass_cookies: false,
-            answer_is_read: false,
-            client_ip: std::net::Ipv4Addr::LOCALHOST.into(),
-            https: true,
-            request_id: RequestId::from_caller(b"req-1").unwrap(),
-            rate_limit: Some(RateLimitFields { policy: "p".into(), limit: "l".into() }),
-        };
+        let rate_limit = Some(RateLimitFields { policy: "p".into(), limit: "l".into() });
+        let of_request = FieldEdits { rate_limit, ..field_edits() };
         let rules = AnswerRules {
             edits: AnswerEdits { of_request: &of_request, hsts: Some(b"max-age=1"), framing: head.framing },
             upstream: &settings.upstream,

@@ -126,7 +126,7 @@ impl Conversation<'_> {
             }
         }
         match self.deadline(&carriage.settings.upstream, waits_for) {
-            Some((deadline, fault)) => stream.alarm.poll(cx, deadline).map(|()| Err(fault)),
+            Some((deadline, fault)) => stream.timer.poll(cx, deadline).map(|()| Err(fault)),
             None => Poll::Pending,
         }
     }

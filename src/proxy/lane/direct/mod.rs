@@ -4,11 +4,11 @@
 //! with its [`request_body`], [`receiving`] the answer with its [`answer_head`]. [`connect`] and [`pool`] have the
 //! connections.
 
-mod alarm;
 mod answer_head;
 mod buffer;
 mod connect;
 mod conversation;
+mod lazy_timer;
 mod pool;
 mod receiving;
 mod request_body;

@@ -62,30 +62,8 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::exchange::{FieldEdits, Observe, Resend};
-    use crate::domain::request::{Method, TokenPlace};
-    use crate::domain::types::RequestId;
+    use crate::domain::fixture::plan;
     use std::path::Path;
-
-    fn plan(target: Target) -> ForwardPlan {
-        ForwardPlan {
-            method: Method::Get,
-            target,
-            fields: FieldEdits {
-                of_connection: vec![b"x-hop"[..].into()],
-                token_from: vec![TokenPlace::AccessTokenHeader],
-                pass_cookies: false,
-                answer_is_read: false,
-                client_ip: std::net::Ipv4Addr::LOCALHOST.into(),
-                https: false,
-                request_id: RequestId::from_caller(b"req-1").unwrap(),
-                rate_limit: None,
-            },
-            resend: Resend::Never,
-            observe: Observe::Nothing,
-            is_write: false,
-        }
-    }
 
     fn written(head: &str, target: Target, closes: bool) -> String {
         let source = include_str!("../../../../tests/config/valid/minimal.toml")
@@ -109,8 +87,8 @@ mod tests {
         access_token: t
         Via: 1.1 sensgate
         X-Request-ID: req-1
-        X-Forwarded-For: 127.0.0.1
-        X-Forwarded-Proto: http
+        X-Forwarded-For: 192.0.2.7
+        X-Forwarded-Proto: https
         api_key: sensgate
         "#);
     }

@@ -1,6 +1,6 @@
 //! A connection to 8sens, in clear or encrypted.
 
-use super::alarm::Alarm;
+use super::lazy_timer::LazyTimer;
 use socket2::SockRef;
 use std::io;
 use std::mem::MaybeUninit;
@@ -22,18 +22,18 @@ enum Wire {
 #[derive(Debug)]
 pub struct UpstreamStream {
     wire: Wire,
-    pub alarm: Alarm,
+    pub timer: LazyTimer,
 }
 
 impl UpstreamStream {
     #[must_use]
     pub fn plain(stream: TcpStream) -> Self {
-        Self { wire: Wire::Plain(stream), alarm: Alarm::default() }
+        Self { wire: Wire::Plain(stream), timer: LazyTimer::default() }
     }
 
     #[must_use]
     pub fn tls(stream: TlsStream<TcpStream>) -> Self {
-        Self { wire: Wire::Tls(Box::new(stream)), alarm: Alarm::default() }
+        Self { wire: Wire::Tls(Box::new(stream)), timer: LazyTimer::default() }
     }
 
     /// Whether 8sens has said nothing that was not read, not even that it closes, as far as the runtime knows. When it

@@ -238,7 +238,7 @@ impl ProxyHttp for Hooks {
         edit_answer(response, &carriage.answer_edits(framing))?;
         if headers::has_references(response) {
             let addresses = self.upstream.addresses();
-            settle_references(response, &carriage.itself(&addresses))?;
+            settle_references(response, &carriage.settings.upstream.itself(&addresses))?;
         }
         carriage.answer_head_sent();
         Ok(())

@@ -48,31 +48,9 @@ pub fn is_written(target: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::exchange::{FieldEdits, Observe, Resend};
-    use crate::domain::request::{Method, split_target};
-    use crate::domain::types::RequestId;
+    use crate::domain::fixture::plan;
+    use crate::domain::request::split_target;
     use pingora_http::RequestHeader;
-    use std::net::Ipv4Addr;
-
-    fn plan(target: Target) -> ForwardPlan {
-        ForwardPlan {
-            method: Method::Get,
-            target,
-            fields: FieldEdits {
-                token_from: vec![],
-                of_connection: vec![],
-                pass_cookies: false,
-                answer_is_read: false,
-                client_ip: Ipv4Addr::LOCALHOST.into(),
-                https: false,
-                request_id: RequestId::from_random([1; 16]),
-                rate_limit: None,
-            },
-            resend: Resend::Never,
-            observe: Observe::Nothing,
-            is_write: false,
-        }
-    }
 
     /// What Pingora reads, and what 8sens receives.
     fn settled(decided: &[u8], target: Target) -> (String, Vec<u8>) {

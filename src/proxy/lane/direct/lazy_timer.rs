@@ -10,17 +10,17 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// One timer for all deadlines of one connection.
 #[derive(Default)]
-pub struct Alarm {
+pub struct LazyTimer {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
-impl fmt::Debug for Alarm {
+impl fmt::Debug for LazyTimer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Alarm").finish_non_exhaustive()
+        f.debug_struct("LazyTimer").finish_non_exhaustive()
     }
 }
 
-impl Alarm {
+impl LazyTimer {
     /// Ready once `deadline` has passed; until then, the task is woken when it may have.
     pub fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -46,19 +46,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_rings_at_the_deadline_of_that_moment() {
-        let (begun, mut alarm) = (Instant::now(), Alarm::default());
+        let (begun, mut timer) = (Instant::now(), LazyTimer::default());
         let after = |seconds| begun + Duration::from_secs(seconds);
         let passed = |seconds| begun.elapsed() == Duration::from_secs(seconds);
         // Later than before, earlier than before, at once.
         for (set, rings) in [(5, 5), (9, 9), (11, 11), (11, 11), (3, 11)] {
-            poll_fn(|cx| alarm.poll(cx, after(set))).await;
+            poll_fn(|cx| timer.poll(cx, after(set))).await;
             assert!(passed(rings), "{set}: {:?}", begun.elapsed());
         }
-        let early = timeout(Duration::from_secs(1), poll_fn(|cx| alarm.poll(cx, after(60))));
+        let early = timeout(Duration::from_secs(1), poll_fn(|cx| timer.poll(cx, after(60))));
         assert!(early.await.is_err());
-        poll_fn(|cx| alarm.poll(cx, after(20))).await;
+        poll_fn(|cx| timer.poll(cx, after(20))).await;
         assert!(passed(20));
-        poll_fn(|cx| alarm.poll(cx, after(70))).await;
+        poll_fn(|cx| timer.poll(cx, after(70))).await;
         assert!(passed(70));
     }
 }
