@@ -23,6 +23,7 @@ pub(super) struct FileWatch {
     _watcher: RecommendedWatcher,
     settling: tokio::task::JoinHandle<()>,
     folders: BTreeSet<PathBuf>,
+    names: BTreeSet<OsString>,
 }
 
 impl FileWatch {
@@ -30,11 +31,12 @@ impl FileWatch {
     /// said, and is `None`: the gate runs on, and `reload` still works.
     pub(super) fn start(files: &[PathBuf], changed: mpsc::Sender<()>) -> Option<Self> {
         let folders = folders(files);
-        let names: BTreeSet<OsString> = files.iter().filter_map(|file| Some(file.file_name()?.to_owned())).collect();
-        // One place is enough: it says that there is something to look at.
+        let names = names(files);
+        let ours = names.clone();
+        // One message is enough: it says that there is something to look at.
         let (happened, happenings) = mpsc::channel(1);
         let note = move |event: notify::Result<Event>| {
-            if event.map_or(true, |event| concerns(&event, &names)) {
+            if event.map_or(true, |event| concerns(&event, &ours)) {
                 let _ = happened.try_send(());
             }
         };
@@ -46,12 +48,12 @@ impl FileWatch {
                 tracing::warn!(folder = %folder.display(), %error, "changes in this folder cannot be watched");
             }
         }
-        Some(Self { _watcher: watcher, settling: tokio::spawn(settle(happenings, changed)), folders })
+        Some(Self { _watcher: watcher, settling: tokio::spawn(settle(happenings, changed)), folders, names })
     }
 
     /// True when these files are watched already.
     pub(super) fn covers(&self, files: &[PathBuf]) -> bool {
-        self.folders == folders(files)
+        self.folders == folders(files) && self.names == names(files)
     }
 }
 
@@ -59,6 +61,10 @@ impl Drop for FileWatch {
     fn drop(&mut self) {
         self.settling.abort();
     }
+}
+
+fn names(files: &[PathBuf]) -> BTreeSet<OsString> {
+    files.iter().filter_map(|file| Some(file.file_name()?.to_owned())).collect()
 }
 
 /// The folders of the files, and of what they are links to. Of a folder that is named itself, what is in it counts.
@@ -95,7 +101,7 @@ async fn settle(mut happenings: mpsc::Receiver<()>, changed: mpsc::Sender<()>) {
                 break;
             }
         }
-        // A full place says the same already.
+        // A full channel says the same already.
         let _ = changed.try_send(());
     }
 }

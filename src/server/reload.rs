@@ -58,10 +58,15 @@ impl Reloader {
     /// Watches the files from now on if the configuration wants it.
     pub(super) async fn start_to_watch(&mut self) {
         if self.shared.settings.load().server.reload_on_change {
-            // Only the files are of interest: the first change is read whatever it holds.
-            let path = self.path.clone();
-            if let Ok((files, _)) = tokio::task::spawn_blocking(move || read(&path)).await {
-                self.files = files;
+            let (path, known) = (self.path.clone(), self.files.clone());
+            if let Ok(read) = tokio::task::spawn_blocking(move || Read::of(&path, known)).await {
+                // What is not in force was written since the gate read it, and is to be read again whatever it holds.
+                let in_force = read.loaded.is_ok_and(|loaded| {
+                    let (_, changes) = changes::take_up(&self.shared.settings.load(), loaded.settings);
+                    !changes.has_live() && changes.needs_restart.is_empty()
+                });
+                self.seen = read.seen.filter(|_| in_force);
+                self.files = read.files;
             }
             self.follow();
         }
@@ -95,14 +100,11 @@ impl Reloader {
     /// Reads the configuration, and takes it up when it is valid as a whole.
     async fn reload(&mut self) -> Reloaded {
         let (path, known) = (self.path.clone(), self.files.clone());
-        // The content is taken first: what is written in between is then read twice, and never missed.
-        let read = tokio::task::spawn_blocking(move || (content(&known), read(&path))).await;
-        let outcome = match read {
-            Ok((seen, (files, loaded))) => {
-                // With other files than those that were looked at, nothing is known yet.
-                self.seen = (files == self.files).then_some(seen);
-                self.files = files;
-                match loaded {
+        let outcome = match tokio::task::spawn_blocking(move || Read::of(&path, known)).await {
+            Ok(read) => {
+                self.seen = read.seen;
+                self.files = read.files;
+                match read.loaded {
                     Ok(loaded) => self.take_up(*loaded),
                     Err(report) => ReloadOutcome::Refused(Arc::new(report)),
                 }
@@ -129,12 +131,14 @@ impl Reloader {
         ReloadOutcome::TakenUp(changes, Arc::new(loaded.warnings))
     }
 
-    /// Watches what the configuration names now, or no longer.
+    /// Watches what the configuration names now, or no longer. What happened before a watch began is looked for once.
     fn follow(&mut self) {
         if !self.shared.settings.load().server.reload_on_change {
             self.watch = None;
         } else if self.watch.as_ref().is_none_or(|watch| !watch.covers(&self.files)) {
             self.watch = FileWatch::start(&self.files, self.changed.clone());
+            // A full channel says the same already.
+            let _ = self.changed.try_send(());
         }
     }
 
@@ -168,6 +172,30 @@ impl Reloader {
                 }
             }
         }
+    }
+}
+
+/// What one reading of the configuration found.
+struct Read {
+    /// Every file whose content counts, the configuration itself first.
+    files: Vec<PathBuf>,
+    /// What they held; `None` when they are other files each time.
+    seen: Option<Content>,
+    loaded: Result<Box<Loaded>, Report>,
+}
+
+impl Read {
+    /// The content of the files is taken before they are read: what is written in between is then read twice, and never
+    /// missed. When other files are named than the `known` ones, they are read once more for that.
+    fn of(path: &Path, known: Vec<PathBuf>) -> Self {
+        let seen = content(&known);
+        let (files, loaded) = read(path);
+        if files == known {
+            return Self { files, seen: Some(seen), loaded };
+        }
+        let seen = content(&files);
+        let (again, loaded) = read(path);
+        Self { seen: (again == files).then_some(seen), files: again, loaded }
     }
 }
 
