@@ -20,28 +20,35 @@ use tokio::net::TcpListener;
     "POST /v1/login/user answers as the vendor documents it. Every other route, every field of its answers and \
      the shape of every refusal are OUR ASSUMPTION: the real server may differ.\n\n\
      Assumed routes, in JSON, with amounts in integer cents:\n  \
+     POST /v1/logout/user: ends the token of the request\n  \
      GET /v1/articles, /v1/articles/CODE\n  \
      GET, POST /v1/clients and /v1/prospects; GET /v1/clients/ID, /v1/prospects/ID\n  \
      GET, POST /v1/devis; GET, PUT /v1/devis/NUMBER\n  \
      POST /v1/devis/NUMBER/transformation: the order, once; 409 after that\n  \
      GET /v1/commandes, /v1/commandes/NUMBER\n\n\
-     The settings seats, token_shared, expired_answer and wrong_key_answer settle what nobody knows of the real \
-     server.\n\n\
+     A quote may bear a reference, which its order then has too: GET /v1/devis?reference=X and \
+     /v1/commandes?reference=X say in total how many were made under it.\n\n\
+     The settings seats, seats_per_login, token_shared, one_session_per_login, expired_answer, wrong_key_answer, \
+     failed_login_answer and lock_after settle what nobody knows of the real server.\n\n\
      With faults = true a request may carry the header x-sandbox-fault, with one or several of these, separated \
-     by semicolons: delay=250ms, status=500, hang, close, close-after-head, slow-body=10ms, big-body=5MiB.",
+     by semicolons: delay=250ms, status=500, hang, close, close-after-head, slow-body=10ms, big-body=5MiB. \
+     The setting login_fault, in the same words, strikes every login.",
     "POST /v1/login/user répond comme l'éditeur le documente. Toute autre route, chaque champ de ses réponses et \
      la forme de chaque refus sont UNE SUPPOSITION DE NOTRE PART : le vrai serveur peut différer.\n\n\
      Routes supposées, en JSON, montants en centimes entiers :\n  \
+     POST /v1/logout/user : met fin au jeton de la requête\n  \
      GET /v1/articles, /v1/articles/CODE\n  \
      GET, POST /v1/clients et /v1/prospects ; GET /v1/clients/ID, /v1/prospects/ID\n  \
      GET, POST /v1/devis ; GET, PUT /v1/devis/NUMÉRO\n  \
      POST /v1/devis/NUMÉRO/transformation : la commande, une seule fois ; 409 ensuite\n  \
      GET /v1/commandes, /v1/commandes/NUMÉRO\n\n\
-     Les réglages seats, token_shared, expired_answer et wrong_key_answer fixent ce que l'on ignore du vrai \
-     serveur.\n\n\
+     Un devis peut porter une référence, que sa commande reprend : GET /v1/devis?reference=X et \
+     /v1/commandes?reference=X donnent dans total le nombre de créations sous cette référence.\n\n\
+     Les réglages seats, seats_per_login, token_shared, one_session_per_login, expired_answer, wrong_key_answer, \
+     failed_login_answer et lock_after fixent ce que l'on ignore du vrai serveur.\n\n\
      Avec faults = true, une requête peut porter l'en-tête x-sandbox-fault, avec une ou plusieurs de ces pannes, \
      séparées par des points-virgules : delay=250ms, status=500, hang, close, close-after-head, slow-body=10ms, \
-     big-body=5MiB."
+     big-body=5MiB. Le réglage login_fault, dans les mêmes termes, touche chaque login."
 ))]
 pub(super) struct SandboxArgs {
     #[arg(long, value_name = "FILE", help = both("The sandbox's settings", "Les réglages du bac à sable"))]

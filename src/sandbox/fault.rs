@@ -1,6 +1,7 @@
-//! Faults that a request asks for with the header `x-sandbox-fault`, when the settings allow it.
+//! Faults that a request asks for with the header `x-sandbox-fault`, when the settings allow it, and those of every
+//! login, which `login_fault` sets: a gate that logs in by itself sends no such header.
 //!
-//! The header holds one or several of these, separated by `;`:
+//! Either holds one or several of these, separated by `;`:
 //!
 //! | fault | what happens |
 //! |---|---|
@@ -12,13 +13,14 @@
 //! | `slow-body=10ms` | the body in at most 64 pieces, one per pause |
 //! | `big-body=5MiB` | a body of that many bytes instead of the route's; at most 1 GiB |
 
-use super::settings::parse_duration;
+use super::duration::parse_duration;
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use hyper::body::{Frame, SizeHint};
 use std::io;
 use std::pin::Pin;
+use std::str::FromStr;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Sleep, sleep};
@@ -31,32 +33,36 @@ const MAX_PAUSE: Duration = Duration::from_mins(10);
 const MAX_BIG_BODY: u64 = 1 << 30;
 const SLOW_PIECES: u64 = 64;
 
-/// What one request asks for.
+/// What becomes of one answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Faults {
-    pub delay: Option<Duration>,
-    pub status: Option<StatusCode>,
-    pub hang: bool,
-    pub close: bool,
+pub struct Faults {
+    pub(super) delay: Option<Duration>,
+    pub(super) status: Option<StatusCode>,
+    pub(super) hang: bool,
+    pub(super) close: bool,
     close_after_head: bool,
     slow_body: Option<Duration>,
     big_body: Option<u64>,
 }
 
 impl Faults {
-    /// Reads every [`HEADER`] field.
+    /// These, and what every [`HEADER`] field asks for; of two of a kind the latter.
     ///
     /// # Errors
     /// The fault that is not one of ours.
-    pub(super) fn from_headers(headers: &HeaderMap) -> Result<Self, String> {
-        let mut faults = Self::default();
+    pub(super) fn with_headers(mut self, headers: &HeaderMap) -> Result<Self, String> {
         for field in headers.get_all(HEADER) {
-            let field = String::from_utf8_lossy(field.as_bytes());
-            for fault in field.split(';').map(str::trim).filter(|fault| !fault.is_empty()) {
-                faults.add(fault).ok_or_else(|| fault.to_owned())?;
-            }
+            self.add_all(&String::from_utf8_lossy(field.as_bytes()))?;
         }
-        Ok(faults)
+        Ok(self)
+    }
+
+    fn add_all(&mut self, faults: &str) -> Result<(), String> {
+        faults
+            .split(';')
+            .map(str::trim)
+            .filter(|fault| !fault.is_empty())
+            .try_for_each(|fault| self.add(fault).ok_or_else(|| fault.to_owned()))
     }
 
     fn add(&mut self, fault: &str) -> Option<()> {
@@ -90,6 +96,16 @@ impl Faults {
             breaks: self.close_after_head,
             left_at_close: if self.close_after_head { length.div_ceil(2) } else { 0 },
         })
+    }
+}
+
+impl FromStr for Faults {
+    type Err = String;
+
+    /// Reads what a [`HEADER`] field may hold; the error is the fault that is not one of ours.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut faults = Self::default();
+        faults.add_all(text).map(|()| faults)
     }
 }
 
@@ -194,7 +210,7 @@ mod tests {
     fn faults(field: &str) -> Result<Faults, String> {
         let mut headers = HeaderMap::new();
         headers.insert(HEADER, field.parse().unwrap());
-        Faults::from_headers(&headers)
+        Faults::default().with_headers(&headers)
     }
 
     #[test]
@@ -206,6 +222,17 @@ mod tests {
         assert_eq!(read.big_body, Some(5 << 20));
         assert!(faults("hang").unwrap().hang && faults("close").unwrap().close);
         assert_eq!(faults(" ; ").unwrap(), Faults::default());
+    }
+
+    #[test]
+    fn what_a_request_asks_for_comes_on_top() {
+        let mut headers = HeaderMap::new();
+        headers.insert(HEADER, "status=503".parse().unwrap());
+        let faults = "delay=1s; status=500".parse::<Faults>().unwrap().with_headers(&headers).unwrap();
+        assert_eq!(
+            (faults.delay, faults.status),
+            (Some(Duration::from_secs(1)), Some(StatusCode::SERVICE_UNAVAILABLE))
+        );
     }
 
     #[test]

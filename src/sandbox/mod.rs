@@ -9,6 +9,7 @@
 //! | route (all but the login assumed) | what it does |
 //! |---|---|
 //! | `POST /v1/login/user` | gives a token |
+//! | `POST /v1/logout/user` | ends the token it is sent with |
 //! | `GET /v1/articles`, `GET /v1/articles/{code}` | the catalogue |
 //! | `GET`, `POST /v1/clients`, `GET /v1/clients/{id}` | clients, under `racine_client` |
 //! | `GET`, `POST /v1/prospects`, `GET /v1/prospects/{id}` | prospects, under `racine_prospect` |
@@ -16,14 +17,19 @@
 //! | `POST /v1/devis/{id}/transformation` | makes an order of a quote, once; 409 after that |
 //! | `GET /v1/commandes`, `GET /v1/commandes/{id}` | orders |
 //!
+//! A quote may bear a `reference` of the shop, which its order then has too; `GET /v1/devis?reference=…` and
+//! `GET /v1/commandes?reference=…` count what was made under it, so that a doubled order shows.
+//!
 //! Bodies are JSON of at most 64 KiB, amounts integer cents, dates ISO. Where nobody knows what 8sens does, the
-//! settings choose between several behaviours: [`ExpiredAnswer`], [`WrongKeyAnswer`], `seats`, `token_shared`. All is
-//! in memory and bounded.
+//! settings choose between several behaviours: [`ExpiredAnswer`], [`WrongKeyAnswer`], [`FailedLoginAnswer`], `seats`,
+//! `seats_per_login`, `token_shared`, `one_session_per_login`, `lock_after`. All is in memory and bounded.
 //!
 //! Each request the sandbox could parse is answered with `Server: 8sens-sandbox` and kept in a bounded record
-//! ([`Sandbox::record`]). With `faults = true` a request may ask for a [`fault`].
+//! ([`Sandbox::record`]). With `faults = true` a request may ask for a [`fault`]; `login_fault` is one of every login.
 
+mod accounts;
 mod database;
+mod duration;
 pub mod fault;
 mod record;
 mod routes;
@@ -32,12 +38,14 @@ mod sessions;
 mod settings;
 
 pub use record::Seen;
-pub use settings::{Base, ExpiredAnswer, SandboxSettings, SettingsError, User, WrongKeyAnswer};
+pub use settings::{Base, ExpiredAnswer, FailedLoginAnswer, SandboxSettings, SettingsError, User, WrongKeyAnswer};
 
 use crate::domain::types::Mono;
 use crate::text;
 use crate::text::Text;
+use accounts::Accounts;
 use database::Database;
+use fault::Faults;
 use parking_lot::Mutex;
 use record::Record;
 use sessions::Sessions;
@@ -53,9 +61,11 @@ pub struct Sandbox {
 struct Shared {
     settings: SandboxSettings,
     clock: Box<dyn Fn() -> Mono + Send + Sync>,
+    accounts: Mutex<Accounts>,
     sessions: Mutex<Sessions>,
     database: Mutex<Database>,
     record: Mutex<Record>,
+    login_fault: Mutex<Faults>,
 }
 
 impl Sandbox {
@@ -76,9 +86,15 @@ impl Sandbox {
         clock: impl Fn() -> Mono + Send + Sync + 'static,
     ) -> Result<Self, SettingsError> {
         settings.check()?;
-        let sessions = Mutex::new(Sessions::new(&settings));
-        let database = Mutex::new(Database::new(settings.client_divers));
-        let shared = Shared { settings, clock: Box::new(clock), sessions, database, record: Mutex::default() };
+        let shared = Shared {
+            clock: Box::new(clock),
+            accounts: Mutex::new(Accounts::new(&settings)),
+            sessions: Mutex::new(Sessions::new(&settings)),
+            database: Mutex::new(Database::new(settings.client_divers)),
+            record: Mutex::default(),
+            login_fault: Mutex::new(settings.login_fault.clone()),
+            settings,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -98,6 +114,31 @@ impl Sandbox {
     #[must_use]
     pub fn orders(&self) -> u64 {
         self.shared.database.lock().orders_made()
+    }
+
+    /// How many quotes were made under this reference.
+    #[must_use]
+    pub fn quotes_of(&self, reference: &str) -> u64 {
+        self.shared.database.lock().references.quotes(reference)
+    }
+
+    /// How many orders were made under this reference.
+    #[must_use]
+    pub fn orders_of(&self, reference: &str) -> u64 {
+        self.shared.database.lock().references.orders(reference)
+    }
+
+    /// True while too many wrong passwords keep this login out.
+    #[must_use]
+    pub fn is_locked(&self, login: &str) -> bool {
+        let now = (self.shared.clock)();
+        let user = self.shared.settings.users.iter().find(|user| user.name == login);
+        user.is_some_and(|user| self.shared.accounts.lock().is_locked(user.id, now))
+    }
+
+    /// Sets what becomes of every login from now on, in place of the setting `login_fault`.
+    pub fn set_login_fault(&self, faults: Faults) {
+        *self.shared.login_fault.lock() = faults;
     }
 
     /// Drops every token, as a restart of the ERP does. The base stays.

@@ -4,6 +4,7 @@ use super::fault::Faults;
 use super::{Sandbox, routes};
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -62,12 +63,7 @@ impl Sandbox {
             Err(_) => routes::error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Ok(body) => {
                 self.shared.record.lock().body_read(number, body.len());
-                let faults = if self.shared.settings.faults {
-                    Faults::from_headers(&parts.headers)
-                } else {
-                    Ok(Faults::default())
-                };
-                match faults {
+                match self.faults_of(&parts) {
                     Err(fault) => routes::error(StatusCode::BAD_REQUEST, &format!("unknown_fault {fault}")),
                     Ok(faults) => respond(router, Request::from_parts(parts, Body::from(body)), &faults).await?,
                 }
@@ -76,6 +72,13 @@ impl Sandbox {
         response.headers_mut().insert(header::SERVER, HeaderValue::from_static("8sens-sandbox"));
         self.shared.record.lock().answered(number, response.status().as_u16());
         Ok(response)
+    }
+
+    /// What becomes of the answer to this request.
+    fn faults_of(&self, parts: &Parts) -> Result<Faults, String> {
+        let login = parts.uri.path() == routes::LOGIN;
+        let faults = if login { self.shared.login_fault.lock().clone() } else { Faults::default() };
+        if self.shared.settings.faults { faults.with_headers(&parts.headers) } else { Ok(faults) }
     }
 }
 

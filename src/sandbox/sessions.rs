@@ -10,7 +10,11 @@ pub(super) struct Sessions {
     idle_timeout: Duration,
     /// Most live tokens; 0 is no limit of its own.
     seats: usize,
+    /// Most live tokens of one user; 0 is no limit.
+    seats_per_login: usize,
     shared: bool,
+    /// A login ends the tokens that its user has.
+    one_per_login: bool,
     tokens: HashMap<String, Session>,
 }
 
@@ -25,14 +29,19 @@ impl Sessions {
         Self {
             idle_timeout: settings.idle_timeout,
             seats: settings.seats,
+            seats_per_login: settings.seats_per_login,
             shared: settings.token_shared,
+            one_per_login: settings.one_session_per_login,
             tokens: HashMap::new(),
         }
     }
 
     /// Gives a user a token: the live one it has, where tokens are shared, or one made from 16 random bytes, 32
-    /// hexadecimal digits. `None` when every seat is taken.
+    /// hexadecimal digits. `None` when every seat is taken, or every seat of this user.
     pub(super) fn open(&mut self, user: u32, random: [u8; 16], now: Mono) -> Option<String> {
+        if self.one_per_login {
+            self.tokens.retain(|_, session| session.user != user);
+        }
         if self.shared
             && let Some(token) = self.renew(user, now)
         {
@@ -42,6 +51,9 @@ impl Sessions {
             self.drop_dead(now);
         }
         if self.seats > 0 && self.tokens.len() >= self.seats {
+            return None;
+        }
+        if self.seats_per_login > 0 && self.live_of(user, now) >= self.seats_per_login {
             return None;
         }
         if self.tokens.len() >= MAX_TOKENS {
@@ -63,6 +75,11 @@ impl Sessions {
         true
     }
 
+    /// Ends a token.
+    pub(super) fn close(&mut self, token: &str) {
+        self.tokens.remove(token);
+    }
+
     /// Drops every token.
     pub(super) fn clear(&mut self) {
         self.tokens.clear();
@@ -75,6 +92,11 @@ impl Sessions {
         let (token, session) = self.tokens.iter_mut().find(|(_, session)| live(session))?;
         session.last_use = now;
         Some(token.clone())
+    }
+
+    fn live_of(&self, user: u32, now: Mono) -> usize {
+        let live = |session: &&Session| session.user == user && now.since(session.last_use) < self.idle_timeout;
+        self.tokens.values().filter(live).count()
     }
 
     fn drop_dead(&mut self, now: Mono) {
@@ -145,6 +167,30 @@ mod tests {
         sessions.clear();
         assert!(sessions.open(7, random(6), at(910)).is_some());
         assert!(!sessions.touch(&first, at(910)));
+    }
+
+    #[test]
+    fn each_user_has_its_own_seats() {
+        let settings = SandboxSettings { seats_per_login: 1, ..SandboxSettings::example() };
+        let mut sessions = Sessions::new(&settings);
+        let token = sessions.open(7, random(1), at(0)).unwrap();
+        assert_eq!(sessions.open(7, random(2), at(1)), None);
+        assert!(sessions.open(6, random(3), at(1)).is_some(), "the seats of another user are its own");
+        sessions.close(&token);
+        assert!(sessions.open(7, random(4), at(2)).is_some());
+        assert_eq!(sessions.open(7, random(5), at(901)), None);
+        assert!(sessions.open(7, random(6), at(902)).is_some(), "the token before is dead");
+    }
+
+    #[test]
+    fn a_login_ends_the_session_before_it() {
+        let settings = SandboxSettings { one_session_per_login: true, seats: 2, ..SandboxSettings::example() };
+        let mut sessions = Sessions::new(&settings);
+        let other = sessions.open(6, random(1), at(0)).unwrap();
+        let first = sessions.open(7, random(2), at(0)).unwrap();
+        let second = sessions.open(7, random(3), at(1)).expect("its own seat is free");
+        assert!(!sessions.touch(&first, at(2)));
+        assert!(sessions.touch(&second, at(2)) && sessions.touch(&other, at(2)));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The settings of the 8sens REST screen, read from a TOML file.
 
+use super::duration::parse_duration;
+use super::fault::Faults;
 use crate::text;
 use crate::text::Text;
-use jiff::SignedDuration;
 use secrecy::SecretString;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -15,6 +16,9 @@ pub(super) const MAX_TOKENS: usize = 10_000;
 
 /// Longest idle timeout taken: an idle time beyond that is a typing mistake.
 const MAX_IDLE_TIMEOUT: Duration = Duration::from_hours(31 * 24);
+
+/// How long a locked account stays so, unless set.
+const LOCK_TIME: Duration = Duration::from_mins(15);
 
 /// What the screen `Fichier > Administration des bases > REST` of 8sens asks for, and the users of the base.
 ///
@@ -47,13 +51,30 @@ pub struct SandboxSettings {
     /// Most live sessions at a time, at most 10,000; 0 is no limit.
     #[serde(default)]
     pub seats: usize,
+    /// Most live sessions of one user at a time; 0 is no limit.
+    #[serde(default)]
+    pub seats_per_login: usize,
     /// True: a user that logs in again is given its live token once more. False: each login gives a new token.
     #[serde(default)]
     pub token_shared: bool,
+    /// True: a login ends the session that its user has.
+    #[serde(default)]
+    pub one_session_per_login: bool,
     #[serde(default)]
     pub expired_answer: ExpiredAnswer,
     #[serde(default)]
     pub wrong_key_answer: WrongKeyAnswer,
+    #[serde(default)]
+    pub failed_login_answer: FailedLoginAnswer,
+    /// So many wrong passwords in a row lock the account; 0 is never.
+    #[serde(default)]
+    pub lock_after: u32,
+    /// How long a locked account stays so.
+    #[serde(default = "lock_time", deserialize_with = "duration")]
+    pub lock_time: Duration,
+    /// [Faults](super::fault) of every login, whatever its request asks for.
+    #[serde(default, deserialize_with = "faults")]
+    pub login_fault: Faults,
     /// Whether a request may ask for a [fault](super::fault).
     #[serde(default)]
     pub faults: bool,
@@ -61,7 +82,7 @@ pub struct SandboxSettings {
     pub users: Vec<User>,
 }
 
-/// The answer to an expired, unknown or missing token. The body is `{"error": "invalid_token"}` in each case.
+/// The answer to an expired, unknown or missing token. The body is `{"error": "invalid_token"}` unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 pub enum ExpiredAnswer {
     #[default]
@@ -75,6 +96,29 @@ pub enum ExpiredAnswer {
     /// Microsoft's "Login Time-out".
     #[serde(rename = "440")]
     LoginTimeout,
+    /// To a login page.
+    #[serde(rename = "302")]
+    Redirect,
+    /// Status 200, with a page for people.
+    #[serde(rename = "200-html")]
+    OkWithPage,
+}
+
+/// The answer to a wrong login or password, and to a locked account. The body is `{"error": "invalid_login"}` or
+/// `{"error": "account_locked"}` unless said otherwise.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+pub enum FailedLoginAnswer {
+    #[default]
+    #[serde(rename = "401")]
+    Unauthorized,
+    #[serde(rename = "403")]
+    Forbidden,
+    /// Status 200, with the error in the body only.
+    #[serde(rename = "200-error")]
+    OkWithError,
+    /// Status 200, with the fields of a login and an empty token.
+    #[serde(rename = "200-empty-token")]
+    OkWithoutToken,
 }
 
 /// The answer to a wrong, missing or repeated API key. The body is `{"error": "invalid_api_key"}` in each case.
@@ -185,6 +229,13 @@ impl SandboxSettings {
             };
             return Some(Problem { key: "seats", nth: 0, message });
         }
+        if self.token_shared && self.one_session_per_login {
+            let message = text! {
+                en: "token_shared and one_session_per_login contradict each other: set one of them",
+                fr: "token_shared et one_session_per_login se contredisent : n'en choisir qu'un",
+            };
+            return Some(Problem { key: "one_session_per_login", nth: 0, message });
+        }
         let (mut ids, mut names) = (HashSet::new(), HashSet::new());
         if let Some(nth) = self.users.iter().position(|user| !ids.insert(user.id) || !names.insert(&user.name)) {
             let name = &self.users[nth].name;
@@ -218,6 +269,10 @@ fn loopback() -> IpAddr {
     Ipv4Addr::LOCALHOST.into()
 }
 
+fn lock_time() -> Duration {
+    LOCK_TIME
+}
+
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
     // serde's own "invalid type" would print the value.
     match toml::Value::deserialize(deserializer)? {
@@ -235,9 +290,9 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     parse_duration(&text).ok_or_else(|| D::Error::custom("expected a duration such as \"900s\""))
 }
 
-/// Reads `900s`, `15m` or `250ms`.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
-    text.parse::<SignedDuration>().ok()?.try_into().ok()
+fn faults<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Faults, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|fault| D::Error::custom(format!("unknown fault {fault:?}")))
 }
 
 fn line_at(text: &str, offset: usize) -> usize {
@@ -273,6 +328,9 @@ mod tests {
         assert_eq!((settings.seats, settings.base()), (0, Base::Test));
         assert_eq!(settings.expired_answer, ExpiredAnswer::Unauthorized);
         assert_eq!(settings.wrong_key_answer, WrongKeyAnswer::Unauthorized);
+        assert_eq!(settings.failed_login_answer, FailedLoginAnswer::Unauthorized);
+        assert_eq!((settings.seats_per_login, settings.lock_after, settings.lock_time), (0, 0, LOCK_TIME));
+        assert_eq!(settings.login_fault, Faults::default());
         assert!(settings.users.iter().all(|user| user.rest_right));
     }
 
@@ -302,7 +360,13 @@ mod tests {
             (
                 "# expired_answer = \"401\"",
                 "expired_answer = \"402\"",
-                "expected one of `401`, `403`, `200-error`, `440`",
+                "expected one of `401`, `403`, `200-error`, `440`, `302`, `200-html`",
+            ),
+            ("# login_fault = \"\"", "login_fault = \"status=500; explode\"", "unknown fault \"explode\""),
+            (
+                "# one_session_per_login = false",
+                "one_session_per_login = true\ntoken_shared = true",
+                "contradict each other",
             ),
             ("# wrong_key_answer = \"401\"", "wrong_key_answer = \"403\"", "expected `401` or `200-error`"),
             ("port = 8082", "port = ", ""),
@@ -324,6 +388,11 @@ mod tests {
             ("# token_shared = false", "token_shared = true"),
             ("# expired_answer = \"401\"", "expired_answer = \"440\""),
             ("# wrong_key_answer = \"401\"", "wrong_key_answer = \"200-error\""),
+            ("# seats_per_login = 0", "seats_per_login = 1"),
+            ("# failed_login_answer = \"401\"", "failed_login_answer = \"200-empty-token\""),
+            ("# lock_after = 0", "lock_after = 3"),
+            ("# lock_time = \"15m\"", "lock_time = \"1h\""),
+            ("# login_fault = \"\"", "login_fault = \"delay=2s\""),
         ] {
             assert!(text.contains(shown), "{shown}");
             text = text.replacen(shown, set, 1);
@@ -333,6 +402,13 @@ mod tests {
         assert_eq!((settings.seats, settings.base()), (2, Base::Production));
         assert_eq!(settings.expired_answer, ExpiredAnswer::LoginTimeout);
         assert_eq!(settings.wrong_key_answer, WrongKeyAnswer::OkWithError);
+        assert_eq!(settings.failed_login_answer, FailedLoginAnswer::OkWithoutToken);
+        assert_eq!((settings.seats_per_login, settings.lock_after), (1, 3));
+        assert_eq!(settings.lock_time, Duration::from_hours(1));
+        assert_ne!(settings.login_fault, Faults::default());
+        let text = text.replacen("token_shared = true", "", 1);
+        let text = text.replacen("# one_session_per_login = false", "one_session_per_login = true", 1);
+        assert!(SandboxSettings::from_toml(&text).unwrap().one_session_per_login);
     }
 
     #[test]

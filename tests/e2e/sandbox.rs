@@ -2,6 +2,7 @@
 //! order.
 
 mod access;
+mod logins;
 mod sales;
 
 use crate::support::http::{RawClient, Response};

@@ -5,6 +5,8 @@ use jiff::civil::Date;
 
 /// Most lines of one document.
 pub(in crate::sandbox) const MAX_LINES: usize = 100;
+/// Most bytes of a reference.
+pub(in crate::sandbox) const MAX_REFERENCE: usize = 200;
 /// Most pieces on one line. The totals stay far within their 64 bits.
 pub(in crate::sandbox) const MAX_QUANTITY: u32 = 10_000;
 
@@ -14,6 +16,8 @@ pub(in crate::sandbox) struct Document {
     pub date: Date,
     /// Id of the client.
     pub client: u64,
+    /// What the shop calls it.
+    pub reference: Option<String>,
     pub lines: Vec<Line>,
 }
 
@@ -80,7 +84,7 @@ mod tests {
     fn totals_are_rounded_per_line() {
         let line = |code, quantity| Line { article: article(code).unwrap(), quantity };
         let lines = vec![line("CAF-1KG", 2), line("MIEL-500", 1), line("COUT-LAG", 1)];
-        let document = Document { date: Date::constant(2026, 1, 31), client: 87, lines };
+        let document = Document { date: Date::constant(2026, 1, 31), client: 87, reference: None, lines };
         assert_eq!(document.total(), 2 * 2_133 + 995 + 7_417);
         // 234.63, 54.725 and 1,483.4 cents.
         assert_eq!(document.vat(), 235 + 55 + 1_483);

@@ -5,11 +5,13 @@
 
 pub(super) mod catalogue;
 pub(super) mod document;
+mod references;
 mod table;
 pub(super) mod third_party;
 
 use document::{Document, Order, Quote};
 use jiff::civil::Date;
+use references::References;
 use table::Table;
 use third_party::{Kind, ThirdParty};
 
@@ -20,6 +22,7 @@ pub(super) struct Database {
     prospects: Table<ThirdParty>,
     pub(super) quotes: Table<Quote>,
     pub(super) orders: Table<Order>,
+    pub(super) references: References,
 }
 
 /// Why a quote was not transformed.
@@ -41,6 +44,7 @@ impl Database {
             prospects: Table::after(0),
             quotes: Table::after(0),
             orders: Table::after(0),
+            references: References::default(),
         }
     }
 
@@ -70,6 +74,9 @@ impl Database {
     }
 
     pub(super) fn add_quote(&mut self, document: Document) -> u64 {
+        if let Some(reference) = &document.reference {
+            self.references.quote_made(reference);
+        }
         self.quotes.push(Quote { document, order: None })
     }
 
@@ -83,6 +90,9 @@ impl Database {
             return Err(NotTransformed::Already(order));
         }
         let document = Document { date, ..quote.document.clone() };
+        if let Some(reference) = &document.reference {
+            self.references.order_made(reference);
+        }
         let order = self.orders.push(Order { document, quote: number });
         quote.order = Some(order);
         Ok(order)
@@ -107,7 +117,7 @@ mod tests {
     fn a_quote_becomes_an_order_once() {
         let mut database = Database::new(87);
         let (made, sold) = (Date::constant(2026, 1, 31), Date::constant(2026, 2, 1));
-        let quote = database.add_quote(Document { date: made, client: 87, lines: Vec::new() });
+        let quote = database.add_quote(Document { date: made, client: 87, reference: None, lines: Vec::new() });
         assert_eq!(database.transform(quote + 1, sold), Err(NotTransformed::UnknownQuote));
         assert_eq!(database.transform(quote, sold), Ok(1));
         assert_eq!(database.transform(quote, sold), Err(NotTransformed::Already(1)));

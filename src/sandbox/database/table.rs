@@ -54,6 +54,13 @@ impl<T> Table<T> {
         (self.before + 1..).zip(&self.rows).skip(skipped)
     }
 
+    /// The last rows that `wanted` takes, with their numbers, oldest first; at most [`MAX_LISTED`].
+    pub(in crate::sandbox) fn latest_of(&self, wanted: impl Fn(&T) -> bool) -> Vec<(u64, &T)> {
+        let mut found: Vec<_> = (self.before + 1..).zip(&self.rows).filter(|(_, row)| wanted(row)).collect();
+        found.drain(..found.len().saturating_sub(MAX_LISTED));
+        found
+    }
+
     fn index(&self, number: u64) -> Option<usize> {
         usize::try_from(number.checked_sub(self.before + 1)?).ok()
     }

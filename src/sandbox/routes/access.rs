@@ -4,7 +4,7 @@ use super::super::settings::{ExpiredAnswer, WrongKeyAnswer};
 use super::super::{Sandbox, SandboxSettings};
 use super::error;
 use axum::extract::{FromRequestParts, Query};
-use axum::response::Response;
+use axum::response::{Html, IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri, header};
 use secrecy::ExposeSecret;
@@ -26,11 +26,11 @@ impl FromRequestParts<Sandbox> for Keyed {
     }
 }
 
-/// The request carries the API key and a live token, whose idle time it starts anew.
+/// The request carries the API key and a live token, which is in it. The idle time of the token starts anew.
 ///
 /// Our assumption: the header `access_token`, `Authorization: Bearer`, the header `token` and the query parameter
 /// `access_token` are all taken, and of several the first in this order.
-pub(super) struct Live;
+pub(super) struct Live(pub String);
 
 impl FromRequestParts<Sandbox> for Live {
     type Rejection = Response;
@@ -38,9 +38,10 @@ impl FromRequestParts<Sandbox> for Live {
     async fn from_request_parts(parts: &mut Parts, sandbox: &Sandbox) -> Result<Self, Response> {
         Keyed::from_request_parts(parts, sandbox).await?;
         let now = (sandbox.shared.clock)();
-        let live =
-            token(&parts.headers, &parts.uri).is_some_and(|token| sandbox.shared.sessions.lock().touch(&token, now));
-        if live { Ok(Self) } else { Err(dead_token(&sandbox.shared.settings)) }
+        token(&parts.headers, &parts.uri)
+            .filter(|token| sandbox.shared.sessions.lock().touch(token, now))
+            .map(Self)
+            .ok_or_else(|| dead_token(&sandbox.shared.settings))
     }
 }
 
@@ -59,6 +60,10 @@ fn dead_token(settings: &SandboxSettings) -> Response {
         ExpiredAnswer::Forbidden => StatusCode::FORBIDDEN,
         ExpiredAnswer::OkWithError => StatusCode::OK,
         ExpiredAnswer::LoginTimeout => StatusCode::from_u16(440).expect("440 is a status"),
+        ExpiredAnswer::Redirect => {
+            return (StatusCode::FOUND, [(header::LOCATION, "/login"), (header::CONTENT_LENGTH, "0")]).into_response();
+        }
+        ExpiredAnswer::OkWithPage => return Html("<html><body>Session expirée</body></html>\n").into_response(),
     };
     error(status, "invalid_token")
 }

@@ -1,7 +1,7 @@
 //! The JSON that quotes and orders have in common. Every field is our assumption.
 
 use super::super::database::catalogue::article;
-use super::super::database::document::{Document, Line, MAX_LINES, MAX_QUANTITY};
+use super::super::database::document::{Document, Line, MAX_LINES, MAX_QUANTITY, MAX_REFERENCE};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -39,6 +39,22 @@ pub(super) fn lines(bodies: &[LineBody]) -> Result<Vec<Line>, String> {
         .collect()
 }
 
+/// The query of a list.
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    /// Only what was made under this reference.
+    pub reference: Option<String>,
+}
+
+/// Takes a reference that is not empty and not too long.
+///
+/// # Errors
+/// The message to answer with.
+pub(super) fn reference(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.len() <= MAX_REFERENCE;
+    fits.then(|| text.to_owned()).ok_or_else(|| format!("reference : de 1 à {MAX_REFERENCE} octets"))
+}
+
 /// Reads `2026-01-31` and nothing else.
 ///
 /// # Errors
@@ -57,6 +73,8 @@ pub(super) fn today() -> Date {
 pub(super) struct DocumentView {
     date: String,
     client: u64,
+    /// What the shop calls it.
+    reference: Option<String>,
     lignes: Vec<LineView>,
     total_ht_centimes: u64,
     total_tva_centimes: u64,
@@ -79,6 +97,7 @@ impl DocumentView {
         Self {
             date: document.date.to_string(),
             client: document.client,
+            reference: document.reference.clone(),
             lignes: document.lines.iter().map(LineView::of).collect(),
             total_ht_centimes: total,
             total_tva_centimes: vat,

@@ -23,9 +23,13 @@ use http::{StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
 
+/// The path of the login.
+pub(super) const LOGIN: &str = "/v1/login/user";
+
 pub(super) fn router(sandbox: Sandbox) -> Router {
     Router::new()
-        .route("/v1/login/user", post(login::login))
+        .route(LOGIN, post(login::login))
+        .route("/v1/logout/user", post(login::logout))
         .merge(articles::routes())
         .merge(third_parties::routes())
         .merge(quotes::routes())

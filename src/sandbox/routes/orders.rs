@@ -2,17 +2,17 @@
 //! else.
 //!
 //! Our assumptions: the routes and their fields; the id of an order is its number, `CO00001`; a list holds the last
-//! hundred.
+//! hundred; `?reference=…` asks for those of one reference, with how many were ever made under it.
 
 use super::super::Sandbox;
 use super::super::database::document::{Order, name, number};
 use super::super::settings::SandboxSettings;
 use super::access::Live;
-use super::document::{DocumentView, ORDER, QUOTE};
+use super::document::{DocumentView, ORDER, QUOTE, Wanted};
 use super::input::Id;
 use super::{answer, error};
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::get;
 use http::StatusCode;
@@ -37,7 +37,7 @@ pub(super) struct OrderView {
 struct Listed {
     racine_commande: u32,
     /// How many there are; the list may hold fewer.
-    total: usize,
+    total: u64,
     commandes: Vec<OrderView>,
 }
 
@@ -53,12 +53,19 @@ impl OrderView {
     }
 }
 
-async fn list(_: Live, State(sandbox): State<Sandbox>) -> Response {
+async fn list(_: Live, State(sandbox): State<Sandbox>, Query(wanted): Query<Wanted>) -> Response {
     let settings = &sandbox.shared.settings;
     let database = sandbox.shared.database.lock();
-    let commandes = database.orders.latest().map(|(number, order)| OrderView::of(settings, number, order)).collect();
+    let (total, listed) = match wanted.reference {
+        None => (database.orders.len() as u64, database.orders.latest().collect()),
+        Some(wanted) => {
+            let same = |order: &Order| order.document.reference.as_ref() == Some(&wanted);
+            (database.references.orders(&wanted), database.orders.latest_of(same))
+        }
+    };
+    let commandes = listed.into_iter().map(|(number, order)| OrderView::of(settings, number, order)).collect();
     let racine_commande = settings.racine_commande;
-    answer(&sandbox, StatusCode::OK, Listed { racine_commande, total: database.orders.len(), commandes })
+    answer(&sandbox, StatusCode::OK, Listed { racine_commande, total, commandes })
 }
 
 async fn one(_: Live, State(sandbox): State<Sandbox>, Id(id): Id) -> Response {

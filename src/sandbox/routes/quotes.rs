@@ -3,7 +3,7 @@
 //! Our assumptions: the routes and their fields; the id of a quote is its number, `DE00001`; without a client a quote
 //! is on "Client divers", and may be transformed so; prices are those of the catalogue; a quote is not tied to the
 //! token it was made with; once transformed it is closed, so that a second transformation or a change is 409; a list
-//! holds the last hundred.
+//! holds the last hundred; `?reference=…` asks for those of one reference, with how many were ever made under it.
 
 use super::super::Sandbox;
 use super::super::database::document::{Document, Quote, name, number};
@@ -11,12 +11,12 @@ use super::super::database::third_party::Kind;
 use super::super::database::{Database, NotTransformed};
 use super::super::settings::SandboxSettings;
 use super::access::Live;
-use super::document::{DocumentView, LineBody, ORDER, QUOTE, date, lines, today};
+use super::document::{DocumentView, LineBody, ORDER, QUOTE, Wanted, date, lines, reference, today};
 use super::input::{Id, JsonBody};
 use super::orders::OrderView;
 use super::{answer, created, error, invalid, refusal};
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::StatusCode;
@@ -35,6 +35,8 @@ struct NewQuote {
     client: Option<u64>,
     /// Today without it.
     date: Option<String>,
+    /// What the shop calls it. Several quotes may have the same.
+    reference: Option<String>,
     lignes: Vec<LineBody>,
 }
 
@@ -64,7 +66,7 @@ struct Listed {
     nature_devis: u32,
     racine_devis: u32,
     /// How many there are; the list may hold fewer.
-    total: usize,
+    total: u64,
     devis: Vec<QuoteView>,
 }
 
@@ -81,12 +83,19 @@ impl QuoteView {
     }
 }
 
-async fn list(_: Live, State(sandbox): State<Sandbox>) -> Response {
+async fn list(_: Live, State(sandbox): State<Sandbox>, Query(wanted): Query<Wanted>) -> Response {
     let settings = &sandbox.shared.settings;
     let database = sandbox.shared.database.lock();
-    let devis = database.quotes.latest().map(|(number, quote)| QuoteView::of(settings, number, quote)).collect();
+    let (total, listed) = match wanted.reference {
+        None => (database.quotes.len() as u64, database.quotes.latest().collect()),
+        Some(wanted) => {
+            let same = |quote: &Quote| quote.document.reference.as_ref() == Some(&wanted);
+            (database.references.quotes(&wanted), database.quotes.latest_of(same))
+        }
+    };
+    let devis = listed.into_iter().map(|(number, quote)| QuoteView::of(settings, number, quote)).collect();
     let (nature_devis, racine_devis) = (settings.nature_devis, settings.racine_devis);
-    answer(&sandbox, StatusCode::OK, Listed { nature_devis, racine_devis, total: database.quotes.len(), devis })
+    answer(&sandbox, StatusCode::OK, Listed { nature_devis, racine_devis, total, devis })
 }
 
 async fn one(_: Live, State(sandbox): State<Sandbox>, Id(id): Id) -> Response {
@@ -115,7 +124,8 @@ impl NewQuote {
             None => settings.client_divers.into(),
         };
         let date = self.date.as_deref().map_or_else(|| Ok(today()), date)?;
-        Ok(Document { date, client, lines: lines(&self.lignes)? })
+        let reference = self.reference.as_deref().map(reference).transpose()?;
+        Ok(Document { date, client, reference, lines: lines(&self.lignes)? })
     }
 }
 

@@ -121,6 +121,29 @@ async fn of_transformations_at_the_same_time_one_makes_the_order() {
 }
 
 #[tokio::test]
+async fn what_was_made_under_a_reference_is_counted() {
+    let sale = Sale::start().await;
+    let mut basket = one_jar();
+    basket["reference"] = "W-2026-1".into();
+    let quote = sale.made("POST /v1/devis", &basket).await;
+    sale.made("POST /v1/devis", &one_jar()).await;
+    sale.made("POST /v1/devis", &basket).await;
+    assert_eq!(quote["reference"], "W-2026-1");
+    let order = sale.made("POST /v1/devis/DE00003/transformation", &Value::Null).await;
+    assert_eq!(order["reference"], "W-2026-1", "the order has it from its quote");
+
+    let quotes = sale.get("/v1/devis?reference=W-2026-1").await;
+    assert_eq!((&quotes["total"], &quotes["devis"][0]), (&2.into(), &without_base(quote)));
+    assert_eq!(quotes["devis"].as_array().unwrap().len(), 2);
+    let orders = sale.get("/v1/commandes?reference=W-2026-1").await;
+    assert_eq!((&orders["total"], &orders["commandes"]), (&1.into(), &json!([without_base(order)])));
+    assert_eq!(sale.get("/v1/commandes?reference=W-2026-2").await["total"], 0);
+    let sandbox = &sale.running.sandbox;
+    assert_eq!((sandbox.quotes_of("W-2026-1"), sandbox.orders_of("W-2026-1")), (2, 1));
+    assert_eq!((sandbox.quotes_of("W-2026-2"), sandbox.quotes()), (0, 3));
+}
+
+#[tokio::test]
 async fn natures_and_roots_are_those_of_the_settings() {
     let sale = Sale::start().await;
     let anais = json!({ "nom": "Anaïs Lefèvre" });
@@ -202,6 +225,8 @@ async fn what_does_not_fit_is_refused_and_changes_nothing() {
         ("POST /v1/devis", json!({ "lignes": [{ "article": "MIEL-500", "quantite": 1, "prix": 1 }] })),
         ("POST /v1/devis", json!({ "date": "31/01/2026", "lignes": one_jar()["lignes"] })),
         ("POST /v1/devis", json!({ "client": 99, "lignes": one_jar()["lignes"] })),
+        ("POST /v1/devis", json!({ "reference": "", "lignes": one_jar()["lignes"] })),
+        ("POST /v1/devis", json!({ "reference": "W".repeat(201), "lignes": one_jar()["lignes"] })),
         ("PUT /v1/devis/DE00001", json!({})),
         ("PUT /v1/devis/DE00001", json!({ "client": 99 })),
         ("PUT /v1/devis/DE00001", json!({ "lignes": [] })),
@@ -266,6 +291,7 @@ async fn what_is_not_there_is_404_and_everything_needs_a_token() {
         "GET /v1/devis/DE00001",
         "PUT /v1/devis/DE00001",
         "POST /v1/devis/DE00001/transformation",
+        "POST /v1/logout/user",
         "GET /v1/commandes",
         "GET /v1/commandes/CO00001",
     ] {
