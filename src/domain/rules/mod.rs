@@ -3,5 +3,6 @@
 pub mod api_key;
 pub mod consumer;
 pub mod enforce;
+pub mod login;
 pub mod route;
 pub mod snapshot;

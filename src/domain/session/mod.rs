@@ -1,9 +1,10 @@
 //! Sessions: which token belongs to whom, and for how long.
 //!
-//! A token is known by a keyed hash ([`SessionHash`]) and never kept. The [`SessionTable`] holds who owns it, an owner
-//! only by its own login answer ([`login_answer`]). [`expiry`] says which answers of 8sens end a session, and when not
-//! to believe them. [`log_record`], [`log_decoder`] and [`restore`] carry the table across a restart without ever
-//! giving a session more time than it had left.
+//! A token that a caller brings is known by a keyed hash ([`SessionHash`]) and never kept. The [`SessionTable`] holds
+//! who owns it, an owner only by its own login answer ([`login_answer`]). [`expiry`] says which answers of 8sens end a
+//! session, and when not to believe them. [`log_record`], [`log_decoder`] and [`restore`] carry the table across a
+//! restart without ever giving a session more time than it had left. Of the sessions that the gate keeps itself
+//! ([`managed`]) it does have the token.
 //!
 //! Nothing here reads a clock, does I/O or waits.
 
@@ -19,6 +20,7 @@ pub mod log_decoder;
 pub mod log_record;
 pub mod login_answer;
 mod login_outcome;
+pub mod managed;
 mod occupied;
 mod owners;
 pub mod restore;
