@@ -61,6 +61,12 @@ impl StaticText {
     }
 }
 
+impl From<StaticText> for Text {
+    fn from(StaticText { en, fr }: StaticText) -> Self {
+        Self { en: en.into(), fr: fr.into() }
+    }
+}
+
 /// Makes a [`Text`](crate::text::Text): `text! { en: "listening on {address}", fr: "à l'écoute sur {address}" }`. Names
 /// in braces are taken from the scope, as in `format!`.
 #[macro_export]

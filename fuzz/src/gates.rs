@@ -8,7 +8,7 @@ use sensgate::domain::request::{FieldTable, RequestView, TokenPlace};
 use sensgate::domain::rules::consumer::{Consumer, ConsumerTable, Credential, digest};
 use sensgate::domain::rules::enforce::Enforce;
 use sensgate::domain::rules::route::RouteRule;
-use sensgate::domain::rules::snapshot::{BudgetRules, SessionMode, SessionRules, SizeLimits, Snapshot};
+use sensgate::domain::rules::snapshot::{BudgetRules, LoginRules, SessionMode, SessionRules, SizeLimits, Snapshot};
 use sensgate::domain::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
 use sensgate::domain::tables::{NoJournal, Tables};
 use sensgate::domain::types::{Mono, Now, RequestId, Wall};
@@ -56,6 +56,7 @@ impl Gate {
             fields: FieldTable::new(aliases.iter().copied(), "x-forwarded-for"),
             trusted_proxies: TrustedProxies::new(vec![]),
             session,
+            login: LoginRules { user_field: "login".into(), failed_when: ExpiredWhen::default() },
             encoded_slash: vec![rule("GET /v1/articles/*")],
             budgets: budgets(),
             limits: SizeLimits { head: HeadLimits { bytes: 32 << 10, uri: 8 << 10, fields: 100 }, body: 10 << 20 },

@@ -12,7 +12,7 @@ use super::settings::{
 use crate::domain::request::head::HeadLimits;
 use crate::domain::request::{FieldRole, Transport};
 use crate::domain::rules::consumer::{Consumer, Credential};
-use crate::domain::rules::snapshot::{BudgetRules, SessionRules, SizeLimits, Snapshot};
+use crate::domain::rules::snapshot::{BudgetRules, LoginRules, SessionRules, SizeLimits, Snapshot};
 use crate::domain::session::SessionLimits;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -170,13 +170,14 @@ fn note(changes: &mut Vec<TableChange>, table: &str, key: &str) {
 
 fn compare_snapshots(running: &Snapshot, written: &Snapshot, found: &mut Found) {
     // No key of the file reaches the policies.
-    let Snapshot { consumers, fields, trusted_proxies, session, encoded_slash, budgets, limits } = written;
+    let Snapshot { consumers, fields, trusted_proxies, session, login, encoded_slash, budgets, limits } = written;
     found.0.consumers = compare_consumers(running, consumers.iter());
     found.live("client_ip", "trusted_proxies", running.trusted_proxies == *trusted_proxies);
     let named = |role| running.fields.names_of(role) == fields.names_of(role);
     found.live("client_ip", "header", named(FieldRole::ClientAddress));
     found.live("credentials", "aliases", named(FieldRole::KeyAlias));
     session_rules(&running.session, session, found);
+    login_rules(&running.login, login, found);
     found.live("upstream", "encoded_slash", running.encoded_slash == *encoded_slash);
     budget_rules(&running.budgets, budgets, found);
     size_limits(&running.limits, limits, found);
@@ -195,6 +196,12 @@ fn session_rules(running: &SessionRules, written: &SessionRules, found: &mut Fou
     found.live("session", "margin", running.limits.margin == *margin);
     found.live("session", "per_consumer", running.limits.per_consumer == *per_consumer);
     found.live("session", "total", running.limits.total == *total);
+}
+
+fn login_rules(running: &LoginRules, written: &LoginRules, found: &mut Found) {
+    let LoginRules { user_field, failed_when } = written;
+    found.live("login", "user_field", running.user_field == *user_field);
+    found.live("login", "failed_when", running.failed_when == *failed_when);
 }
 
 fn budget_rules(running: &BudgetRules, written: &BudgetRules, found: &mut Found) {

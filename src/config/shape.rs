@@ -57,6 +57,7 @@ pub static ROOT: TableSpec = TableSpec {
              celui de ce fichier"),
         table("upstream", Presence::Required, Kind::Table(&UPSTREAM)),
         table("session", Presence::Default("{}"), Kind::Table(&SESSION)),
+        table("login", Presence::Default("{}"), Kind::Table(&LOGIN)),
         table("listener", Presence::Required, Kind::Tables(&LISTENER)),
         table("client_ip", Presence::Default("{}"), Kind::Table(&CLIENT_IP)),
         table("credentials", Presence::Default("{}"), Kind::Table(&CREDENTIALS)),
@@ -73,7 +74,7 @@ pub static ROOT: TableSpec = TableSpec {
         ("upstreams", "upstream"), ("sessions", "session"), ("limit", "limits"), ("logs", "log"), ("logging", "log"),
         ("proxies", "client_ip"),
     ],
-    later: &["login", "shield", "orders", "maintenance", "shared"],
+    later: &["shield", "orders", "maintenance", "shared"],
 };
 
 #[rustfmt::skip] // a key on one line, what it is for below it
@@ -202,6 +203,31 @@ pub static SESSION: TableSpec = TableSpec {
         ("expired", "expired_when"), ("max_sessions", "total"),
     ],
     later: &[],
+};
+
+#[rustfmt::skip] // a key on one line, what it is for below it
+pub static LOGIN: TableSpec = TableSpec {
+    path: "login",
+    form: Form::Table,
+    about: StaticText {
+        en: "What a login is to 8sens.",
+        fr: "Ce qu'est une connexion pour 8sens.",
+    },
+    keys: &[
+        default("user_field", "\"login\"", WORDS,
+            "what 8sens calls the login name, in a form, in JSON or in the query",
+            "le nom que 8sens donne à l'identifiant, dans un formulaire, en JSON ou dans les paramètres"),
+        default("failed_when", "[{ status = 401 }]", Kind::Tables(&FAILED_WHEN),
+            "how 8sens answers a login that it refuses; one match is enough. Any 4xx status counts as a refusal too, \
+             and so does a success without a token",
+            "comment 8sens répond à une connexion qu'il refuse ; une correspondance suffit. Tout statut 4xx compte \
+             aussi comme un refus, de même qu'un succès sans jeton"),
+    ],
+    any_of: &[],
+    renamed: &[
+        ("failed", "failed_when"), ("login_field", "user_field"), ("name_field", "user_field"),
+    ],
+    later: &["coalesce"],
 };
 
 #[rustfmt::skip] // a key on one line, what it is for below it
@@ -637,6 +663,28 @@ pub static EXPIRED_WHEN: TableSpec = TableSpec {
 };
 
 #[rustfmt::skip] // a key on one line, what it is for below it
+pub static FAILED_WHEN: TableSpec = TableSpec {
+    path: "login.failed_when",
+    form: Form::Inline,
+    about: StaticText {
+        en: "What an answer of 8sens to a login that it refuses looks like.",
+        fr: "À quoi ressemble la réponse de 8sens à une connexion qu'il refuse.",
+    },
+    keys: &[
+        required("status", integer(200, 599),
+            "the status of the answer", "le statut de la réponse"),
+        optional("body_contains", WORDS,
+            "words in the first 4 KiB of its body; required with a status of success",
+            "mots dans les 4 premiers Kio de son corps ; obligatoire avec un statut de succès"),
+    ],
+    any_of: &[],
+    renamed: &[
+        ("code", "status"), ("body", "body_contains"), ("contains", "body_contains"),
+    ],
+    later: &[],
+};
+
+#[rustfmt::skip] // a key on one line, what it is for below it
 pub static ROUTE_LIMIT: TableSpec = TableSpec {
     path: "consumer.route_limits",
     form: Form::Inline,
@@ -668,6 +716,7 @@ pub static TABLES: &[&TableSpec] = &[
     &UPSTREAM,
     &UPSTREAM_TLS,
     &SESSION,
+    &LOGIN,
     &LISTENER,
     &CLIENT_IP,
     &CREDENTIALS,
@@ -677,6 +726,7 @@ pub static TABLES: &[&TableSpec] = &[
     &SERVER,
     &STATE,
     &EXPIRED_WHEN,
+    &FAILED_WHEN,
     &CONSUMER,
     &ROUTE_LIMIT,
     &KEY,

@@ -11,7 +11,7 @@ use super::request::{FieldTable, Method, RequestView, TokenPlace, Transport};
 use super::rules::consumer::{Consumer, ConsumerTable, Credential, digest};
 use super::rules::enforce::Enforce;
 use super::rules::route::RouteRule;
-use super::rules::snapshot::{BudgetRules, SessionMode, SessionRules, SizeLimits, Snapshot};
+use super::rules::snapshot::{BudgetRules, LoginRules, SessionMode, SessionRules, SizeLimits, Snapshot};
 use super::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
 use super::tables::{NoJournal, Tables};
 use super::types::{HttpVersion, Mono, Now, RequestId, Wall};
@@ -86,6 +86,7 @@ pub(crate) fn snapshot(consumers: Vec<Consumer>) -> Snapshot {
             expired_when: ExpiredWhen::new(vec![ExpiredPattern { status: 401, body_contains: None }]),
             pass_cookies: false,
         },
+        login: LoginRules { user_field: "login".into(), failed_when: ExpiredWhen::default() },
         encoded_slash: vec![],
         budgets: BudgetRules {
             address: plenty,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use sensgate::cli::Exit;
 use sensgate::cli::Format;
 use sensgate::cli::check::{self, CheckArgs};
-use sensgate::config::shape::{ACME, EXPIRED_WHEN, Form, Presence, ROUTE_LIMIT, TABLES, TLS, TableSpec};
+use sensgate::config::shape::{ACME, EXPIRED_WHEN, FAILED_WHEN, Form, Presence, ROUTE_LIMIT, TABLES, TLS, TableSpec};
 use sensgate::config::{AccessLogTarget, Loaded, Report, Rule, Settings, Severity, load, parse};
 use sensgate::domain::limit::Quota;
 use sensgate::domain::request::Transport;
@@ -271,7 +271,7 @@ fn inline_tables(path: &str) -> Option<String> {
 
 #[test]
 fn every_key_of_a_list_of_inline_tables_stands_in_the_example() {
-    for table in [&EXPIRED_WHEN, &ROUTE_LIMIT] {
+    for table in [&EXPIRED_WHEN, &FAILED_WHEN, &ROUTE_LIMIT] {
         let lines = inline_tables(table.path).unwrap_or_else(|| panic!("{} is not in the example", table.path));
         let (_, comment) = lines.split_once('#').unwrap();
         let says_required = comment.lines().next().unwrap().contains("required");
@@ -288,7 +288,7 @@ fn every_key_of_a_list_of_inline_tables_stands_in_the_example() {
 #[test]
 fn every_key_stands_in_the_example() {
     // Those that another test looks for, and the one that is a value in a line of its own.
-    let lists_of_inline_tables = [EXPIRED_WHEN.path, ROUTE_LIMIT.path, TLS.path, ACME.path];
+    let lists_of_inline_tables = [EXPIRED_WHEN.path, FAILED_WHEN.path, ROUTE_LIMIT.path, TLS.path, ACME.path];
     for table in TABLES.iter().filter(|table| !lists_of_inline_tables.contains(&table.path)) {
         // The lines of the table; keys without a value to show stand there as a comment.
         let mut lines: Vec<&str> = Vec::new();
@@ -383,6 +383,10 @@ fn values_arrive_where_they_belong() {
     assert_eq!(session.limits, limits);
     assert!(session.expired_when.matches(403, b"") && !session.expired_when.matches(401, b""));
     assert!(session.expired_when.matches(200, "jeton expiré".as_bytes()) && !session.expired_when.matches(200, b"ok"));
+    let login = &settings.snapshot.login;
+    assert_eq!(&*login.user_field, "utilisateur");
+    assert!(login.failed_when.matches(200, b"mot de passe") && login.failed_when.matches(500, b""));
+    assert!(!login.failed_when.matches(200, b"ok"));
     let quota = |text| Quota::parse(text).unwrap();
     let budgets = BudgetRules {
         address: quota("300/min, burst 50"),

@@ -40,8 +40,8 @@ fn mutations() -> impl Iterator<Item = (usize, Vec<u8>)> {
 fn meaning(settings: &Settings) -> String {
     let Settings { snapshot, upstream, listeners, connections, log, admin, server, state_directory, .. } = settings;
     let consumers: Vec<&Consumer> = snapshot.consumers.iter().collect();
-    let rules = (&snapshot.fields, &snapshot.trusted_proxies, &snapshot.session, &snapshot.budgets, &snapshot.limits);
-    let rules = (rules, &snapshot.encoded_slash);
+    let rules = (&snapshot.fields, &snapshot.trusted_proxies, &snapshot.session, &snapshot.login, &snapshot.budgets);
+    let rules = (rules, &snapshot.limits, &snapshot.encoded_slash);
     let edges = (listeners, connections, log, admin, server, state_directory);
     format!("{consumers:#?}{rules:#?}{upstream:#?}{edges:#?}")
 }

@@ -2,11 +2,13 @@
 
 mod access;
 mod acme;
+mod answer_pattern;
 mod authorities;
 mod client;
 mod consumer;
 mod day;
 mod limits;
+mod login;
 mod session;
 pub(super) mod state;
 mod tls;
@@ -57,6 +59,7 @@ pub(super) fn settings(
 
     let upstream = upstream::read(&root.table("upstream", &shape::UPSTREAM), base);
     let session = session::read(&root.table("session", &shape::SESSION), &upstream);
+    let login = login::read(&root.table("login", &shape::LOGIN));
     let client_ip = client::client_ip(&root.table("client_ip", &shape::CLIENT_IP));
     let aliases = client::key_aliases(&root.table("credentials", &shape::CREDENTIALS));
     let limits_section = root.table("limits", &shape::LIMITS);
@@ -77,6 +80,7 @@ pub(super) fn settings(
             fields: FieldTable::new(aliases, &client_ip.header),
             trusted_proxies: client_ip.trusted_proxies,
             session,
+            login,
             encoded_slash: upstream.encoded_slash,
             budgets,
             limits,

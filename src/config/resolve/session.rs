@@ -1,5 +1,6 @@
 //! `[session]`: how tokens travel, and what a session is held to.
 
+use super::answer_pattern::{self, SuccessAlone};
 use super::client::{distinct, routes};
 use super::upstream::Upstream;
 use crate::config::diagnostic::{Complaint, Rule};
@@ -8,14 +9,29 @@ use crate::config::reader::Section;
 use crate::config::{shape, value};
 use crate::domain::request::TokenPlace;
 use crate::domain::rules::snapshot::{SessionMode, SessionRules};
-use crate::domain::session::expiry::BODY_PREFIX;
-use crate::domain::session::{ExpiredPattern, ExpiredWhen, SessionLimits};
+use crate::domain::session::SessionLimits;
 use crate::text;
+use crate::text::StaticText;
 use std::time::Duration;
-use toml::de::DeValue;
 
 /// How much earlier than 8sens the gate gives a token up, unless that is more than a tenth of the idle time.
 const DEFAULT_MARGIN: Duration = Duration::from_secs(30);
+
+/// An answer of success alone says nothing: it would end a session at its first good request.
+const SUCCESS_ALONE: SuccessAlone = SuccessAlone {
+    message: StaticText {
+        en: "a status of success does not tell an expired token",
+        fr: "un statut de succès ne révèle pas un jeton expiré",
+    },
+    label: StaticText {
+        en: "every good answer would end its session",
+        fr: "toute bonne réponse mettrait fin à sa session",
+    },
+    hint: StaticText {
+        en: "add `body_contains = \"…\"` with words that are only in the answer to an expired token",
+        fr: "ajoutez `body_contains = \"…\"` avec des mots propres à la réponse faite à un jeton expiré",
+    },
+};
 
 pub(super) fn read(section: &Section<'_>, upstream: &Upstream) -> SessionRules {
     SessionRules {
@@ -27,10 +43,8 @@ pub(super) fn read(section: &Section<'_>, upstream: &Upstream) -> SessionRules {
             Some(rules)
         }),
         public: section.value("public", routes),
-        expired_when: section.value("expired_when", |field| {
-            let hint = text! { en: "write [{{ status = 401 }}]", fr: "écrivez [{{ status = 401 }}]" };
-            Some(ExpiredWhen::new(field.list_or(Some(hint))?.iter().filter_map(expired_when).collect()))
-        }),
+        expired_when: section
+            .value("expired_when", |field| answer_pattern::list(field, &shape::EXPIRED_WHEN, &SUCCESS_ALONE)),
         limits: session_limits(section, upstream),
         pass_cookies: section.value("cookies", |field| field.choice(&[("drop", false), ("pass", true)])),
     }
@@ -115,69 +129,6 @@ fn margin(field: &Field<'_>, upstream: &Upstream) -> Option<Duration> {
         Some(span) => complaint.related(span.clone(), text! { en: "the idle time", fr: "la durée d'inactivité" }),
         None => complaint,
     });
-    None
-}
-
-fn expired_when(field: &Field<'_>) -> Option<ExpiredPattern> {
-    let DeValue::Table(table) = field.value else {
-        field.wrong_type(
-            &text! { en: "a table", fr: "une table" },
-            Some(text! { en: "write {{ status = 401 }}", fr: "écrivez {{ status = 401 }}" }),
-        );
-        return None;
-    };
-    let section = Section::open(&shape::EXPIRED_WHEN, table, Some(field.span.clone()), field.problems);
-    let status = section
-        .required("status", "status = 401")
-        .and_then(|field| field.integer().inspect(|status| success_needs_a_body(&section, &field, *status)));
-    let body_contains = section.get("body_contains").and_then(|field| body_contains(&field));
-    Some(ExpiredPattern { status: status?, body_contains })
-}
-
-/// An answer of success alone says nothing: it would end a session at its first good request.
-fn success_needs_a_body(section: &Section<'_>, field: &Field<'_>, status: u16) {
-    if status >= 300 || section.get("body_contains").is_some() || section.meant_any(&["body_contains"]) {
-        return;
-    }
-    field.error(
-        Complaint::new(
-            Rule::MissingKey,
-            text! {
-                en: "a status of success does not tell an expired token",
-                fr: "un statut de succès ne révèle pas un jeton expiré"
-            },
-            text! {
-                en: "every good answer would end its session",
-                fr: "toute bonne réponse mettrait fin à sa session"
-            },
-        )
-        .hint(text! {
-            en: "add `body_contains = \"…\"` with words that are only in the answer to an expired token",
-            fr: "ajoutez `body_contains = \"…\"` avec des mots propres à la réponse faite à un jeton expiré"
-        }),
-    );
-}
-
-fn body_contains(field: &Field<'_>) -> Option<Box<[u8]>> {
-    let text = field.string()?;
-    if (1..=BODY_PREFIX).contains(&text.len()) {
-        return Some(text.as_bytes().into());
-    }
-    field.error(Complaint::new(
-        Rule::OutOfRange,
-        text! {
-            en: "`body_contains` must have 1 to {BODY_PREFIX} bytes",
-            fr: "`body_contains` doit compter de 1 à {BODY_PREFIX} octets"
-        },
-        if text.is_empty() {
-            text! { en: "every body contains this", fr: "tout corps de réponse contient cela" }
-        } else {
-            text! {
-                en: "only the first {BODY_PREFIX} bytes of a body are looked at",
-                fr: "seuls les {BODY_PREFIX} premiers octets d'une réponse sont examinés"
-            }
-        },
-    ));
     None
 }
 

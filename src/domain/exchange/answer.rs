@@ -87,7 +87,9 @@ impl Answer {
             Reading::Nothing => ChunkVerdict::Release,
             Reading::Login(body) => {
                 if body.len() + chunk.len() > login_answer::MAX_BODY {
-                    self.alarm = Some(Alarm::LoginNotUnderstood);
+                    if self.is_success() {
+                        self.alarm = Some(Alarm::LoginNotUnderstood);
+                    }
                     self.reading = Reading::Nothing;
                     return ChunkVerdict::Release;
                 }
@@ -113,11 +115,17 @@ impl Answer {
         }
     }
 
+    const fn is_success(&self) -> bool {
+        matches!(self.status, 200..=299)
+    }
+
     fn login_head(&mut self, question: &Question<'_>, now: Now) {
-        self.login = Some(LoginOutcome::of_status(self.status));
-        if (200..300).contains(&self.status) {
+        let outcome = LoginOutcome::of_status(self.status);
+        let said = question.snapshot.login.failed_when.at_head(self.status);
+        self.login = Some(if said == AtHead::Expired { LoginOutcome::Refused } else { outcome });
+        if said == AtHead::AskBody || (said == AtHead::Other && self.is_success()) {
             self.reading = Reading::Login(Vec::new());
-        } else if matches!(self.status, 401 | 403) {
+        } else if said == AtHead::Expired || matches!(self.status, 401 | 403) {
             question.tables.expiries().login_refused(now.mono);
         }
     }
@@ -154,6 +162,17 @@ impl Answer {
     /// Puts the token of a login answer into the table, for the consumer whose login it was.
     fn learn(&mut self, question: &Question<'_>, body: &[u8], now: Now) {
         let tables = question.tables;
+        let is_refused = question.snapshot.login.failed_when.matches(self.status, body);
+        if is_refused {
+            self.login = Some(LoginOutcome::Refused);
+        }
+        if is_refused || matches!(self.status, 401 | 403) {
+            tables.expiries().login_refused(now.mono);
+            return;
+        }
+        if !self.is_success() {
+            return;
+        }
         let Ok(token) = login_answer::token(self.status, body) else {
             // A refused login may well be answered with success and an error inside.
             tables.expiries().login_refused(now.mono);

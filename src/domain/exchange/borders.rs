@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::fixture::rules;
 use crate::domain::rules::consumer::ConsumerTable;
 use crate::domain::rules::snapshot::SessionMode;
-use crate::domain::session::expiry::BODY_PREFIX;
+use crate::domain::session::expiry::{self, BODY_PREFIX};
 use crate::domain::session::log_record::Record as JournalRecord;
 use crate::domain::session::login_answer::MAX_BODY;
 use crate::domain::session::{ExpiredPattern, ExpiredWhen};
@@ -160,6 +160,34 @@ fn a_login_that_is_not_understood_or_refused_is_told_apart() {
         let record = exchange.finish(Outcome::Answered { status }, gate.now);
         assert_eq!((record.login, record.learned), (Some(outcome), None));
         assert_eq!(gate.code_of(&read("boutique", "t9")), "session_unknown", "{status}");
+    }
+}
+
+#[test]
+fn an_answer_that_an_admin_knows_to_be_a_refusal_brings_nothing() {
+    let mut gate = Gate::new();
+    let pattern =
+        |status, body: Option<&str>| ExpiredPattern { status, body_contains: body.map(|b| b.as_bytes().into()) };
+    Arc::make_mut(&mut gate.snapshot).login.failed_when =
+        ExpiredWhen::new(vec![pattern(200, Some("refus")), pattern(500, Some("refus")), pattern(503, None)]);
+    for (status, body, outcome, stands) in [
+        (200, r#"{"access_token":"t9","error":"refus"}"#, LoginOutcome::Refused, false),
+        (500, "refus", LoginOutcome::Refused, false),
+        (503, "", LoginOutcome::Refused, false),
+        (500, "panne", LoginOutcome::Failed, true),
+        (200, r#"{"access_token":"t1"}"#, LoginOutcome::Accepted, true),
+    ] {
+        let mut exchange = gate.forward(&login("boutique"));
+        gate.answer(&mut exchange, status, body);
+        let record = exchange.finish(Outcome::Answered { status }, gate.now);
+        assert_eq!((record.login, record.alarm), (Some(outcome), None), "{status} {body}");
+        assert_eq!(record.learned.is_some(), outcome == LoginOutcome::Accepted, "{status} {body}");
+        // A refused login holds endings back.
+        let hash = gate.tables.sessions.hash(b"t0");
+        let shop = gate.tables.sessions.caller("boutique", "k1").unwrap();
+        let ending = gate.tables.expiries().clone().expired(hash, shop.consumer(), gate.now.mono);
+        assert_eq!(ending == expiry::Ending::End, stands, "{status} {body}");
+        gate.tables.expiries().login_accepted();
     }
 }
 

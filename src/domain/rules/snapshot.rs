@@ -18,6 +18,7 @@ pub struct Snapshot {
     pub fields: FieldTable,
     pub trusted_proxies: TrustedProxies,
     pub session: SessionRules,
+    pub login: LoginRules,
     /// Routes on which 8sens takes an encoded slash for a part of a name.
     pub encoded_slash: Vec<RouteRule>,
     pub budgets: BudgetRules,
@@ -38,6 +39,15 @@ pub struct SessionRules {
     pub expired_when: ExpiredWhen,
     /// Whether `Cookie` and `Set-Cookie` pass.
     pub pass_cookies: bool,
+}
+
+/// What a login is to 8sens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginRules {
+    /// What 8sens calls the login name in the request.
+    pub user_field: Box<str>,
+    /// Which answers refuse a login, besides a 4xx status and a success without a token.
+    pub failed_when: ExpiredWhen,
 }
 
 impl SessionRules {
