@@ -77,6 +77,11 @@ checks! {
     LoginFields = "login_fields", "the four fields of a login answer", "les quatre champs d'une réponse de connexion";
     IdleTimeout = "idle_timeout", "how long 8sens keeps an idle token", "combien de temps 8sens garde un jeton \
         inutilisé";
+    ConcurrentSessions = "concurrent_sessions", "several sessions of one login", "plusieurs sessions d'une même \
+        connexion";
+    ExpiredWhen = "expired_when", "the answer to a token that is no good", "la réponse à un jeton qui n'est pas bon";
+    FailedWhen = "failed_when", "the answer to a wrong password", "la réponse à un mot de passe faux";
+    IdleClock = "idle_clock", "which calls keep a session alive", "quels appels gardent une session en vie";
     Front = "front", "the way from the internet to the gate", "le chemin d'internet à la passerelle";
     FrontKey = "front_key", "whether a proxy in front lets api_key through", "si un proxy placé devant laisse passer \
         api_key";

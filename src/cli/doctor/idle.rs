@@ -1,16 +1,14 @@
 //! How long 8sens keeps an idle token, against what is configured. Only when asked for: it takes two logins and a
 //! little more than the idle time.
 
+use super::Patient;
 use super::finding::{Check, Finding};
-use super::login::log_in;
-use super::{Patient, http};
+use super::trial::{lives, path_of, token, wait_until};
 use crate::cli::Exit;
-use crate::domain::request::TokenPlace;
 use crate::text;
 use crate::text::Lang;
 use secrecy::SecretString;
 use std::time::{Duration, Instant};
-use ureq::http::StatusCode;
 
 /// How much longer than configured an unused token is left: long enough to tell, whatever 8sens's own timer ticks by.
 fn beyond(idle: Duration) -> Duration {
@@ -25,14 +23,7 @@ pub(super) fn check(
     route: &str,
     lang: Lang,
 ) -> Result<Vec<Finding>, Exit> {
-    let Some(path) = route.strip_prefix("GET ").filter(|path| path.starts_with('/')) else {
-        let text = text! {
-            en: "error: write the route as 'GET /path'",
-            fr: "erreur : écrivez la route sous la forme 'GET /chemin'"
-        };
-        crate::cli::talk(&text, lang);
-        return Err(Exit::Usage);
-    };
+    let path = path_of(route, lang)?;
     let limits = &patient.settings.snapshot.session.limits;
     let (early, late) = (limits.live(), limits.idle_timeout + beyond(limits.idle_timeout));
     let Some((first, second)) = token(patient, user, password).zip(token(patient, user, password)) else {
@@ -51,18 +42,11 @@ pub(super) fn check(
         &text! { en: "measuring the idle time: {seconds} s", fr: "mesure du délai d'inactivité : {seconds} s" },
         lang,
     );
-    std::thread::park_timeout(early);
     wait_until(start + early);
     let lived = lives(patient, path, &first);
     wait_until(start + late);
     let outlived = lives(patient, path, &second);
     Ok(vec![verdict(patient, lived, outlived)])
-}
-
-fn wait_until(moment: Instant) {
-    while let Some(left) = moment.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-        std::thread::park_timeout(left);
-    }
 }
 
 fn unknown(what: crate::text::Text) -> Finding {
@@ -115,36 +99,4 @@ fn verdict(patient: &Patient<'_>, lived: bool, outlived: bool) -> Finding {
         )
         .fix(remedy),
     }
-}
-
-fn token(patient: &Patient<'_>, user: &str, password: &SecretString) -> Option<SecretString> {
-    let answer = log_in(patient, user, password).ok()?;
-    crate::domain::session::login_answer::token(answer.status, &answer.body).ok()
-}
-
-/// Uses a token, where the configuration says that 8sens reads it. Counts as live unless the answer looks like that of
-/// an expired one.
-fn lives(patient: &Patient<'_>, path: &str, token: &SecretString) -> bool {
-    use secrecy::ExposeSecret;
-    let session = &patient.settings.snapshot.session;
-    let upstream = &patient.settings.upstream;
-    let place = session.token_from.first().copied().unwrap_or(TokenPlace::AccessTokenHeader);
-    let token = token.expose_secret();
-    let bearer = zeroize::Zeroizing::new(format!("Bearer {token}"));
-    let mut target = zeroize::Zeroizing::new(path.to_owned());
-    let mut fields: Vec<(&str, &[u8])> = vec![("api_key", upstream.api_key.as_bytes())];
-    match place {
-        TokenPlace::AccessTokenHeader => fields.push(("access_token", token.as_bytes())),
-        TokenPlace::TokenHeader => fields.push(("token", token.as_bytes())),
-        TokenPlace::Bearer => fields.push(("authorization", bearer.as_bytes())),
-        TokenPlace::AccessTokenQuery => {
-            let mark = if path.contains('?') { '&' } else { '?' };
-            target.push_str(&format!("{mark}access_token={token}"));
-        }
-    }
-    let answer = http::send_upstream(upstream, "GET", &target, &fields, None);
-    answer.is_ok_and(|answer| {
-        let unauthorised = answer.status == StatusCode::UNAUTHORIZED.as_u16();
-        !unauthorised && !session.expired_when.matches(answer.status, &answer.body)
-    })
 }

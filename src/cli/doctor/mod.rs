@@ -10,11 +10,14 @@ mod gate;
 mod host;
 mod http;
 mod idle;
+mod idle_clock;
 mod listeners;
 mod login;
 mod password;
 mod reach;
 mod render;
+mod sessions;
+mod trial;
 mod upstream;
 
 use super::control_client::{Silence, ask_at};
@@ -65,6 +68,15 @@ pub(super) struct DoctorArgs {
          connexions et un peu plus que idle_timeout"
     ))]
     pub measure_idle: Option<String>,
+    #[arg(long, value_name = "'GET /PATH'", requires = "login", help = both(
+        "Measure how 8sens treats several sessions of one login, ended tokens, wrong passwords and idle sessions, and \
+         propose the settings; takes up to five logins, one more that fails, and up to two and a half times \
+         idle_timeout",
+        "Mesurer comment 8sens traite plusieurs sessions d'une connexion, les jetons terminés, les mots de passe faux \
+         et les sessions inactives, et proposer les réglages ; demande jusqu'à cinq connexions, une de plus qui \
+         échoue, et jusqu'à deux fois et demie idle_timeout"
+    ))]
+    pub measure_sessions: Option<String>,
     #[arg(long, value_name = "URL", help = both(
         "Send a request through the public URL, to see whether a proxy in front lets api_key through",
         "Envoyer une requête par l'URL publique, pour voir si un proxy placé devant laisse passer api_key"
@@ -150,6 +162,14 @@ fn ask_8sens(args: &DoctorArgs, patient: &Patient<'_>, lang: Lang) -> Result<Vec
     let mut findings = login::check(patient, user, &password);
     if let Some(route) = &args.measure_idle {
         findings.extend(idle::check(patient, user, &password, route, lang)?);
+    }
+    if let Some(route) = &args.measure_sessions {
+        let path = trial::path_of(route, lang)?;
+        let measured = sessions::check(patient, user, &password, path);
+        findings.extend(measured.findings);
+        if let Some(coexistence) = measured.coexistence {
+            findings.extend(idle_clock::check(patient, user, &password, path, coexistence, lang));
+        }
     }
     Ok(findings)
 }
