@@ -2,7 +2,7 @@
 
 use sensgate::domain::session::SessionHash;
 use sensgate::domain::session::log_decoder::{Damage, Decoder, HeaderError};
-use sensgate::domain::session::log_record::{Header, MAX_NAME, MAX_PAYLOAD, Record, encode, encode_header};
+use sensgate::domain::session::log_record::{Header, LogRecord, MAX_NAME, MAX_PAYLOAD, encode, encode_header};
 use sensgate::domain::types::{Mono, Now, Wall};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-type Read = Vec<Result<Record, Damage>>;
+type Read = Vec<Result<LogRecord, Damage>>;
 
 /// Records, good bytes, and whether the end is torn.
 fn decode(file: &[u8]) -> Result<(Read, usize, bool), HeaderError> {
@@ -52,7 +52,7 @@ fn only_what_was_written(file: &[u8]) {
     }
 }
 
-fn cut_off(file: &[u8], ends: &[usize], records: &[Record], at: usize) {
+fn cut_off(file: &[u8], ends: &[usize], records: &[LogRecord], at: usize) {
     let whole = ends.iter().filter(|end| **end <= at).count();
     match decode(&file[..at]) {
         Err(error) => assert_eq!((error, whole), (HeaderError::Torn, 0)),
@@ -63,7 +63,7 @@ fn cut_off(file: &[u8], ends: &[usize], records: &[Record], at: usize) {
     }
 }
 
-fn damaged(file: &[u8], ends: &[usize], records: &[Record], at: usize) {
+fn damaged(file: &[u8], ends: &[usize], records: &[LogRecord], at: usize) {
     let mut wrong = file.to_vec();
     wrong[at] ^= 1 << (at % 8);
     let before = ends.iter().filter(|end| **end <= at).count();
@@ -79,7 +79,7 @@ fn damaged(file: &[u8], ends: &[usize], records: &[Record], at: usize) {
 }
 
 /// A file and the offset behind its header and behind each record.
-fn written(records: &[Record]) -> (Vec<u8>, Vec<usize>) {
+fn written(records: &[LogRecord]) -> (Vec<u8>, Vec<usize>) {
     let mut file = Vec::new();
     encode_header(&Header { upstream: "erp.lan:8082".into() }, &mut file).expect("a short name");
     let mut ends = vec![file.len()];
@@ -105,12 +105,12 @@ fn framed(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// One record for each line: its first byte is the kind, the rest is what it is filled with.
-fn records(bytes: &[u8]) -> Vec<Record> {
+fn records(bytes: &[u8]) -> Vec<LogRecord> {
     let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| line.split_first());
     lines.take(16).map(|(kind, rest)| record(*kind, rest)).collect()
 }
 
-fn record(kind: u8, rest: &[u8]) -> Record {
+fn record(kind: u8, rest: &[u8]) -> LogRecord {
     let number = |skip: usize| {
         let mut bytes = [0; 8];
         bytes.iter_mut().zip(rest.iter().skip(skip)).for_each(|(to, from)| *to = *from);
@@ -122,13 +122,13 @@ fn record(kind: u8, rest: &[u8]) -> Record {
     let (consumer, credential) = rest.split_at(rest.len() / 2);
     let (consumer, credential) = (name(consumer), name(credential));
     match kind % 7 {
-        0 => Record::Learn { at, idle, hash, consumer, credential },
-        1 => Record::Touch { at, idle, hash, consumer },
-        2 => Record::End { at, hash },
-        3 => Record::EndOwner { at, hash, consumer },
-        4 => Record::RevokeConsumer { at, consumer },
-        5 => Record::RevokeCredential { at, consumer, credential },
-        _ => Record::Clear { at },
+        0 => LogRecord::Learn { at, idle, hash, consumer, credential },
+        1 => LogRecord::Touch { at, idle, hash, consumer },
+        2 => LogRecord::End { at, hash },
+        3 => LogRecord::EndOwner { at, hash, consumer },
+        4 => LogRecord::RevokeConsumer { at, consumer },
+        5 => LogRecord::RevokeCredential { at, consumer, credential },
+        _ => LogRecord::Clear { at },
     }
 }
 

@@ -12,14 +12,14 @@ const MAX_REASON: usize = 500;
 #[error("{reason}")]
 pub(super) struct Failure {
     reason: String,
-    kind: Kind,
+    kind: FailureKind,
     /// The moment that the authority named for the next question.
     retry_after: Option<Duration>,
 }
 
 /// What has to be done before the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum FailureKind {
     /// Nothing: the same may succeed later.
     Passing,
     /// A nonce was not taken, which says nothing about the request (RFC 8555 section 6.5).
@@ -33,12 +33,12 @@ enum Kind {
 impl Failure {
     /// A failure after which another order is needed.
     pub(super) fn of_order(reason: &str) -> Self {
-        Self { reason: short(reason), kind: Kind::Order, retry_after: None }
+        Self { reason: short(reason), kind: FailureKind::Order, retry_after: None }
     }
 
     /// A failure to reach an end in time.
     pub(super) fn in_time() -> Self {
-        Self { reason: "not done in time".into(), kind: Kind::Passing, retry_after: None }
+        Self { reason: "not done in time".into(), kind: FailureKind::Passing, retry_after: None }
     }
 
     #[must_use]
@@ -53,24 +53,24 @@ impl Failure {
 
     #[must_use]
     pub(super) fn ends_the_order(&self) -> bool {
-        matches!(self.kind, Kind::Order | Kind::Account)
+        matches!(self.kind, FailureKind::Order | FailureKind::Account)
     }
 
     #[must_use]
     pub(super) fn ends_the_account(&self) -> bool {
-        self.kind == Kind::Account
+        self.kind == FailureKind::Account
     }
 
     /// True when trying again at once is what the protocol wants.
     #[must_use]
     pub(super) fn may_be_repeated_at_once(&self) -> bool {
-        matches!(self.kind, Kind::Nonce | Kind::Account)
+        matches!(self.kind, FailureKind::Nonce | FailureKind::Account)
     }
 
     /// True for an answer that says "later" rather than "no".
     #[must_use]
     pub(super) fn asks_to_wait(error: &Error) -> bool {
-        matches!(kind(error), Kind::Passing | Kind::Nonce | Kind::Account)
+        matches!(kind(error), FailureKind::Passing | FailureKind::Nonce | FailureKind::Account)
             && !matches!(error, Error::Unsupported(_) | Error::Other(_))
     }
 
@@ -111,19 +111,19 @@ impl From<Error> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self { reason: short(&error.to_string()), kind: Kind::Passing, retry_after: None }
+        Self { reason: short(&error.to_string()), kind: FailureKind::Passing, retry_after: None }
     }
 }
 
 /// The types of RFC 8555 section 6.7.
-fn kind(error: &Error) -> Kind {
-    let Error::Api(problem) = error else { return Kind::Passing };
+fn kind(error: &Error) -> FailureKind {
+    let Error::Api(problem) = error else { return FailureKind::Passing };
     let word = problem.r#type.as_deref().unwrap_or_default();
     match word.strip_prefix("urn:ietf:params:acme:error:").unwrap_or(word) {
-        "badNonce" => Kind::Nonce,
-        "accountDoesNotExist" => Kind::Account,
-        "rateLimited" | "serverInternal" | "orderNotReady" => Kind::Passing,
-        _ => Kind::Order,
+        "badNonce" => FailureKind::Nonce,
+        "accountDoesNotExist" => FailureKind::Account,
+        "rateLimited" | "serverInternal" | "orderNotReady" => FailureKind::Passing,
+        _ => FailureKind::Order,
     }
 }
 

@@ -56,7 +56,7 @@ struct Traffic {
 
 #[derive(Debug, Serialize)]
 struct Sessions {
-    /// Places on tokens, some of them expired; one session has up to four.
+    /// Entries of the session table, some of them expired; one session has up to four.
     places: usize,
     /// The first ones, in the order of their hashes.
     sessions: Vec<sessions::Session>,

@@ -31,7 +31,7 @@ pub(super) struct GateArgs {
 }
 
 /// An answer, or why there is none.
-pub(super) enum Answer<T> {
+pub(super) enum ControlAnswer<T> {
     Is(T),
     /// The gate answered with another status.
     Status(StatusCode),
@@ -78,11 +78,11 @@ impl Silence {
 }
 
 /// Sends one request and reads its JSON answer. Failures are told to the operator.
-pub(super) fn ask<T: DeserializeOwned>(gate: &GateArgs, method: Method, path: &str, lang: Lang) -> Answer<T> {
+pub(super) fn ask<T: DeserializeOwned>(gate: &GateArgs, method: Method, path: &str, lang: Lang) -> ControlAnswer<T> {
     match gate.socket().and_then(|socket| ask_at(&socket, method, path)) {
-        Ok(Ok(value)) => Answer::Is(value),
-        Ok(Err(status)) => Answer::Status(status),
-        Err(silence) => Answer::Failed(silence.tell(lang)),
+        Ok(Ok(value)) => ControlAnswer::Is(value),
+        Ok(Err(status)) => ControlAnswer::Status(status),
+        Err(silence) => ControlAnswer::Failed(silence.tell(lang)),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::admin::control::socket_in;
 use crate::cli::help::{self, both};
 use crate::config::{self, Settings};
 use crate::domain::denial::DenyCode;
-use crate::explain::rehearsal::{self, Imagined, Outcome, Rehearsal, ShownToken, Step};
+use crate::explain::rehearsal::{self, Imagined, Outcome, Rehearsal, RehearsedRule, ShownToken};
 use crate::explain::{Explained, Explanation, Refusal, Setting};
 use crate::platform::clock;
 use crate::telemetry::RECENT_REFUSALS;
@@ -285,15 +285,15 @@ fn told(Explained { refusal, explanation }: &Explained, lang: Lang) -> String {
     lines.join("\n")
 }
 
-/// The name of a setting with its value and its place.
+/// The name of a setting with its value and its location.
 fn set(setting: &Setting, lang: Lang) -> String {
     let value = setting.value.as_deref().map(|value| format!(" = {value}")).unwrap_or_default();
     let key = &setting.key;
-    let place = match &setting.place {
-        Some(place) => format!("{place}: "),
+    let location = match &setting.location {
+        Some(location) => format!("{location}: "),
         None => text! { en: "default: ", fr: "par défaut : " }.in_lang(lang).to_owned(),
     };
-    format!("{place}{key}{value}")
+    format!("{location}{key}{value}")
 }
 
 fn ways(remedies: &[Text], lang: Lang) -> Vec<String> {
@@ -313,7 +313,7 @@ fn rehearsed(told: &Rehearsal, lang: Lang) -> String {
     let from = told.client_ip.as_ref().map(|address| text! { en: " from {address}", fr: " depuis {address}" });
     let from = from.as_ref().map_or("", |text| text.in_lang(lang));
     let mut lines = vec![format!("{consumer}: {method} {path}{from}"), String::new()];
-    let mark = |step: &Step| match step.outcome {
+    let mark = |step: &RehearsedRule| match step.outcome {
         Outcome::Passes => text! { en: "passes", fr: "passe" },
         Outcome::Refuses => text! { en: "refuses", fr: "refuse" },
         Outcome::WouldRefuse => text! { en: "would refuse", fr: "refuserait" },

@@ -82,9 +82,9 @@ fn read(args: &SandboxArgs) -> Result<(SandboxSettings, Sandbox), Failure> {
         (exit, text! { en: "cannot read {file}: {error}", fr: "lecture de {file} impossible : {error}" })
     })?;
     let refused = |error: sandbox::SettingsError| {
-        let place = error.line.map_or_else(|| file.to_string(), |line| format!("{file}:{line}"));
+        let location = error.line.map_or_else(|| file.to_string(), |line| format!("{file}:{line}"));
         let Text { en, fr } = error.message;
-        (Exit::Config, text! { en: "{place}: {en}", fr: "{place} : {fr}" })
+        (Exit::Config, text! { en: "{location}: {en}", fr: "{location} : {fr}" })
     };
     let settings = SandboxSettings::from_toml(&toml).map_err(refused)?;
     let sandbox = Sandbox::new(settings.clone()).map_err(refused)?;
@@ -159,8 +159,8 @@ mod tests {
         let (exit, message) = refused.err().unwrap();
         assert_eq!(exit, Exit::Config);
         let message = message.in_lang(Lang::Fr);
-        let place = message.split(" : fichier TOML refusé").next().unwrap();
-        let line = place.rsplit("Cargo.toml:").next().unwrap();
+        let location = message.split(" : fichier TOML refusé").next().unwrap();
+        let line = location.rsplit("Cargo.toml:").next().unwrap();
         assert!(line.parse::<usize>().is_ok(), "{message}");
     }
 

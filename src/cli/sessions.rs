@@ -1,6 +1,6 @@
 //! `sessions`: what the gate knows of tokens, and how to end them.
 
-use super::control_client::{Answer, GateArgs, ask};
+use super::control_client::{ControlAnswer, GateArgs, ask};
 use super::{Exit, Format};
 use crate::admin::control::{Ended, Session};
 use crate::cli::help::{self, both};
@@ -86,9 +86,9 @@ fn list(args: &ListArgs, lang: Lang) -> Exit {
     let after = args.after.as_deref().map(|after| format!("&after={after}")).unwrap_or_default();
     let sessions: Vec<Session> =
         match ask(&args.gate, Method::GET, &format!("/sessions?limit={}{after}", args.limit), lang) {
-            Answer::Is(sessions) => sessions,
-            Answer::Status(status) => return refused(status, lang),
-            Answer::Failed(exit) => return exit,
+            ControlAnswer::Is(sessions) => sessions,
+            ControlAnswer::Status(status) => return refused(status, lang),
+            ControlAnswer::Failed(exit) => return exit,
         };
     match args.format {
         Format::Json => super::data(&serde_json::to_string(&sessions).unwrap_or_default()),
@@ -115,14 +115,14 @@ fn end(args: &EndArgs, lang: Lang) -> Exit {
     ended(ask(&args.gate, Method::DELETE, &path, lang), lang)
 }
 
-fn ended(answer: Answer<Ended>, lang: Lang) -> Exit {
+fn ended(answer: ControlAnswer<Ended>, lang: Lang) -> Exit {
     match answer {
-        Answer::Is(Ended { ended }) => {
+        ControlAnswer::Is(Ended { ended }) => {
             super::talk(&text! { en: "{ended} ended", fr: "{ended} terminée(s)" }, lang);
             Exit::Ok
         }
-        Answer::Status(status) => refused(status, lang),
-        Answer::Failed(exit) => exit,
+        ControlAnswer::Status(status) => refused(status, lang),
+        ControlAnswer::Failed(exit) => exit,
     }
 }
 

@@ -13,7 +13,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
-/// One of the files. Its number among the texts that findings point into is its place in the list and one more: the
+/// One of the files. Its number among the texts that findings point into is its index in the list, plus one: the
 /// configuration itself is number 0.
 #[derive(Debug)]
 pub(super) struct ConsumerFile {
@@ -22,7 +22,7 @@ pub(super) struct ConsumerFile {
     pub(super) source: String,
 }
 
-/// A text that is looked at in place of what a file holds.
+/// A text that is read instead of what a file holds.
 pub(super) type Edited<'e> = Option<(&'e Path, &'e str)>;
 
 /// Which files: a folder and what their names begin and end with.

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration file: every finding with its place, its rule and a hint.
+//! What is wrong with a configuration file: every finding with its location, its rule and a hint.
 
 use crate::text;
 use crate::text::Text;
@@ -102,10 +102,10 @@ impl Severity {
 
 /// What is wrong, without saying where.
 #[derive(Clone, Debug)]
-pub(super) struct Complaint(Box<Content>);
+pub(super) struct Complaint(Box<ComplaintParts>);
 
 #[derive(Clone, Debug)]
-struct Content {
+struct ComplaintParts {
     rule: Rule,
     message: Text,
     label: Text,
@@ -113,7 +113,7 @@ struct Content {
     related: Option<(Spot, Text)>,
 }
 
-/// A place in one of the texts that are read.
+/// A location in one of the texts that are read.
 #[derive(Clone, Debug)]
 pub struct Spot {
     /// Which text: 0 is the configuration itself, then come its files of consumers.
@@ -122,7 +122,7 @@ pub struct Spot {
 }
 
 impl From<Range<usize>> for Spot {
-    /// A place in the configuration itself.
+    /// A location in the configuration itself.
     fn from(span: Range<usize>) -> Self {
         Self { text: 0, span }
     }
@@ -131,7 +131,7 @@ impl From<Range<usize>> for Spot {
 impl Complaint {
     /// `message` is the sentence, `label` stands under the culprit.
     pub(super) fn new(rule: Rule, message: Text, label: Text) -> Self {
-        Self(Box::new(Content { rule, message, label, hint: None, related: None }))
+        Self(Box::new(ComplaintParts { rule, message, label, hint: None, related: None }))
     }
 
     /// What to write instead.
@@ -142,19 +142,19 @@ impl Complaint {
 
     /// Message and hint in one, for a value that is in no file.
     pub(super) fn sentence(self) -> Text {
-        let Content { message: Text { en, fr }, label, hint, .. } = *self.0;
+        let ComplaintParts { message: Text { en, fr }, label, hint, .. } = *self.0;
         let Text { en: hint_en, fr: hint_fr } = hint.unwrap_or(label);
         text! { en: "{en}: {hint_en}", fr: "{fr} : {hint_fr}" }
     }
 
-    /// A second place that belongs to the story.
-    pub(super) fn related(mut self, place: impl Into<Spot>, label: Text) -> Self {
-        self.0.related = Some((place.into(), label));
+    /// A second location that belongs to the story.
+    pub(super) fn related(mut self, location: impl Into<Spot>, label: Text) -> Self {
+        self.0.related = Some((location.into(), label));
         self
     }
 }
 
-/// A place in the file, counted from 1; columns in characters.
+/// A location in the file, counted from 1; columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     pub line: usize,
@@ -187,14 +187,14 @@ pub struct Diagnostic {
     /// Bytes of the source, on character boundaries. `None` concerns the file as a whole.
     pub span: Option<Range<usize>>,
     pub hint: Option<Text>,
-    /// A second place, with its label.
+    /// A second location, with its label.
     pub related: Option<(Spot, Text)>,
     pub start: Position,
     pub end: Position,
 }
 
 impl Complaint {
-    /// The finding that this is at a place of the text with this number; `None` is the text as a whole.
+    /// The finding that this is at a location of the text with this number; `None` is the text as a whole.
     pub(super) fn at(
         self,
         sources: &[(&str, &str)],

@@ -3,7 +3,7 @@
 use super::diagnostic::{Complaint, Rule};
 use super::mask;
 use super::report::Problems;
-use super::spec::Kind;
+use super::spec::ValueKind;
 use super::value::{self, Parsed};
 use crate::domain::limit::Quota;
 use crate::text;
@@ -13,14 +13,14 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// One value with its place.
+/// One value with its location.
 pub(super) struct Field<'a> {
     /// Its dotted name, for messages.
     pub name: String,
     pub span: Range<usize>,
     pub value: &'a DeValue<'a>,
     /// What the registry says may be here; nothing for what a reader of its own looks at.
-    kind: Option<Kind>,
+    kind: Option<ValueKind>,
     /// One of the elements of the list with that name.
     in_list: bool,
     pub problems: &'a Problems,
@@ -29,7 +29,7 @@ pub(super) struct Field<'a> {
 impl<'a> Field<'a> {
     pub(super) fn new(
         name: String,
-        kind: Option<Kind>,
+        kind: Option<ValueKind>,
         value: &'a Spanned<DeValue<'a>>,
         problems: &'a Problems,
     ) -> Self {
@@ -86,7 +86,7 @@ impl<'a> Field<'a> {
             span: element.span(),
             value: element.get_ref(),
             kind: match self.kind {
-                Some(Kind::List(inner)) => Some(*inner),
+                Some(ValueKind::List(inner)) => Some(*inner),
                 other => other,
             },
             in_list: true,
@@ -132,7 +132,7 @@ impl<'a> Field<'a> {
 
     /// An integer within the bounds of the registry, which fit `T`.
     pub(super) fn integer<T: TryFrom<u64>>(&self) -> Option<T> {
-        let Some(Kind::Integer { least, most }) = self.kind else { unreachable!("{} is no integer", self.name) };
+        let Some(ValueKind::Integer { least, most }) = self.kind else { unreachable!("{} is no integer", self.name) };
         let DeValue::Integer(integer) = self.value else {
             let hint = match self.value {
                 DeValue::String(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
@@ -150,7 +150,7 @@ impl<'a> Field<'a> {
 
     /// A duration within the bounds of the registry.
     pub(super) fn duration(&self) -> Option<Duration> {
-        let Some(Kind::Duration { least, most }) = self.kind else { unreachable!("{} is no duration", self.name) };
+        let Some(ValueKind::Duration { least, most }) = self.kind else { unreachable!("{} is no duration", self.name) };
         let hint = self.bare_number().map(|n| text! { en: "write \"{n}s\"", fr: "écrivez \"{n}s\"" });
         let duration = value::duration(self.string_or(hint)?).map_err(|complaint| self.error(complaint)).ok()?;
         self.in_range(Some(duration), least..=most, &|d| value::show_duration(*d))
@@ -158,7 +158,7 @@ impl<'a> Field<'a> {
 
     /// A size in bytes within the bounds of the registry.
     pub(super) fn size(&self) -> Option<u64> {
-        let Some(Kind::Size { least, most }) = self.kind else { unreachable!("{} is no size", self.name) };
+        let Some(ValueKind::Size { least, most }) = self.kind else { unreachable!("{} is no size", self.name) };
         let hint = self.bare_number().map(|n| {
             let bytes = n.parse().map_or_else(|_| format!("{n}B"), value::show_size);
             text! { en: "write \"{bytes}\"", fr: "écrivez \"{bytes}\"" }
@@ -169,7 +169,7 @@ impl<'a> Field<'a> {
 
     /// Bytes in a second, such as `1KiB/s`, within the bounds of the registry.
     pub(super) fn byte_rate(&self) -> Option<u64> {
-        let Some(Kind::ByteRate { least, most }) = self.kind else { unreachable!("{} is no rate", self.name) };
+        let Some(ValueKind::ByteRate { least, most }) = self.kind else { unreachable!("{} is no rate", self.name) };
         let hint = self.bare_number().map(|n| text! { en: "write \"{n}B/s\"", fr: "écrivez \"{n}B/s\"" });
         let rate = value::byte_rate(self.string_or(hint)?).map_err(|complaint| self.error(complaint)).ok()?;
         self.in_range(Some(rate), least..=most, &|rate| value::show_byte_rate(*rate))
@@ -183,8 +183,9 @@ impl<'a> Field<'a> {
 
     /// The value when it is one of these words, which are those of the registry.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
+        let words = choices.iter().map(|(word, _)| word);
         debug_assert!(
-            matches!(self.kind, Some(Kind::Choice(words)) if words.iter().eq(choices.iter().map(|(word, _)| word))),
+            matches!(self.kind, Some(ValueKind::Choice(known)) if known.iter().eq(words)),
             "{}: {:?}",
             self.name,
             self.kind

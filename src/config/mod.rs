@@ -33,7 +33,7 @@ mod value;
 pub use bounds::{MAX_CONSUMER_BYTES, MAX_CONSUMER_FILES, MAX_FILE};
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Position, Rule, Severity, Spot};
 pub use file::{Loaded, load, parse, parse_edited, state_directory};
-pub use positions::{Place, Positions};
+pub use positions::{Location, Positions};
 pub use report::Report;
 pub use secret::MAX_SECRET;
 pub use settings::*;

@@ -1,4 +1,4 @@
-//! Which line says what: the place of every setting in the files, for whoever explains a decision.
+//! Which line says what: the location of every setting in the files, for whoever explains a decision.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
@@ -17,12 +17,12 @@ use toml::de::{DeTable, DeValue};
 pub struct Positions {
     files: Vec<String>,
     /// In the order of the hashes, once it is sorted.
-    lines: Vec<Line>,
+    lines: Vec<SettingLine>,
 }
 
 /// Where a path is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Line {
+struct SettingLine {
     path: u64,
     file: u16,
     line: u32,
@@ -30,12 +30,12 @@ struct Line {
 
 /// A line of a file, written `sensgate.toml:12`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Place {
+pub struct Location {
     pub file: String,
     pub line: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
     }
@@ -50,7 +50,7 @@ impl Positions {
         Walk { starts: line_starts(source), file: number, lines: &mut self.lines }.table(None, table);
     }
 
-    /// Ready to be asked. The first place of a path stays: what is named twice is refused anyway.
+    /// Ready to be asked. The first location of a path stays: what is named twice is refused anyway.
     pub(super) fn sorted(mut self) -> Self {
         self.lines.sort_unstable();
         self.lines.dedup_by_key(|line| line.path);
@@ -60,11 +60,11 @@ impl Positions {
 
     /// Where a setting stands; `None` when the file leaves it out.
     #[must_use]
-    pub fn place(&self, path: &str) -> Option<Place> {
+    pub fn location(&self, path: &str) -> Option<Location> {
         let path = Path::of(path).finish();
         let at = self.lines.binary_search_by_key(&path, |line| line.path).ok()?;
-        let Line { file, line, .. } = self.lines[at];
-        Some(Place { file: self.files.get(usize::from(file))?.clone(), line: usize::try_from(line).ok()? })
+        let SettingLine { file, line, .. } = self.lines[at];
+        Some(Location { file: self.files.get(usize::from(file))?.clone(), line: usize::try_from(line).ok()? })
     }
 }
 
@@ -97,7 +97,7 @@ struct Walk<'l> {
     /// The offset at which each line begins.
     starts: Vec<usize>,
     file: u16,
-    lines: &'l mut Vec<Line>,
+    lines: &'l mut Vec<SettingLine>,
 }
 
 impl Walk<'_> {
@@ -113,10 +113,10 @@ impl Walk<'_> {
         match value.get_ref() {
             DeValue::Table(table) => self.table(Some(path), table),
             DeValue::Array(array) => {
-                for (place, element) in array.iter().enumerate() {
+                for (index, element) in array.iter().enumerate() {
                     let path = match name_of(element.get_ref()) {
                         Some(name) => Path::joined(Some(path), name),
-                        None => Path::joined(Some(path), &place.to_string()),
+                        None => Path::joined(Some(path), &index.to_string()),
                     };
                     self.note(&path, element.span().start);
                     self.value(&path, element);
@@ -129,7 +129,7 @@ impl Walk<'_> {
     fn note(&mut self, path: &Path, offset: usize) {
         let line = self.starts.partition_point(|start| *start <= offset);
         let line = u32::try_from(line).unwrap_or(u32::MAX);
-        self.lines.push(Line { path: path.finish(), file: self.file, line });
+        self.lines.push(SettingLine { path: path.finish(), file: self.file, line });
     }
 }
 
@@ -172,10 +172,10 @@ mod tests {
             ("consumer.b.allow.1", 12),
             ("consumer.b.keys.k1", 14),
         ] {
-            assert_eq!(positions.place(path), Some(Place { file: "f.toml".into(), line }), "{path}");
+            assert_eq!(positions.location(path), Some(Location { file: "f.toml".into(), line }), "{path}");
         }
-        assert_eq!(positions.place("limits.uri_bytes"), None);
-        assert_eq!(positions.place("consumer.c.name").unwrap().to_string(), "c.d/a.toml:2");
-        assert_eq!(positions.place("limits.body_bytes").unwrap().to_string(), "f.toml:3");
+        assert_eq!(positions.location("limits.uri_bytes"), None);
+        assert_eq!(positions.location("consumer.c.name").unwrap().to_string(), "c.d/a.toml:2");
+        assert_eq!(positions.location("limits.body_bytes").unwrap().to_string(), "f.toml:3");
     }
 }

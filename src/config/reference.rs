@@ -2,7 +2,7 @@
 
 use super::bounds::{MAX_CONSUMER_BYTES, MAX_CONSUMER_FILES, MAX_FILE};
 use super::shape::{Form, KeySpec, Presence, ROOT, TABLES, TableSpec};
-use super::spec::Kind;
+use super::spec::ValueKind;
 use super::value::{show_byte_rate, show_duration, show_size};
 use crate::text;
 use crate::text::Lang;
@@ -29,16 +29,16 @@ pub fn markdown(lang: Lang) -> String {
 }
 
 /// What may stand at a key, within which bounds.
-pub(super) fn bounds(kind: &Kind, lang: Lang) -> Option<String> {
+pub(super) fn bounds(kind: &ValueKind, lang: Lang) -> Option<String> {
     let between = |least: &dyn Display, most: &dyn Display| {
         text! { en: "{least} to {most}", fr: "de {least} à {most}" }.in_lang(lang).to_owned()
     };
     match kind {
-        Kind::Integer { least, most } => Some(between(least, most)),
-        Kind::Duration { most: Duration::MAX, .. } => None,
-        Kind::Duration { least, most } => Some(between(&show_duration(*least), &show_duration(*most))),
-        Kind::Size { least, most } => Some(between(&show_size(*least), &show_size(*most))),
-        Kind::ByteRate { least, most } => Some(between(&show_byte_rate(*least), &show_byte_rate(*most))),
+        ValueKind::Integer { least, most } => Some(between(least, most)),
+        ValueKind::Duration { most: Duration::MAX, .. } => None,
+        ValueKind::Duration { least, most } => Some(between(&show_duration(*least), &show_duration(*most))),
+        ValueKind::Size { least, most } => Some(between(&show_size(*least), &show_size(*most))),
+        ValueKind::ByteRate { least, most } => Some(between(&show_byte_rate(*least), &show_byte_rate(*most))),
         _ => None,
     }
 }
@@ -108,7 +108,8 @@ consommateur à la configuration elle-même.
 ",
     };
     let mut section = section.in_lang(lang).to_owned();
-    let is_table = |kind: &Kind| matches!(kind, Kind::Table(_) | Kind::Tables(_) | Kind::TableOrTables(_));
+    let is_table =
+        |kind: &ValueKind| matches!(kind, ValueKind::Table(_) | ValueKind::Tables(_) | ValueKind::TableOrTables(_));
     rows(&mut section, ROOT.keys.iter().filter(|key| !is_table(&key.kind)), lang);
     section
 }
@@ -147,30 +148,30 @@ fn default(key: &KeySpec, lang: Lang) -> String {
     }
 }
 
-fn kind(kind: &Kind, lang: Lang) -> String {
+fn kind(kind: &ValueKind, lang: Lang) -> String {
     let said = match kind {
-        Kind::Bool => return "`true`, `false`".to_owned(),
-        Kind::Choice(words) => return format!("`\"{}\"`", words.join("\"`, `\"")),
-        Kind::Text(syntax) => return syntax.name.in_lang(lang).to_owned(),
-        Kind::Integer { .. } => text! { en: "integer", fr: "nombre entier" },
-        Kind::Duration { .. } => text! { en: "duration", fr: "durée" },
-        Kind::Size { .. } => text! { en: "size", fr: "taille" },
-        Kind::ByteRate { .. } => text! { en: "rate of bytes", fr: "débit d'octets" },
-        Kind::Quota => text! { en: "rate", fr: "débit" },
-        Kind::Date => text! { en: "day, such as `2027-06-30`", fr: "jour, par exemple `2027-06-30`" },
-        Kind::List(inner) => {
+        ValueKind::Bool => return "`true`, `false`".to_owned(),
+        ValueKind::Choice(words) => return format!("`\"{}\"`", words.join("\"`, `\"")),
+        ValueKind::Text(syntax) => return syntax.name.in_lang(lang).to_owned(),
+        ValueKind::Integer { .. } => text! { en: "integer", fr: "nombre entier" },
+        ValueKind::Duration { .. } => text! { en: "duration", fr: "durée" },
+        ValueKind::Size { .. } => text! { en: "size", fr: "taille" },
+        ValueKind::ByteRate { .. } => text! { en: "rate of bytes", fr: "débit d'octets" },
+        ValueKind::Quota => text! { en: "rate", fr: "débit" },
+        ValueKind::Date => text! { en: "day, such as `2027-06-30`", fr: "jour, par exemple `2027-06-30`" },
+        ValueKind::List(inner) => {
             let inner = self::kind(inner, lang);
             text! { en: "list of: {inner}", fr: "liste de : {inner}" }
         }
-        Kind::Table(spec) => {
+        ValueKind::Table(spec) => {
             let path = spec.path;
             text! { en: "`{path}`", fr: "`{path}`" }
         }
-        Kind::Tables(spec) => {
+        ValueKind::Tables(spec) => {
             let path = spec.path;
             text! { en: "list of `{path}`", fr: "liste de `{path}`" }
         }
-        Kind::TableOrTables(spec) => {
+        ValueKind::TableOrTables(spec) => {
             let path = spec.path;
             text! { en: "`{path}`, or a list of such", fr: "`{path}`, ou une liste de telles tables" }
         }

@@ -74,7 +74,7 @@ impl Report {
 /// How bad, in which text, where and what.
 type Found = (Severity, usize, Option<Range<usize>>, Complaint);
 
-/// Collects findings while the file is read, and the places that must not be shown.
+/// Collects findings while the file is read, and the locations that must not be shown.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     /// The text that is read.
@@ -104,7 +104,7 @@ impl Problems {
         self.text.set(text);
     }
 
-    /// A place in the text that is read.
+    /// A location in the text that is read.
     pub(super) fn spot(&self, span: Range<usize>) -> Spot {
         Spot { text: self.text.get(), span }
     }
@@ -125,7 +125,7 @@ impl Problems {
             found.push((severity, self.text.get(), span, complaint));
         } else {
             *self.omitted.borrow_mut() += 1;
-            // A fatal finding always has its place, so that "none is fatal" stays true to its name.
+            // A fatal finding always has its location, so that "none is fatal" stays true to its name.
             if severity == Severity::Error
                 && let Some(slot) = found.iter_mut().find(|(known, ..)| *known == Severity::Warning)
             {

@@ -4,7 +4,7 @@
 
 use super::reference::bounds;
 use super::shape::{Form, KeySpec, Presence, ROOT, TABLES, TableSpec};
-use super::spec::Kind;
+use super::spec::ValueKind;
 use crate::text::Lang;
 use serde_json::{Map, Value, json};
 
@@ -53,30 +53,30 @@ fn property(key: &KeySpec, lang: Lang) -> Value {
     schema
 }
 
-fn of_kind(kind: &Kind) -> Value {
+fn of_kind(kind: &ValueKind) -> Value {
     let reference = |spec: &TableSpec| json!({ "$ref": format!("#/$defs/{}", spec.path) });
     let list = |items: Value| json!({ "type": "array", "items": items });
     match kind {
-        Kind::Bool => json!({ "type": "boolean" }),
-        Kind::Integer { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
-        Kind::Duration { .. } => json!({ "type": "string", "pattern": "^[0-9]+ *(ms|s|m|h|d)$" }),
-        Kind::Size { .. } => json!({ "type": "string", "pattern": "^[0-9]+ *(B|KiB|MiB|GiB)$" }),
-        Kind::ByteRate { .. } => json!({ "type": "string", "pattern": "^[0-9]+ *(B|KiB|MiB|GiB)/s$" }),
-        Kind::Quota => json!({ "type": "string", "pattern": "^[0-9]+/(s|min|h|d)(, *burst +[0-9]+)?$" }),
+        ValueKind::Bool => json!({ "type": "boolean" }),
+        ValueKind::Integer { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        ValueKind::Duration { .. } => json!({ "type": "string", "pattern": "^[0-9]+ *(ms|s|m|h|d)$" }),
+        ValueKind::Size { .. } => json!({ "type": "string", "pattern": "^[0-9]+ *(B|KiB|MiB|GiB)$" }),
+        ValueKind::ByteRate { .. } => json!({ "type": "string", "pattern": "^[0-9]+ *(B|KiB|MiB|GiB)/s$" }),
+        ValueKind::Quota => json!({ "type": "string", "pattern": "^[0-9]+/(s|min|h|d)(, *burst +[0-9]+)?$" }),
         // As tools show a day of TOML to a validator.
-        Kind::Date => json!({ "type": "string", "format": "date" }),
-        Kind::Choice(words) => json!({ "enum": words }),
-        Kind::Text(syntax) => {
+        ValueKind::Date => json!({ "type": "string", "format": "date" }),
+        ValueKind::Choice(words) => json!({ "enum": words }),
+        ValueKind::Text(syntax) => {
             let mut schema = json!({ "type": "string", "examples": [syntax.example] });
             if let Some(pattern) = syntax.pattern {
                 schema["pattern"] = pattern.into();
             }
             schema
         }
-        Kind::List(inner) => list(of_kind(inner)),
-        Kind::Table(spec) => reference(spec),
-        Kind::Tables(spec) => list(reference(spec)),
-        Kind::TableOrTables(spec) => json!({ "anyOf": [reference(spec), list(reference(spec))] }),
+        ValueKind::List(inner) => list(of_kind(inner)),
+        ValueKind::Table(spec) => reference(spec),
+        ValueKind::Tables(spec) => list(reference(spec)),
+        ValueKind::TableOrTables(spec) => json!({ "anyOf": [reference(spec), list(reference(spec))] }),
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn read(field: &Field<'_>, base: &Path) -> Option<SecretString> {
         return None;
     };
     let content = match &sources {
-        [Some(_), ..] => read_file(source, &base.join(source.string()?), Owner::Admin),
+        [Some(_), ..] => read_file(source, &base.join(source.string()?), FileOwner::Admin),
         [_, Some(_), _] => read_environment(source),
         _ => read_credential(source),
     }?;
@@ -85,7 +85,7 @@ fn refuse_bare(field: &Field<'_>) {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Owner {
+enum FileOwner {
     /// An admin chose the mode, so the mode is checked.
     Admin,
     /// systemd did; it may grant a service its credential through the group.
@@ -94,10 +94,10 @@ enum Owner {
 
 /// Reads a private key: a file as secret as a secret, and of more lines.
 pub(super) fn read_key(field: &Field<'_>, path: &Path) -> Option<Zeroizing<Vec<u8>>> {
-    read_bytes(field, path, Owner::Admin, MAX_KEY)
+    read_bytes(field, path, FileOwner::Admin, MAX_KEY)
 }
 
-fn read_file(field: &Field<'_>, path: &Path, owner: Owner) -> Option<Zeroizing<Vec<u8>>> {
+fn read_file(field: &Field<'_>, path: &Path, owner: FileOwner) -> Option<Zeroizing<Vec<u8>>> {
     read_bytes(field, path, owner, MAX_SECRET)
 }
 
@@ -112,7 +112,7 @@ fn without_line_end(mut content: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     content
 }
 
-fn read_bytes(field: &Field<'_>, path: &Path, owner: Owner, max: usize) -> Option<Zeroizing<Vec<u8>>> {
+fn read_bytes(field: &Field<'_>, path: &Path, owner: FileOwner, max: usize) -> Option<Zeroizing<Vec<u8>>> {
     field.problems.depends_on(path);
     let complain = |en: &str, fr: &str| unreadable(field, text! { en: "{en}", fr: "{fr}" });
     match std::fs::metadata(path) {
@@ -134,7 +134,7 @@ fn read_bytes(field: &Field<'_>, path: &Path, owner: Owner, max: usize) -> Optio
     Some(content)
 }
 
-fn check_mode(field: &Field<'_>, path: &Path, owner: Owner) {
+fn check_mode(field: &Field<'_>, path: &Path, owner: FileOwner) {
     let Ok(Some(mode)) = platform::file_mode(path) else { return };
     let shown = format!("{:04o}", mode & 0o7777);
     if mode & 0o007 != 0 {
@@ -154,7 +154,7 @@ fn check_mode(field: &Field<'_>, path: &Path, owner: Owner) {
                      `uid:` du secret Swarm, `defaultMode: 0440` du volume Kubernetes avec `fsGroup` du pod"
             }),
         );
-    } else if mode & 0o040 != 0 && owner == Owner::Admin {
+    } else if mode & 0o040 != 0 && owner == FileOwner::Admin {
         field.warn(
             Complaint::new(
                 Rule::SecretPermissions,
@@ -221,7 +221,7 @@ fn read_credential(field: &Field<'_>) -> Option<Zeroizing<Vec<u8>>> {
         );
         return None;
     };
-    read_file(field, &PathBuf::from(directory).join(name), Owner::Systemd)
+    read_file(field, &PathBuf::from(directory).join(name), FileOwner::Systemd)
 }
 
 fn cannot_read(why: Text) -> Complaint {

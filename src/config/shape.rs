@@ -9,28 +9,36 @@ use super::kind::{
     HTTPS_URL, LOG_FILE, LOG_TARGET, NAME, NETWORKS, OWN_NAMES, PATH, PROFILE, QUOTA, ROUTE, ROUTES, SOCKET_ADDRESS,
     SOCKET_ADDRESS_OR_OFF, TIMEOUT, TOKEN_PLACES, WORDS, byte_rate, choice, duration, integer, size,
 };
-use super::spec::Kind;
+use super::spec::ValueKind;
 pub use super::spec::{Form, KeySpec, Presence, TableSpec};
 use crate::domain::request::head::MAX_FIELDS;
 use crate::text::StaticText;
 use std::time::Duration;
 
-const fn required(name: &'static str, kind: Kind, en: &'static str, fr: &'static str) -> KeySpec {
+const fn required(name: &'static str, kind: ValueKind, en: &'static str, fr: &'static str) -> KeySpec {
     KeySpec { name, presence: Presence::Required, kind, about: StaticText { en, fr } }
 }
 
 /// `value` is what the key has when it is left out, as TOML.
-const fn default(name: &'static str, value: &'static str, kind: Kind, en: &'static str, fr: &'static str) -> KeySpec {
+const fn default(
+    name: &'static str,
+    value: &'static str,
+    kind: ValueKind,
+    en: &'static str,
+    fr: &'static str,
+) -> KeySpec {
     KeySpec { name, presence: Presence::Default(value), kind, about: StaticText { en, fr } }
 }
 
-const fn optional(name: &'static str, kind: Kind, en: &'static str, fr: &'static str) -> KeySpec {
+const fn optional(name: &'static str, kind: ValueKind, en: &'static str, fr: &'static str) -> KeySpec {
     KeySpec { name, presence: Presence::Optional, kind, about: StaticText { en, fr } }
 }
 
 /// A table of its own; what it is for is in its specification.
-const fn table(name: &'static str, presence: Presence, kind: Kind) -> KeySpec {
-    let (Kind::Table(spec) | Kind::Tables(spec) | Kind::TableOrTables(spec)) = kind else { panic!("not a table") };
+const fn table(name: &'static str, presence: Presence, kind: ValueKind) -> KeySpec {
+    let (ValueKind::Table(spec) | ValueKind::Tables(spec) | ValueKind::TableOrTables(spec)) = kind else {
+        panic!("not a table")
+    };
     KeySpec { name, presence, kind, about: spec.about }
 }
 
@@ -55,18 +63,18 @@ pub static ROOT: TableSpec = TableSpec {
             "files that hold more `[[consumer]]`, in one folder; a relative path starts at that of this file",
             "fichiers qui contiennent d'autres `[[consumer]]`, dans un seul dossier ; un chemin relatif part de \
              celui de ce fichier"),
-        table("upstream", Presence::Required, Kind::Table(&UPSTREAM)),
-        table("session", Presence::Default("{}"), Kind::Table(&SESSION)),
-        table("login", Presence::Default("{}"), Kind::Table(&LOGIN)),
-        table("listener", Presence::Required, Kind::Tables(&LISTENER)),
-        table("client_ip", Presence::Default("{}"), Kind::Table(&CLIENT_IP)),
-        table("credentials", Presence::Default("{}"), Kind::Table(&CREDENTIALS)),
-        table("limits", Presence::Default("{}"), Kind::Table(&LIMITS)),
-        table("log", Presence::Default("{}"), Kind::Table(&LOG)),
-        table("admin", Presence::Default("{}"), Kind::Table(&ADMIN)),
-        table("server", Presence::Default("{}"), Kind::Table(&SERVER)),
-        table("state", Presence::Default("{}"), Kind::Table(&STATE)),
-        table("consumer", Presence::Optional, Kind::Tables(&CONSUMER)),
+        table("upstream", Presence::Required, ValueKind::Table(&UPSTREAM)),
+        table("session", Presence::Default("{}"), ValueKind::Table(&SESSION)),
+        table("login", Presence::Default("{}"), ValueKind::Table(&LOGIN)),
+        table("listener", Presence::Required, ValueKind::Tables(&LISTENER)),
+        table("client_ip", Presence::Default("{}"), ValueKind::Table(&CLIENT_IP)),
+        table("credentials", Presence::Default("{}"), ValueKind::Table(&CREDENTIALS)),
+        table("limits", Presence::Default("{}"), ValueKind::Table(&LIMITS)),
+        table("log", Presence::Default("{}"), ValueKind::Table(&LOG)),
+        table("admin", Presence::Default("{}"), ValueKind::Table(&ADMIN)),
+        table("server", Presence::Default("{}"), ValueKind::Table(&SERVER)),
+        table("state", Presence::Default("{}"), ValueKind::Table(&STATE)),
+        table("consumer", Presence::Optional, ValueKind::Tables(&CONSUMER)),
     ],
     any_of: &[],
     renamed: &[
@@ -89,7 +97,7 @@ pub static UPSTREAM: TableSpec = TableSpec {
         required("address", HOST_PORT,
             "where it listens; the Port is on the REST screen of 8sens. Of a name, every address is tried",
             "où il écoute ; le Port figure sur l'écran REST de 8sens. D'un nom, toutes les adresses sont essayées"),
-        required("api_key", Kind::Table(&SECRET),
+        required("api_key", ValueKind::Table(&SECRET),
             "the one `api_key` that 8sens knows", "la seule `api_key` que 8sens connaît"),
         default("also_known_as", "[]", OWN_NAMES,
             "other names and addresses that 8sens has for itself, with a port or without; a `Location` that names one \
@@ -128,7 +136,7 @@ pub static UPSTREAM: TableSpec = TableSpec {
              refused",
             "routes où 8sens voit dans `%2F` une partie d'un nom, comme la référence d'un article ; ailleurs il est \
              refusé"),
-        table("tls", Presence::Optional, Kind::Table(&UPSTREAM_TLS)),
+        table("tls", Presence::Optional, ValueKind::Table(&UPSTREAM_TLS)),
     ],
     any_of: &[],
     renamed: &[
@@ -183,7 +191,7 @@ pub static SESSION: TableSpec = TableSpec {
             "où se font les connexions ; ouvertes à tout consommateur, quelles que soient ses règles"),
         default("public", "[]", ROUTES,
             "routes that need a key but no token", "routes qui demandent une clé mais pas de jeton"),
-        default("expired_when", "[{ status = 401 }]", Kind::Tables(&EXPIRED_WHEN),
+        default("expired_when", "[{ status = 401 }]", ValueKind::Tables(&EXPIRED_WHEN),
             "how 8sens answers an expired token; one match is enough",
             "comment 8sens répond à un jeton expiré ; une correspondance suffit"),
         default("margin", "\"30s\"", duration(Duration::ZERO, Duration::MAX),
@@ -217,7 +225,7 @@ pub static LOGIN: TableSpec = TableSpec {
         default("user_field", "\"login\"", WORDS,
             "what 8sens calls the login name, in a form, in JSON or in the query",
             "le nom que 8sens donne à l'identifiant, dans un formulaire, en JSON ou dans les paramètres"),
-        default("failed_when", "[{ status = 401 }]", Kind::Tables(&FAILED_WHEN),
+        default("failed_when", "[{ status = 401 }]", ValueKind::Tables(&FAILED_WHEN),
             "how 8sens answers a login that it refuses; one match is enough. Any 4xx status counts as a refusal too, \
              and so does a success without a token",
             "comment 8sens répond à une connexion qu'il refuse ; une correspondance suffit. Tout statut 4xx compte \
@@ -242,7 +250,7 @@ pub static LISTENER: TableSpec = TableSpec {
         required("address", SOCKET_ADDRESS,
             "where it is bound; port 0, any free one, only on loopback", "où il est lié ; le port 0, un port libre, \
                 seulement sur une adresse de loopback"),
-        optional("tls", Kind::TableOrTables(&TLS),
+        optional("tls", ValueKind::TableOrTables(&TLS),
             "a certificate and its key; a list of such pairs serves several names",
             "un certificat et sa clé ; une liste de telles paires sert plusieurs noms"),
         optional("plaintext", choice(&["lan", "behind_proxy", "redirect"]),
@@ -301,7 +309,7 @@ pub static CREDENTIALS: TableSpec = TableSpec {
         fr: "Comment les clés sont présentées, outre l'en-tête `api_key`.",
     },
     keys: &[
-        default("aliases", "[]", Kind::List(&choice(&["api-key", "x-api-key"])),
+        default("aliases", "[]", ValueKind::List(&choice(&["api-key", "x-api-key"])),
             "further names of that field", "autres noms de cet en-tête"),
     ],
     any_of: &[],
@@ -420,7 +428,7 @@ pub static ADMIN: TableSpec = TableSpec {
     keys: &[
         default("address", "\"127.0.0.1:9180\"", SOCKET_ADDRESS_OR_OFF,
             "where they are served", "où elles sont servies"),
-        optional("token", Kind::Table(&SECRET),
+        optional("token", ValueKind::Table(&SECRET),
             "at least 32 characters; required when the address is not a loopback one",
             "au moins 32 caractères ; obligatoire quand l'adresse n'est pas une adresse de loopback"),
         default("hosts", "[]", OWN_NAMES,
@@ -472,13 +480,13 @@ pub static CONSUMER: TableSpec = TableSpec {
     keys: &[
         required("name", NAME,
             "its name in logs, metrics and commands", "son nom dans les journaux, les métriques et les commandes"),
-        required("keys", Kind::Tables(&KEY),
+        required("keys", ValueKind::Tables(&KEY),
             "its keys; several, so that one can replace the other",
             "ses clés ; plusieurs, pour que l'une puisse remplacer l'autre"),
         optional("rate_limit", QUOTA,
             "how many requests it may make; without it, no limit", "combien de requêtes il peut faire ; sans cela, pas \
                 de limite"),
-        optional("route_limits", Kind::Tables(&ROUTE_LIMIT),
+        optional("route_limits", ValueKind::Tables(&ROUTE_LIMIT),
             "quotas for routes, in any spelling, besides `rate_limit`; the first one that covers a request counts",
             "quotas par route, quelle que soit l'écriture, en plus de `rate_limit` ; le premier qui couvre une requête \
              compte"),
@@ -551,7 +559,7 @@ pub static TLS: TableSpec = TableSpec {
                 premier"),
         optional("key", PATH,
             "its private key in PEM, mode 0600", "sa clé privée PEM, mode 0600"),
-        table("acme", Presence::Optional, Kind::Table(&ACME)),
+        table("acme", Presence::Optional, ValueKind::Table(&ACME)),
     ],
     any_of: &["certificate", "acme"],
     renamed: &[
@@ -570,7 +578,7 @@ pub static ACME: TableSpec = TableSpec {
              d'écoute sans TLS.",
     },
     keys: &[
-        required("domains", Kind::List(&HOST),
+        required("domains", ValueKind::List(&HOST),
             "what the certificate is for: names and IP addresses by which callers reach the gate",
             "ce que couvre le certificat : noms et adresses IP par lesquels les appelants joignent la passerelle"),
         optional("contact", EMAIL,
@@ -740,7 +748,7 @@ pub static CONSUMER_FILE: TableSpec = TableSpec {
     path: "",
     form: Form::Root,
     about: StaticText { en: "Consumers of sensgate.", fr: "Des consommateurs de sensgate." },
-    keys: &[table("consumer", Presence::Optional, Kind::Tables(&CONSUMER))],
+    keys: &[table("consumer", Presence::Optional, ValueKind::Tables(&CONSUMER))],
     any_of: &[],
     renamed: &[("consumers", "consumer")],
     later: &[],
@@ -766,7 +774,10 @@ mod tests {
             for key in table.keys {
                 let (name, StaticText { en, fr }) = (key.name, key.about);
                 assert!(!en.is_empty() && !fr.is_empty() && en != fr, "{}.{name}: {en} / {fr}", table.path);
-                assert!(matches!(key.kind, Kind::Table(_) | Kind::Tables(_)) || !en.ends_with('.'), "{name}: {en}");
+                assert!(
+                    matches!(key.kind, ValueKind::Table(_) | ValueKind::Tables(_)) || !en.ends_with('.'),
+                    "{name}: {en}"
+                );
             }
             for name in table.any_of {
                 assert!(table.key(name).is_some_and(|key| key.presence == Presence::Optional), "{}.{name}", table.path);

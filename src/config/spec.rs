@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// What the value of a key is.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub enum ValueKind {
     Bool,
     Integer {
         least: u64,
@@ -68,7 +68,7 @@ pub enum Presence {
 pub struct KeySpec {
     pub name: &'static str,
     pub presence: Presence,
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// What it is for: one phrase, without a full stop.
     pub about: StaticText,
 }

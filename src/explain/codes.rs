@@ -111,7 +111,7 @@ fn key(case: &Case<'_>) -> Explanation {
         // The element where the key is on a line of its own, else what it says.
         let whole = case.consumer_setting(&format!("keys.{id}"), None)?;
         let exact = case.consumer_setting(&format!("keys.{id}.{name}"), None)?;
-        Some(if exact.place.is_some() { exact } else { whole })
+        Some(if exact.location.is_some() { exact } else { whole })
     };
     let (setting, remedies) = match (case.refusal.code, case.reason()) {
         (DenyCode::MissingKey, Some(Reason::Preflight)) => (
@@ -312,11 +312,11 @@ fn login_spelling(case: &Case<'_>) -> Explanation {
              observable ni désactivable"
     };
     let routes = &case.settings.snapshot.session.login_routes;
-    let place = covering(routes, case);
-    let which = place.and_then(|place| {
-        case.setting(format!("session.login_routes.{place}"), Some(format!("\"{}\"", routes[place])))
+    let index = covering(routes, case);
+    let which = index.and_then(|index| {
+        case.setting(format!("session.login_routes.{index}"), Some(format!("\"{}\"", routes[index])))
     });
-    let written = place.map_or_else(String::new, |place| routes[place].to_string());
+    let written = index.map_or_else(String::new, |index| routes[index].to_string());
     let remedy = text! {
         en: "let the caller ask for {written}, in that spelling",
         fr: "faites demander {written} à l'appelant, dans cette écriture"
@@ -357,8 +357,8 @@ fn forbidden_route(case: &Case<'_>) -> Explanation {
             fr: "route : ce que couvre une règle deny est refusé dans toutes les écritures, quoi que dise allow"
         };
         let which = case.consumer().and_then(|consumer| {
-            let place = covering(&consumer.deny, case)?;
-            case.consumer_setting(&format!("deny.{place}"), Some(format!("\"{}\"", consumer.deny[place])))
+            let index = covering(&consumer.deny, case)?;
+            case.consumer_setting(&format!("deny.{index}"), Some(format!("\"{}\"", consumer.deny[index])))
         });
         let remedy = text! {
             en: "take this rule out of `deny`, or narrow it so that it does not cover {method} {path}",
@@ -471,9 +471,9 @@ fn misdirected(case: &Case<'_>) -> Explanation {
 
 fn too_slow(case: &Case<'_>) -> Explanation {
     let rule = text! {
-        en: "time: a request has so long to arrive, so that slow callers do not hold places",
+        en: "time: a request has so long to arrive, so that slow callers do not hold connections",
         fr: "durée : une requête a un temps compté pour arriver, pour que les appelants lents ne retiennent pas de \
-             places"
+             connexions"
     };
     let connections = &case.settings.connections;
     let quoted = |duration| Some(format!("\"{}\"", show_duration(duration)));
@@ -559,9 +559,9 @@ fn rate_limited(case: &Case<'_>) -> Explanation {
             let of_route = || {
                 let limits = &case.consumer()?.route_limits;
                 let (method, path) = (case.refusal.method.as_bytes(), case.refusal.path.as_bytes());
-                let place = limits.iter().position(|(rule, _)| rule.covers_any_spelling(method, path))?;
-                let (rule, quota) = &limits[place];
-                case.consumer_setting(&format!("route_limits.{place}"), Some(format!("\"{quota}\" for \"{rule}\"")))
+                let index = limits.iter().position(|(rule, _)| rule.covers_any_spelling(method, path))?;
+                let (rule, quota) = &limits[index];
+                case.consumer_setting(&format!("route_limits.{index}"), Some(format!("\"{quota}\" for \"{rule}\"")))
             };
             let of_consumer = || {
                 let value = case.consumer().and_then(|consumer| quoted(consumer.rate_limit.as_ref()?));

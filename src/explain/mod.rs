@@ -8,7 +8,7 @@ mod codes;
 mod reasons;
 pub mod rehearsal;
 
-use crate::config::{Place, Settings};
+use crate::config::{Location, Settings};
 use crate::domain::denial::{DenyCode, Reason};
 use crate::domain::rules::consumer::Consumer;
 use crate::text::Text;
@@ -57,7 +57,8 @@ pub struct Setting {
     /// As it would be written; `None` when it has none.
     pub value: Option<String>,
     /// Where it is; `None` when the file leaves it out and the default holds.
-    pub place: Option<Place>,
+    #[serde(rename = "place")]
+    pub location: Option<Location>,
 }
 
 /// A refusal with what is to be said about it.
@@ -102,8 +103,8 @@ impl Case<'_> {
 
     fn setting(&self, key: impl Into<String>, value: Option<String>) -> Option<Setting> {
         let key = key.into();
-        let place = self.settings.positions.place(&key);
-        Some(Setting { key, value, place })
+        let location = self.settings.positions.location(&key);
+        Some(Setting { key, value, location })
     }
 
     /// A key of the request's consumer. `None` when nobody is known to have called.
@@ -176,9 +177,9 @@ mod tests {
         }
     }
 
-    fn place(code: DenyCode, reason: &str) -> (String, Option<usize>) {
+    fn location(code: DenyCode, reason: &str) -> (String, Option<usize>) {
         let setting = explain(&refusal(code, reason), &settings(SHOP)).setting.unwrap();
-        (setting.key, setting.place.map(|place| place.line))
+        (setting.key, setting.location.map(|location| location.line))
     }
 
     #[test]
@@ -192,12 +193,12 @@ mod tests {
             (DenyCode::RateLimited, "too many refusals for this address", "limits.address_budget", None),
             (DenyCode::BodyTooLarge, "body grew over the limit", "limits.body_bytes", None),
         ] {
-            assert_eq!(place(code, reason), (key.to_owned(), line), "{reason}");
+            assert_eq!(location(code, reason), (key.to_owned(), line), "{reason}");
         }
         let mut of_route = refusal(DenyCode::RateLimited, "over the quota of the route");
         of_route.path = "/v1/articles".into();
         let setting = explain(&of_route, &settings(SHOP)).setting.unwrap();
-        assert_eq!((setting.key.as_str(), setting.place.unwrap().line), ("consumer.shop.route_limits.0", 12));
+        assert_eq!((setting.key.as_str(), setting.location.unwrap().line), ("consumer.shop.route_limits.0", 12));
     }
 
     #[test]

@@ -50,12 +50,12 @@ pub struct Rehearsal {
     /// The code of the refusal; `None` when the request would be forwarded.
     pub code: Option<DenyCode>,
     /// In the order in which they are asked; those after a refusal are never reached by a real request.
-    pub steps: Vec<Step>,
+    pub steps: Vec<RehearsedRule>,
 }
 
 /// One rule.
 #[derive(Clone, Debug, Serialize)]
-pub struct Step {
+pub struct RehearsedRule {
     /// `framing`, `transport`, `budget`, `credential`, `address`, `route`, `token`, `quota`, `session`.
     pub rule: &'static str,
     pub outcome: Outcome,
@@ -104,7 +104,7 @@ pub fn run(settings: &Settings, consumer: &Consumer, imagined: &Imagined<'_>, wa
     let told = Told { settings, consumer, view: &view, imagined };
     let ended = rulings.iter().find(|ruling| ruling.ends_it());
     let code = ended.and_then(|ruling| ruling.refusal.as_ref()).map(|denial| denial.code);
-    let mut steps: Vec<Step> = rulings.iter().map(|ruling| told.step(ruling)).collect();
+    let mut steps: Vec<RehearsedRule> = rulings.iter().map(|ruling| told.step(ruling)).collect();
     if imagined.from.is_none() && consumer.allow_from.is_some() {
         let at = steps.iter().position(|step| step.rule == Policy::Route.as_str()).unwrap_or(steps.len());
         steps.insert(at, told.address_unknown());
@@ -150,18 +150,18 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    fn step(&self, ruling: &Ruling) -> Step {
+    fn step(&self, ruling: &Ruling) -> RehearsedRule {
         let rule = ruling.policy.as_str();
         match &ruling.refusal {
             Some(denial) => {
                 let Explanation { meaning, setting, remedies, .. } = self.explain(denial, ruling.ends_it());
                 let outcome = if ruling.ends_it() { Outcome::Refuses } else { Outcome::WouldRefuse };
-                Step { rule, outcome, code: Some(denial.code), found: meaning, setting, remedies }
+                RehearsedRule { rule, outcome, code: Some(denial.code), found: meaning, setting, remedies }
             }
             None => {
                 let (found, setting) = self.passed(ruling.policy);
                 let outcome = if ruling.enforce == Enforce::Off { Outcome::Off } else { Outcome::Passes };
-                Step { rule, outcome, code: None, found, setting, remedies: vec![] }
+                RehearsedRule { rule, outcome, code: None, found, setting, remedies: vec![] }
             }
         }
     }
@@ -184,8 +184,8 @@ impl Told<'_> {
     }
 
     fn setting(&self, key: String, value: Option<String>) -> Option<Setting> {
-        let place = self.settings.positions.place(&key);
-        Some(Setting { key, value, place })
+        let location = self.settings.positions.location(&key);
+        Some(Setting { key, value, location })
     }
 
     fn own(&self, key: &str, value: Option<String>) -> Option<Setting> {
@@ -196,8 +196,8 @@ impl Told<'_> {
         covering(rules, self.view.method, self.view.path())
     }
 
-    fn address_unknown(&self) -> Step {
-        Step {
+    fn address_unknown(&self) -> RehearsedRule {
+        RehearsedRule {
             rule: Policy::Address.as_str(),
             outcome: Outcome::Depends,
             code: None,
@@ -235,29 +235,29 @@ impl Told<'_> {
 
     fn address_passed(&self) -> Option<(Text, Option<Setting>)> {
         let (networks, from) = self.consumer.allow_from.as_ref().zip(self.imagined.from)?;
-        let place = networks.iter().position(|network| network.contains(&from))?;
-        let network = networks[place];
+        let index = networks.iter().position(|network| network.contains(&from))?;
+        let network = networks[index];
         Some((
             text! { en: "the address is in {network}", fr: "l'adresse est dans {network}" },
-            self.own(&format!("allow_from.{place}"), Some(format!("\"{network}\""))),
+            self.own(&format!("allow_from.{index}"), Some(format!("\"{network}\""))),
         ))
     }
 
     fn route_passed(&self) -> Option<(Text, Option<Setting>)> {
         let session = &self.settings.snapshot.session;
-        if let Some(place) = self.covering(&session.login_routes) {
-            let rule = &session.login_routes[place];
+        if let Some(index) = self.covering(&session.login_routes) {
+            let rule = &session.login_routes[index];
             return Some((
                 text! { en: "a login is open to every consumer", fr: "une connexion est ouverte à tout consommateur" },
-                self.setting(format!("session.login_routes.{place}"), Some(format!("\"{rule}\""))),
+                self.setting(format!("session.login_routes.{index}"), Some(format!("\"{rule}\""))),
             ));
         }
         let rules = self.consumer.allow.as_ref()?;
-        let place = self.covering(rules)?;
-        let rule = &rules[place];
+        let index = self.covering(rules)?;
+        let rule = &rules[index];
         Some((
             text! { en: "allowed by \"{rule}\"", fr: "autorisée par \"{rule}\"" },
-            self.own(&format!("allow.{place}"), Some(format!("\"{rule}\""))),
+            self.own(&format!("allow.{index}"), Some(format!("\"{rule}\""))),
         ))
     }
 
@@ -265,14 +265,14 @@ impl Told<'_> {
         let limits = &self.consumer.route_limits;
         let limited = limits.iter().position(|(rule, _)| rule.covers_any_spelling(self.view.method, self.view.path()));
         match (limited, self.consumer.rate_limit) {
-            (Some(place), _) => {
-                let (rule, quota) = &limits[place];
+            (Some(index), _) => {
+                let (rule, quota) = &limits[index];
                 Some((
                     text! {
                         en: "as long as {quota} for \"{rule}\" is not used up",
                         fr: "tant que {quota} pour \"{rule}\" n'est pas épuisé"
                     },
-                    self.own(&format!("route_limits.{place}"), Some(format!("\"{quota}\""))),
+                    self.own(&format!("route_limits.{index}"), Some(format!("\"{quota}\""))),
                 ))
             }
             (None, Some(quota)) => Some((
@@ -285,10 +285,10 @@ impl Told<'_> {
 
     fn session_passed(&self) -> Option<(Text, Option<Setting>)> {
         let public = &self.settings.snapshot.session.public;
-        let place = self.covering(public).filter(|_| self.imagined.token == ShownToken::None)?;
+        let index = self.covering(public).filter(|_| self.imagined.token == ShownToken::None)?;
         Some((
             text! { en: "this route needs no token", fr: "cette route se passe de jeton" },
-            self.setting(format!("session.public.{place}"), Some(format!("\"{}\"", public[place]))),
+            self.setting(format!("session.public.{index}"), Some(format!("\"{}\"", public[index]))),
         ))
     }
 }
@@ -312,7 +312,10 @@ mod tests {
     /// Rule, outcome and line of the step that decided.
     fn deciding(rehearsal: &Rehearsal, rule: &str) -> (Outcome, Option<usize>) {
         let step = rehearsal.steps.iter().find(|step| step.rule == rule).unwrap();
-        (step.outcome, step.setting.as_ref().and_then(|setting| setting.place.as_ref()).map(|place| place.line))
+        (
+            step.outcome,
+            step.setting.as_ref().and_then(|setting| setting.location.as_ref()).map(|location| location.line),
+        )
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The accept loop of one listener.
 //!
-//! Pingora's own loop sleeps a second when descriptors run out and knows no cap; this one takes a place for each
+//! Pingora's own loop sleeps a second when descriptors run out and knows no cap; this one takes a slot for each
 //! connection before it does anything for it, and is back as soon as there is something to accept with.
 
 use super::dispatch;

@@ -72,7 +72,7 @@ async fn open_and_serve(
     Connection::new(listener, origin, shutdown).serve(caller).await
 }
 
-/// Answers a connection for which there is no place. One that would have to be opened first is closed without a word:
+/// Answers a connection for which there is no slot. One that would have to be opened first is closed without a word:
 /// opening it is what there is no room for.
 async fn turn_away(
     listener: &Arc<Listener>,

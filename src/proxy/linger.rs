@@ -52,7 +52,7 @@ struct Queue {
 
 impl Lingering {
     /// Closes a connection on which everything was said, and returns when it may be dropped: the caller has closed, has
-    /// sent what one may send, or is silent or slow; the gate is ending; or others need the place. `most` linger at the
+    /// sent what one may send, or is silent or slow; the gate is ending; or others need the slot. `most` linger at the
     /// same time, and the oldest gives way.
     pub async fn close(&self, mut socket: Socket, most: usize, shutdown: watch::Receiver<bool>) {
         match timeout(PACE.grace, socket.shutdown()).await {
@@ -109,12 +109,12 @@ impl Lingering {
     }
 }
 
-/// One connection's place among those that linger, given back on drop.
+/// One connection's slot among those that linger, given back on drop.
 #[derive(Debug)]
 struct Stay<'a> {
     lingering: &'a Lingering,
     number: u64,
-    /// Told when the place is needed for another.
+    /// Told when the slot is needed for another.
     displaced: Arc<Notify>,
 }
 

@@ -1,4 +1,4 @@
-//! One traffic listener: who finds a place on it, and what its connections need whatever protocol they speak.
+//! One traffic listener: who finds a slot on it, and what its connections need whatever protocol they speak.
 
 use super::lane::Lane;
 use super::opening::Opening;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::watch;
 
-/// A caller's connection that has its place, counted as open.
+/// A caller's connection that has its slot, counted as open.
 #[derive(Debug)]
 pub struct Admitted {
     pub(super) slot: Slot,
@@ -43,19 +43,19 @@ impl Listener {
         Self { shared, lane, opening, redirect }
     }
 
-    /// Takes a place for a connection from `peer`. A trusted proxy speaks for many, so only the cap on all holds for
+    /// Takes a slot for a connection from `peer`. A trusted proxy speaks for many, so only the cap on all holds for
     /// it.
     ///
     /// # Errors
-    /// When there is no place.
+    /// When there is no slot.
     pub fn admit(&self, peer: IpAddr) -> Result<Admitted, NoSlot> {
         let slot = self.take_place(peer, self.opening.awaits_header(peer))?;
         Ok(Admitted { slot, _open: self.shared.telemetry.metrics.connection() })
     }
 
-    /// Takes a place for a stream of an HTTP/2 connection: a request under way counts as it would on a connection of
+    /// Takes a slot for a stream of an HTTP/2 connection: a request under way counts as it would on a connection of
     /// its own.
-    pub(super) fn place_for(&self, peer: IpAddr) -> Result<Slot, NoSlot> {
+    pub(super) fn slot_for(&self, peer: IpAddr) -> Result<Slot, NoSlot> {
         self.take_place(peer, false)
     }
 
@@ -94,7 +94,7 @@ impl Listener {
         Arc::clone(&self.shared.telemetry)
     }
 
-    /// Closes a connection that has a place so that its last answer arrives.
+    /// Closes a connection that has a slot so that its last answer arrives.
     pub(super) async fn close(&self, socket: Socket, shutdown: watch::Receiver<bool>) {
         self.shared.close(socket, shutdown).await;
     }

@@ -1,4 +1,4 @@
-//! What all listeners share: the settings of this moment, the tables, places for connections, and those that are being
+//! What all listeners share: the settings of this moment, the tables, slots for connections, and those that are being
 //! closed.
 
 use super::linger::Lingering;
@@ -20,10 +20,10 @@ use tokio::sync::watch;
 const LINGERING_SHARE: usize = 4;
 const LINGERING_MIN: usize = 16;
 
-/// Connections without a place that linger at the same time.
+/// Connections without a slot that linger at the same time.
 const TURNED_AWAY_MAX: usize = 16;
 
-/// Descriptors that no connection with a place gets: for logs, the state directory, the admin pages, connections to
+/// Descriptors that no connection with a slot gets: for logs, the state directory, the admin pages, connections to
 /// 8sens that are being probed, and connections that are turned away.
 const RESERVED_DESCRIPTORS: u64 = 64;
 
@@ -35,7 +35,7 @@ pub struct Shared {
     pub telemetry: Arc<Telemetry>,
     pub started: Mono,
     pub slots: Arc<Slots>,
-    /// Connections that are being closed and keep their places, and those that never had one: these displace only one
+    /// Connections that are being closed and keep their slots, and those that never had one: these displace only one
     /// another.
     lingering: Lingering,
     turned_away: Lingering,
@@ -64,13 +64,13 @@ impl Shared {
         }
     }
 
-    /// Closes a connection that has a place so that its last answer arrives.
+    /// Closes a connection that has a slot so that its last answer arrives.
     pub(super) async fn close(&self, socket: Socket, shutdown: watch::Receiver<bool>) {
         let _counted = self.telemetry.metrics.lingering_connection();
         self.lingering.close(socket, self.lingering_max(), shutdown).await;
     }
 
-    /// The same for one that never had a place.
+    /// The same for one that never had a slot.
     pub(super) async fn close_turned_away(&self, socket: Socket, shutdown: watch::Receiver<bool>) {
         self.turned_away.close(socket, TURNED_AWAY_MAX, shutdown).await;
     }
@@ -84,7 +84,7 @@ impl Shared {
         self.lingering.end_stream(read, self.lingering_max(), shutdown).await;
     }
 
-    /// How many connections may linger, beside which others still find a place.
+    /// How many connections may linger, beside which others still find a slot.
     fn lingering_max(&self) -> usize {
         let all = self.connections_max(self.settings.load().connections.max);
         (all / LINGERING_SHARE).max(LINGERING_MIN)

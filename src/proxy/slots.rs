@@ -1,4 +1,4 @@
-//! Places for connections of callers: so many in all, and so many for one address.
+//! Slots for connections of callers: so many in all, and so many for one address.
 //!
 //! An IPv6 caller is counted by its /64. The table of addresses has at most one entry for each open connection, so the
 //! cap on all connections is its cap too.
@@ -22,7 +22,7 @@ pub struct Slots {
     ended: Notify,
 }
 
-/// How many places there are.
+/// How many slots there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotLimits {
     pub all: usize,
@@ -30,10 +30,10 @@ pub struct SlotLimits {
     pub per_host: Option<usize>,
 }
 
-/// Why there is no place.
+/// Why there is no slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoSlot {
-    /// All places are taken.
+    /// All slots are taken.
     All,
     /// This address has all that one address may have.
     Host,
@@ -61,7 +61,7 @@ impl NoSlot {
     }
 }
 
-/// A place for one connection, given back on drop.
+/// A slot for one connection, given back on drop.
 #[derive(Debug)]
 pub struct Slot {
     slots: Arc<Slots>,
@@ -75,10 +75,10 @@ impl Slots {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Takes a place for a connection from `peer`.
+    /// Takes a slot for a connection from `peer`.
     ///
     /// # Errors
-    /// When all places are taken, or all that this address may have.
+    /// When all slots are taken, or all that this address may have.
     pub fn take(self: &Arc<Self>, peer: IpAddr, limits: SlotLimits) -> Result<Slot, NoSlot> {
         let one_more = |open| (open < limits.all).then_some(open + 1);
         self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).map_err(|_| NoSlot::All)?;
@@ -120,10 +120,10 @@ impl Slots {
 }
 
 impl Slot {
-    /// Counts the place for another address than the one it was taken for: what a PROXY header said.
+    /// Counts the slot for another address than the one it was taken for: what a PROXY header said.
     ///
     /// # Errors
-    /// When that address has all that one address may have. The place stays with the old one.
+    /// When that address has all that one address may have. The slot stays with the old one.
     pub fn move_to(&mut self, peer: IpAddr, per_host: usize) -> Result<(), NoSlot> {
         let host = host_key(peer);
         {

@@ -86,7 +86,7 @@ impl Faults {
 
     /// The body to send instead of `body`, which is the whole body of the route.
     pub(super) fn body(&self, body: Bytes) -> Body {
-        let content = self.big_body.map_or(Content::Given(body), Content::Filler);
+        let content = self.big_body.map_or(FaultBody::Given(body), FaultBody::Filler);
         let length = content.remaining();
         Body::new(FaultyBody {
             content,
@@ -131,13 +131,13 @@ fn parse_size(text: &str) -> Option<u64> {
 }
 
 /// What a body is made of.
-enum Content {
+enum FaultBody {
     Given(Bytes),
     /// That many times the letter x.
     Filler(u64),
 }
 
-impl Content {
+impl FaultBody {
     fn remaining(&self) -> u64 {
         match self {
             Self::Given(bytes) => bytes.len() as u64,
@@ -162,7 +162,7 @@ impl Content {
 
 /// A body that takes its time or breaks off. Its length is announced truthfully, so that a caller can tell.
 struct FaultyBody {
-    content: Content,
+    content: FaultBody,
     /// Most bytes at a time.
     piece: u64,
     pause: Option<Duration>,

@@ -47,7 +47,7 @@ use accounts::Accounts;
 use database::Database;
 use fault::Faults;
 use parking_lot::Mutex;
-use record::Record;
+use record::Recording;
 use sessions::Sessions;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,16 +55,16 @@ use std::sync::Arc;
 /// One sandbox: its settings, its tokens, its base and what it saw. A clone is a handle on the same one.
 #[derive(Clone)]
 pub struct Sandbox {
-    shared: Arc<Shared>,
+    shared: Arc<SandboxState>,
 }
 
-struct Shared {
+struct SandboxState {
     settings: SandboxSettings,
     clock: Box<dyn Fn() -> Mono + Send + Sync>,
     accounts: Mutex<Accounts>,
     sessions: Mutex<Sessions>,
     database: Mutex<Database>,
-    record: Mutex<Record>,
+    record: Mutex<Recording>,
     login_fault: Mutex<Faults>,
 }
 
@@ -86,7 +86,7 @@ impl Sandbox {
         clock: impl Fn() -> Mono + Send + Sync + 'static,
     ) -> Result<Self, SettingsError> {
         settings.check()?;
-        let shared = Shared {
+        let shared = SandboxState {
             clock: Box::new(clock),
             accounts: Mutex::new(Accounts::new(&settings)),
             sessions: Mutex::new(Sessions::new(&settings)),

@@ -63,14 +63,14 @@ impl fmt::Debug for Seen {
 
 /// The last requests, oldest first.
 #[derive(Default)]
-pub(super) struct Record {
+pub(super) struct Recording {
     seen: VecDeque<Seen>,
     /// Number of the request at the front.
     first: u64,
     bytes: usize,
 }
 
-impl Record {
+impl Recording {
     /// Notes a request head; gives the number it is updated by.
     pub(super) fn arrived(&mut self, parts: &Parts) -> u64 {
         let seen = Seen::of(parts);
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_oldest_go_first_and_updates_find_their_request() {
-        let mut record = Record::default();
+        let mut record = Recording::default();
         let first = record.arrived(&parts("/first", "k"));
         let numbers: Vec<u64> = (0..MAX_REQUESTS).map(|n| record.arrived(&parts(&format!("/{n}"), "k"))).collect();
         record.answered(first, 200);
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_too() {
-        let mut record = Record::default();
+        let mut record = Recording::default();
         let value = "v".repeat(1 << 20);
         for _ in 0..100 {
             record.arrived(&parts("/", &value));

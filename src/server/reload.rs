@@ -24,7 +24,7 @@ const MAX_LOOKED_AT: u64 = 8 << 20;
 /// What the configuration file and the files that it names held when they were read. Nothing of their content can be
 /// told from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Content([u8; 32]);
+pub(super) struct ContentDigest([u8; 32]);
 
 /// Why the configuration is to be read again.
 pub(super) enum Wanted {
@@ -42,7 +42,7 @@ pub(super) struct Reloader {
     /// Every file whose content counts, the configuration itself first.
     files: Vec<PathBuf>,
     /// `None` when it has to be read whatever it holds.
-    seen: Option<Content>,
+    seen: Option<ContentDigest>,
     /// There while the configuration wants it.
     watch: Option<FileWatch>,
     changed: mpsc::Sender<()>,
@@ -119,7 +119,7 @@ impl Reloader {
 
     fn take_up(&mut self, loaded: Loaded) -> ReloadOutcome {
         let (settings, changes) = changes::take_up(&self.shared.settings.load(), loaded.settings);
-        // Also without a change: places in the file may be other ones.
+        // Also without a change: lines of the file may have moved.
         super::configured::publish(&self.shared, &settings);
         self.shared.tables.adopt(&settings.snapshot, clock::now());
         application_log::set_level(settings.log.level);
@@ -180,7 +180,7 @@ struct Read {
     /// Every file whose content counts, the configuration itself first.
     files: Vec<PathBuf>,
     /// What they held; `None` when they are other files each time.
-    seen: Option<Content>,
+    seen: Option<ContentDigest>,
     loaded: Result<Box<Loaded>, Report>,
 }
 
@@ -218,7 +218,7 @@ fn names_in(folder: &Path) -> [u8; 32] {
     all.finalize().into()
 }
 
-fn content(files: &[PathBuf]) -> Content {
+fn content(files: &[PathBuf]) -> ContentDigest {
     use std::io::Read;
     let mut all = Sha256::new();
     for file in files {
@@ -232,5 +232,5 @@ fn content(files: &[PathBuf]) -> Content {
         all.update([u8::from(read.is_ok())]);
         all.update(Sha256::digest(bytes.as_slice()));
     }
-    Content(all.finalize().into())
+    ContentDigest(all.finalize().into())
 }

@@ -14,7 +14,7 @@ const NAME: &str = "key-uses.json";
 const MAX: u64 = 32 << 20;
 
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct KeyUseLine {
     consumer: String,
     key_id: String,
     /// Milliseconds since the epoch.
@@ -27,7 +27,7 @@ impl StateDirectory {
         let path = self.path().join(NAME);
         let mut text = String::new();
         let read = File::open(&path).and_then(|file| file.take(MAX).read_to_string(&mut text));
-        let lines: Vec<Line> = match read {
+        let lines: Vec<KeyUseLine> = match read {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
             Err(error) => {
                 tracing::warn!(file = %path.display(), %error, "last uses of keys cannot be read; they start anew");
@@ -38,8 +38,11 @@ impl StateDirectory {
                 Vec::new()
             }),
         };
-        let use_of =
-            |line: Line| LastUse { consumer: line.consumer.into(), key_id: line.key_id.into(), at: Wall(line.at) };
+        let use_of = |line: KeyUseLine| LastUse {
+            consumer: line.consumer.into(),
+            key_id: line.key_id.into(),
+            at: Wall(line.at),
+        };
         lines.into_iter().map(use_of).collect()
     }
 
@@ -48,12 +51,12 @@ impl StateDirectory {
     /// # Errors
     /// When the file cannot be written or renamed.
     pub fn write_key_uses(&self, uses: &[LastUse]) -> io::Result<()> {
-        let line = |used: &LastUse| Line {
+        let line = |used: &LastUse| KeyUseLine {
             consumer: used.consumer.to_string(),
             key_id: used.key_id.to_string(),
             at: used.at.0,
         };
-        let mut lines: Vec<Line> = uses.iter().map(line).collect();
+        let mut lines: Vec<KeyUseLine> = uses.iter().map(line).collect();
         lines.sort_by(|a, b| (&a.consumer, &a.key_id).cmp(&(&b.consumer, &b.key_id)));
         self.replace(NAME, &serde_json::to_vec(&lines)?)
     }

@@ -3,7 +3,7 @@
 use super::{StateDirectory, StateError};
 use crate::domain::rules::snapshot::Snapshot;
 use crate::domain::session::SessionLimits;
-use crate::domain::session::log_record::{self, Header, Record};
+use crate::domain::session::log_record::{self, Header, LogRecord};
 use crate::domain::session::restore::{RestoreRules, Restored, restore};
 use crate::domain::tables::{Journal, Tables};
 use crate::domain::types::Now;
@@ -131,7 +131,7 @@ impl SessionLog {
 }
 
 impl Journal for Arc<SessionLog> {
-    fn append(&self, record: &Record) {
+    fn append(&self, record: &LogRecord) {
         let mut bytes = Vec::with_capacity(128);
         if log_record::encode(record, &mut bytes).is_err() {
             return;

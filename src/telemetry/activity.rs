@@ -51,8 +51,8 @@ impl Activity {
             self.refusals.fetch_add(1, Ordering::Relaxed);
             add(&self.refusals_by_second, second);
         }
-        if let Some(place) = record.token_place.and_then(index) {
-            self.token_places[place].fetch_add(1, Ordering::Relaxed);
+        if let Some(index) = record.token_place.and_then(index) {
+            self.token_places[index].fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -91,7 +91,7 @@ pub enum AuditEvent<'a> {
     Alarm(&'a Record),
     SessionsEnded {
         which: EndedSessions<'a>,
-        /// Places on tokens that were given up.
+        /// How many session entries were ended.
         ended: usize,
         by: Actor,
     },
@@ -183,7 +183,7 @@ impl<'a> AuditEvent<'a> {
     /// The line of the event and its line feed. `now` is for events that are no request's.
     #[must_use]
     pub fn line(&self, now: Wall, anonymize_ip: bool) -> Vec<u8> {
-        let mut line = Line { event: self.kind().as_str(), ..Line::default() };
+        let mut line = AuditLine { event: self.kind().as_str(), ..AuditLine::default() };
         let mut at = now;
         match *self {
             Self::GateStarted { version } => line.version = Some(version),
@@ -223,7 +223,7 @@ impl<'a> AuditEvent<'a> {
 
 /// One line: every field that any event has, in the order in which it is written.
 #[derive(Debug, Default, Serialize)]
-struct Line<'a> {
+struct AuditLine<'a> {
     #[serde(serialize_with = "ascii")]
     time: Vec<u8>,
     event: &'static str,
@@ -261,7 +261,7 @@ struct Line<'a> {
     problems: Option<usize>,
 }
 
-impl<'a> Line<'a> {
+impl<'a> AuditLine<'a> {
     /// Takes over what a request is known by, and returns when it came.
     fn tell(&mut self, record: &'a Record) -> Wall {
         self.consumer = record.consumer.as_deref();

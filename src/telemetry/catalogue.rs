@@ -69,16 +69,16 @@ metrics! {
         "Logins that went out to 8sens, by what came of them."
         "sum by (consumer, result) (increase(sensgate_logins_total[1h]))";
     sessions: IntGauge "sensgate_sessions" in "sessions" by [] Watched
-        "Places on tokens of 8sens that are known: one for each owner of each token, some of them expired."
+        "Session entries: one for each owner of each token of 8sens, some of them expired."
         "sensgate_sessions / sensgate_sessions_max";
     sessions_max: IntGauge "sensgate_sessions_max" in "sessions" by [] Watched
-        "Places that there are in all: `total` of the configuration."
+        "Most session entries in all: `total` of the configuration."
         "sensgate_sessions / sensgate_sessions_max > 0.8";
     consumer_sessions: ReadGauges "sensgate_consumer_sessions" in "sessions" by [CONSUMER] Watched
-        "Places on tokens of 8sens that are one consumer's, some of them expired."
+        "Session entries of one consumer, some of them expired."
         "topk(5, sensgate_consumer_sessions)";
     consumer_sessions_max: IntGauge "sensgate_consumer_sessions_max" in "sessions" by [] Watched
-        "Places that each consumer may have: `per_consumer` of the configuration. Its longest unused ones make room \
+        "Most session entries of each consumer: `per_consumer` of the configuration. Its longest unused ones make room \
          for new ones."
         "sensgate_consumer_sessions / on (instance) group_left () sensgate_consumer_sessions_max > 0.8";
     would_refuse: IntCounterVec "sensgate_would_refuse_total" in "requests" by [CONSUMER, WOULD_CODE, ISSUED] Watched
@@ -144,7 +144,7 @@ metrics! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::family::Kind;
+    use crate::telemetry::family::FamilyKind;
     use std::collections::HashSet;
 
     #[test]
@@ -155,8 +155,8 @@ mod tests {
             assert!(name.starts_with("sensgate_"), "{name}");
             assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
             assert!(help.len() > 10 && help.ends_with('.'), "{name}");
-            assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
-            if *kind == Kind::Histogram {
+            assert_eq!(*kind == FamilyKind::Counter, name.ends_with("_total"), "{name}");
+            if *kind == FamilyKind::Histogram {
                 assert!(name.ends_with("_seconds"), "{name}");
             }
             assert_eq!(name.ends_with("_seconds"), unit.starts_with("seconds"), "{name}");

@@ -8,7 +8,7 @@ use prometheus::{
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FamilyKind {
     Counter,
     Gauge,
     Histogram,
@@ -27,7 +27,7 @@ pub enum Purpose {
 #[derive(Clone, Copy, Debug)]
 pub struct Family {
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: FamilyKind,
     /// What a value counts or measures.
     pub unit: &'static str,
     /// The names of the labels, in the order in which values are given.
@@ -54,7 +54,7 @@ impl Family {
 
 /// The series of one family: what a declaration names as its type.
 pub(super) trait Metric: Collector + Clone {
-    const KIND: Kind;
+    const KIND: FamilyKind;
 
     /// # Errors
     /// When a name is not one that Prometheus takes.
@@ -125,7 +125,7 @@ macro_rules! buckets {
 pub(super) use {buckets, metrics};
 
 impl Metric for IntCounter {
-    const KIND: Kind = Kind::Counter;
+    const KIND: FamilyKind = FamilyKind::Counter;
 
     fn of(family: Family) -> Result<Self> {
         Self::with_opts(family.opts())
@@ -133,7 +133,7 @@ impl Metric for IntCounter {
 }
 
 impl Metric for IntCounterVec {
-    const KIND: Kind = Kind::Counter;
+    const KIND: FamilyKind = FamilyKind::Counter;
 
     /// Where the only label has a closed set of values, each of them counts from zero, so that its first count is seen
     /// as a rise.
@@ -149,7 +149,7 @@ impl Metric for IntCounterVec {
 }
 
 impl Metric for IntGauge {
-    const KIND: Kind = Kind::Gauge;
+    const KIND: FamilyKind = FamilyKind::Gauge;
 
     fn of(family: Family) -> Result<Self> {
         Self::with_opts(family.opts())
@@ -157,7 +157,7 @@ impl Metric for IntGauge {
 }
 
 impl Metric for Gauge {
-    const KIND: Kind = Kind::Gauge;
+    const KIND: FamilyKind = FamilyKind::Gauge;
 
     fn of(family: Family) -> Result<Self> {
         Self::with_opts(family.opts())
@@ -165,7 +165,7 @@ impl Metric for Gauge {
 }
 
 impl Metric for IntGaugeVec {
-    const KIND: Kind = Kind::Gauge;
+    const KIND: FamilyKind = FamilyKind::Gauge;
 
     /// A gauge without labels that is declared so is absent until it is set for the first time.
     fn of(family: Family) -> Result<Self> {
@@ -174,7 +174,7 @@ impl Metric for IntGaugeVec {
 }
 
 impl Metric for Histogram {
-    const KIND: Kind = Kind::Histogram;
+    const KIND: FamilyKind = FamilyKind::Histogram;
 
     fn of(family: Family) -> Result<Self> {
         Self::with_opts(family.histogram_opts())
@@ -182,7 +182,7 @@ impl Metric for Histogram {
 }
 
 impl Metric for HistogramVec {
-    const KIND: Kind = Kind::Histogram;
+    const KIND: FamilyKind = FamilyKind::Histogram;
 
     /// `consumer` and `route` cannot run into each other, although the vector finds a series by the joined values: a
     /// route is `other` or begins with a method or `*`, no method ends in another one, and a consumer's name has no

@@ -29,13 +29,13 @@ pub(crate) struct LogName(pub(crate) &'static str);
 #[derive(Debug)]
 pub(crate) struct LogWriter {
     lines: SyncSender<Vec<u8>>,
-    shared: Arc<Shared>,
+    shared: Arc<WriterState>,
     dropped: IntCounter,
 }
 
 /// What writers of lines and the thread tell each other beside the lines.
 #[derive(Debug, Default)]
-struct Shared {
+struct WriterState {
     /// Lines that were put into the queue.
     queued: AtomicU64,
     /// Lines taken from the queue that were written or dropped.
@@ -70,7 +70,7 @@ impl LogWriter {
         queue: usize,
         dropped: IntCounter,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(WriterState::default());
         let (lines, received) = sync_channel(queue.max(1));
         let thread = Thread {
             name,
@@ -118,7 +118,7 @@ struct Thread {
     /// `None` is the standard output, which is never reopened.
     path: Option<PathBuf>,
     file: LogFile<File>,
-    shared: Arc<Shared>,
+    shared: Arc<WriterState>,
     dropped: IntCounter,
     batch: Vec<u8>,
     /// How long lines are gathered before they are written: a microsecond for each line that may wait, at most 10 ms.

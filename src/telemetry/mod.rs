@@ -111,8 +111,8 @@ impl Telemetry {
 
     /// Writes an alarm into the application log, each kind at most once a minute; the metric counts them all.
     fn raise(&self, alarm: Alarm, record: &Record) {
-        let place = Alarm::ALL.iter().position(|known| *known == alarm).unwrap_or_default();
-        if self.alarms.lock()[place].lets_through(crate::platform::clock::now().mono) {
+        let index = Alarm::ALL.iter().position(|known| *known == alarm).unwrap_or_default();
+        if self.alarms.lock()[index].lets_through(crate::platform::clock::now().mono) {
             let consumer = record.consumer.as_deref().unwrap_or("-");
             let key_id = record.key_id.as_deref().unwrap_or("-");
             let request_id = record.request_id.as_str();

@@ -8,7 +8,7 @@ pub fn count(telemetry: &Arc<Telemetry>) {
     let telemetry = Arc::clone(telemetry);
     std::panic::set_hook(Box::new(move |panic| {
         telemetry.metrics.panicked();
-        let (file, line) = panic.location().map_or(("", 0), |place| (place.file(), place.line()));
+        let (file, line) = panic.location().map_or(("", 0), |at| (at.file(), at.line()));
         tracing::error!(file, line, "panic; one request was lost");
     }));
 }

@@ -1,7 +1,7 @@
 //! Gauges that are read where they are known, at each scrape: between two scrapes they cost neither time nor memory,
 //! however many consumers there are.
 
-use crate::telemetry::family::{Family, Kind, Metric};
+use crate::telemetry::family::{Family, FamilyKind, Metric};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ pub(crate) struct ReadGauges {
 }
 
 impl Metric for ReadGauges {
-    const KIND: Kind = Kind::Gauge;
+    const KIND: FamilyKind = FamilyKind::Gauge;
 
     fn of(family: Family) -> prometheus::Result<Self> {
         let labels = family.labels.iter().map(|label| (*label).to_owned()).collect();

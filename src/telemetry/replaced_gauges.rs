@@ -1,7 +1,7 @@
 //! Gauges whose series follow the configuration: all of them are replaced at once, so that those of what is gone do not
 //! stay.
 
-use crate::telemetry::family::{Family, Kind, Metric};
+use crate::telemetry::family::{Family, FamilyKind, Metric};
 use parking_lot::RwLock;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -19,7 +19,7 @@ pub(crate) struct ReplacedGauges {
 }
 
 impl Metric for ReplacedGauges {
-    const KIND: Kind = Kind::Gauge;
+    const KIND: FamilyKind = FamilyKind::Gauge;
 
     fn of(family: Family) -> prometheus::Result<Self> {
         let labels = family.labels.iter().map(|label| (*label).to_owned()).collect();

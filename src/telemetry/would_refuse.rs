@@ -18,11 +18,11 @@ pub struct WouldRefuseCount {
     pub last: Mono,
 }
 
-type Kind = (Arc<str>, DenyCode, Option<Issued>);
+type LedgerKey = (Arc<str>, DenyCode, Option<Issued>);
 
 /// Counts by consumer, code and origin: bounded by the configuration and closed sets.
 #[derive(Debug, Default)]
-pub struct WouldRefuseLedger(Mutex<HashMap<Kind, (u64, Mono)>>);
+pub struct WouldRefuseLedger(Mutex<HashMap<LedgerKey, (u64, Mono)>>);
 
 impl WouldRefuseLedger {
     pub(super) fn take_down(&self, record: &Record) {

@@ -514,7 +514,7 @@ fn consumers_of_other_files_follow_the_own_ones_in_the_order_of_the_names() {
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.render(Lang::En, false));
     let names: Vec<_> = loaded.settings.snapshot.consumers.iter().map(|consumer| consumer.name.to_string()).collect();
     assert_eq!(names, ["own", "a", "b"]);
-    let place = loaded.settings.positions.place("consumer.b.keys.k1").unwrap().to_string();
+    let place = loaded.settings.positions.location("consumer.b.keys.k1").unwrap().to_string();
     assert_eq!(place, format!("{}:3", folder.path().join("consumers.d/b.toml").display()));
     let watched = ["consumers.d", "consumers.d/a.toml", "consumers.d/b.toml"].map(|name| folder.path().join(name));
     assert!(watched.iter().all(|path| loaded.warnings.files().contains(path)), "{:?}", loaded.warnings.files());

@@ -5,7 +5,7 @@ use jsonschema::Validator;
 use sensgate::config::reference::markdown;
 use sensgate::config::schema::json_schema;
 use sensgate::config::shape::{Form, Presence, TABLES};
-use sensgate::config::spec::Kind;
+use sensgate::config::spec::ValueKind;
 use sensgate::config::{Rule, parse};
 use sensgate::text::Lang;
 use serde_json::Value;
@@ -128,7 +128,7 @@ fn integers_beyond_their_bounds_are_wrong_for_the_schema() {
     let mut tried = 0;
     for table in TABLES.iter().filter(|table| table.form == Form::Table) {
         for key in table.keys {
-            let Kind::Integer { least, most } = key.kind else { continue };
+            let ValueKind::Integer { least, most } = key.kind else { continue };
             let head = "[upstream]\naddress = \"127.0.0.1:1\"\napi_key = { env = \"CARGO_PKG_NAME\" }\n";
             let head = if table.path == "upstream" { head.to_owned() } else { format!("{head}[{}]\n", table.path) };
             for (value, good) in

@@ -18,18 +18,18 @@ use std::sync::Arc;
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Session {
     pub hash: String,
-    pub owners: Vec<Owner>,
+    pub owners: Vec<SessionOwner>,
 }
 
 /// A consumer that owns a session.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Owner {
+pub struct SessionOwner {
     pub consumer: String,
     pub key_id: String,
     pub idle_left_seconds: u64,
 }
 
-/// How many places on tokens were given up.
+/// How many session entries were ended.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Ended {
     pub ended: usize,
@@ -71,7 +71,7 @@ fn whole_hash(text: &str) -> Option<SessionHash> {
 }
 
 fn shown(session: &ListedSession) -> Session {
-    let owners = session.owners.iter().map(|owner| Owner {
+    let owners = session.owners.iter().map(|owner| SessionOwner {
         consumer: owner.consumer.to_string(),
         key_id: owner.credential.to_string(),
         idle_left_seconds: owner.idle_left.as_secs(),

@@ -28,7 +28,7 @@ pub struct Status {
     /// The wall clock of the gate: RFC 3339, UTC.
     pub time: String,
     pub idle_timeout_seconds: u64,
-    pub upstream: Upstream,
+    pub upstream: UpstreamStatus,
     pub sessions: usize,
     pub sessions_max: usize,
     pub connections: usize,
@@ -56,7 +56,7 @@ pub struct Status {
 
 /// 8sens as the gate sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Upstream {
+pub struct UpstreamStatus {
     /// As configured.
     pub address: String,
     /// Whether it could be reached when it was last tried; `None` until that is known.
@@ -180,7 +180,7 @@ pub fn take(shared: &Shared, now: Now) -> Status {
         started: readings.gauge(catalogue::start_time().name).map(|seconds| rfc3339(Wall(millis(seconds)))),
         time: rfc3339(now.wall),
         idle_timeout_seconds: idle.as_secs(),
-        upstream: Upstream {
+        upstream: UpstreamStatus {
             address: format!("{}:{}", settings.upstream.host, settings.upstream.port),
             up: readings.gauge(catalogue::upstream_up().name).map(|up| up > 0.0),
         },

@@ -38,8 +38,8 @@ fn findings(report: &Report, path: &Path) -> Vec<Finding> {
         let (en, fr) = (&found.message.en, &found.message.fr);
         let (label_en, label_fr) = (&found.label.en, &found.label.fr);
         let line = found.start.line;
-        let place = if found.span.is_some() { format!("{file}:{line}: ") } else { String::new() };
-        let what = text! { en: "{place}{en}", fr: "{place}{fr}" };
+        let location = if found.span.is_some() { format!("{file}:{line}: ") } else { String::new() };
+        let what = text! { en: "{location}{en}", fr: "{location}{fr}" };
         let why = text! { en: "{label_en}", fr: "{label_fr}" };
         let finding = match found.severity {
             config::Severity::Error => Finding::error(Check::Configuration, what, why),

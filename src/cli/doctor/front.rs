@@ -6,7 +6,7 @@
 
 use super::Patient;
 use super::finding::{Check, Finding};
-use super::http::{self, Answer};
+use super::http::{self, HttpAnswer};
 use super::upstream::random_key;
 use crate::cli::control_client::ask_at;
 use crate::domain::denial::DenyCode;
@@ -20,7 +20,7 @@ const PATH: &str = "/sensgate-doctor";
 /// Sends one request through the public address.
 pub(super) fn check(patient: &Patient<'_>, url: &str) -> Vec<Finding> {
     let url = url.trim_end_matches('/');
-    let request = || -> Result<Answer, String> {
+    let request = || -> Result<HttpAnswer, String> {
         let (key, id) = (random_key()?, format!("doctor-{}", random_key()?));
         let fields: [(&str, &[u8]); 2] = [("api_key", key.as_bytes()), ("x-request-id", id.as_bytes())];
         http::send("GET", &format!("{url}{PATH}"), &fields, None)
@@ -43,7 +43,7 @@ pub(super) fn check(patient: &Patient<'_>, url: &str) -> Vec<Finding> {
     }
 }
 
-fn judge(patient: &Patient<'_>, url: &str, answer: &Answer) -> Vec<Finding> {
+fn judge(patient: &Patient<'_>, url: &str, answer: &HttpAnswer) -> Vec<Finding> {
     let status = answer.status;
     let body = answer.json();
     let code = body["code"].as_str().and_then(DenyCode::from_word);
@@ -124,7 +124,7 @@ fn refusal(patient: &Patient<'_>, id: &str) -> Option<Explained> {
     ask_at(&patient.socket(), Method::GET, &format!("/refusals/{id}")).ok()?.ok()
 }
 
-fn not_ours(url: &str, answer: &Answer) -> Finding {
+fn not_ours(url: &str, answer: &HttpAnswer) -> Finding {
     let status = answer.status;
     let server = answer.server.clone().unwrap_or_else(|| "?".to_owned());
     Finding::error(

@@ -20,7 +20,7 @@ const MAX_BODY: u64 = 256 << 10;
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct HttpAnswer {
     pub status: u16,
     pub date: Option<String>,
     pub request_id: Option<String>,
@@ -28,7 +28,7 @@ pub(super) struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl HttpAnswer {
     /// The body as JSON; null when it is none.
     pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
@@ -42,31 +42,35 @@ pub(super) fn send_upstream(
     path: &str,
     fields: &[(&str, &[u8])],
     form: Option<&str>,
-) -> Result<Answer, String> {
+) -> Result<HttpAnswer, String> {
     let host = upstream.host_field.to_str().map_err(|error| error.to_string())?;
-    let place = Place { host: upstream.host.clone(), port: upstream.port, connect_timeout: upstream.connect_timeout };
+    let resolver = UpstreamResolver {
+        host: upstream.host.clone(),
+        port: upstream.port,
+        connect_timeout: upstream.connect_timeout,
+    };
     let Some(tls) = &upstream.tls else {
         let url = Zeroizing::new(format!("http://{host}{path}"));
-        let agent = Agent::with_parts(config(RootCerts::PlatformVerifier), DefaultConnector::default(), place);
+        let agent = Agent::with_parts(config(RootCerts::PlatformVerifier), DefaultConnector::default(), resolver);
         return run(&agent, method, &url, fields, form);
     };
     let name = if tls.name.contains(':') { format!("[{}]", tls.name) } else { tls.name.clone() };
     let url = Zeroizing::new(format!("https://{name}:{}{path}", upstream.port));
     let roots = tls.authorities.iter().map(|certificate| Certificate::from_der(certificate).to_owned());
-    let agent = Agent::with_parts(config(RootCerts::from(roots)), DefaultConnector::default(), place);
+    let agent = Agent::with_parts(config(RootCerts::from(roots)), DefaultConnector::default(), resolver);
     let fields: Vec<_> = fields.iter().copied().chain([("host", host.as_bytes())]).collect();
     run(&agent, method, &url, &fields, form)
 }
 
 /// Where 8sens listens, whatever name its certificate has: at the address that answers, as the gate finds it.
 #[derive(Debug)]
-struct Place {
+struct UpstreamResolver {
     host: String,
     port: u16,
     connect_timeout: Duration,
 }
 
-impl Resolver for Place {
+impl Resolver for UpstreamResolver {
     fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let mut found = self.empty();
         found.push(reach::find(&self.host, self.port, self.connect_timeout)?);
@@ -76,7 +80,12 @@ impl Resolver for Place {
 
 /// Sends one request. Redirects are not followed, proxies of the environment not used; the error is for people and
 /// shows no field value.
-pub(super) fn send(method: &str, url: &str, fields: &[(&str, &[u8])], form: Option<&str>) -> Result<Answer, String> {
+pub(super) fn send(
+    method: &str,
+    url: &str,
+    fields: &[(&str, &[u8])],
+    form: Option<&str>,
+) -> Result<HttpAnswer, String> {
     run(&config(RootCerts::PlatformVerifier).into(), method, url, fields, form)
 }
 
@@ -91,7 +100,13 @@ fn config(roots: RootCerts) -> Config {
         .build()
 }
 
-fn run(agent: &Agent, method: &str, url: &str, fields: &[(&str, &[u8])], form: Option<&str>) -> Result<Answer, String> {
+fn run(
+    agent: &Agent,
+    method: &str,
+    url: &str,
+    fields: &[(&str, &[u8])],
+    form: Option<&str>,
+) -> Result<HttpAnswer, String> {
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in fields {
         request = request.header(*name, *value);
@@ -108,7 +123,7 @@ fn run(agent: &Agent, method: &str, url: &str, fields: &[(&str, &[u8])], form: O
     let (date, request_id, server) = (field("date"), field("x-request-id"), field("server"));
     let status = answer.status().as_u16();
     let body = answer.body_mut().with_config().limit(MAX_BODY).read_to_vec().map_err(|error| error.to_string())?;
-    Ok(Answer { status, date, request_id, server, body })
+    Ok(HttpAnswer { status, date, request_id, server, body })
 }
 
 /// The one crypto library of the gate.

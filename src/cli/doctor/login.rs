@@ -2,7 +2,7 @@
 
 use super::Patient;
 use super::finding::{Check, Finding};
-use super::http::{self, Answer};
+use super::http::{self, HttpAnswer};
 use crate::text;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
@@ -67,7 +67,7 @@ pub(super) fn check(patient: &Patient<'_>, user: &str, password: &SecretString) 
     findings
 }
 
-fn refused(user: &str, answer: &Answer) -> Finding {
+fn refused(user: &str, answer: &HttpAnswer) -> Finding {
     let status = answer.status;
     Finding::error(
         Check::Login,
@@ -89,7 +89,7 @@ fn refused(user: &str, answer: &Answer) -> Finding {
 }
 
 /// The vendor's own request.
-pub(super) fn log_in(patient: &Patient<'_>, user: &str, password: &SecretString) -> Result<Answer, String> {
+pub(super) fn log_in(patient: &Patient<'_>, user: &str, password: &SecretString) -> Result<HttpAnswer, String> {
     let upstream = &patient.settings.upstream;
     let form = Zeroizing::new(format!(
         "login={}&password={}",

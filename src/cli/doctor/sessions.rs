@@ -3,7 +3,7 @@
 
 use super::Patient;
 use super::finding::{Check, Finding};
-use super::http::Answer;
+use super::http::HttpAnswer;
 use super::login::log_in;
 use super::trial::{ask, is_known_as_expired, looks_expired, token};
 use super::upstream::random_key;
@@ -127,7 +127,7 @@ fn concurrent_sessions(coexistence: Coexistence) -> Finding {
 }
 
 /// What a token is answered that 8sens never gave.
-fn bad_token(patient: &Patient<'_>, path: &str, good: &Answer) -> Option<Finding> {
+fn bad_token(patient: &Patient<'_>, path: &str, good: &HttpAnswer) -> Option<Finding> {
     let token = SecretString::from(random_key().ok()?);
     let answer = ask(patient, path, &token).ok()?;
     let status = answer.status;
@@ -195,7 +195,7 @@ fn wrong_password(patient: &Patient<'_>, user: &str) -> Option<Finding> {
             }),
         );
     }
-    let nothing = Answer { status: 0, date: None, request_id: None, server: None, body: Vec::new() };
+    let nothing = HttpAnswer { status: 0, date: None, request_id: None, server: None, body: Vec::new() };
     Some(
         Finding::ok(
             check,
@@ -209,7 +209,7 @@ fn wrong_password(patient: &Patient<'_>, user: &str) -> Option<Finding> {
 }
 
 /// The line of a configuration that tells such an answer from a good one.
-fn setting(key: &str, table: &str, answer: &Answer, good: &Answer) -> Text {
+fn setting(key: &str, table: &str, answer: &HttpAnswer, good: &HttpAnswer) -> Text {
     let status = answer.status;
     if !(200..300).contains(&status) && status != good.status {
         return text! {
@@ -235,7 +235,7 @@ fn setting(key: &str, table: &str, answer: &Answer, good: &Answer) -> Text {
 }
 
 /// Words that are in the beginning of this answer and not in a good one: a text that it holds as JSON.
-fn sign(answer: &Answer, good: &Answer) -> Option<String> {
+fn sign(answer: &HttpAnswer, good: &HttpAnswer) -> Option<String> {
     let (body, good) = (String::from_utf8_lossy(&answer.body), String::from_utf8_lossy(&good.body));
     let start = &body[..body.floor_char_boundary(BODY_PREFIX)];
     let mut texts = Vec::new();
@@ -259,14 +259,14 @@ fn collect_texts(value: &Value, texts: &mut Vec<String>) {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, date: None, request_id: None, server: None, body: body.into() }
+    fn answer(status: u16, body: &str) -> HttpAnswer {
+        HttpAnswer { status, date: None, request_id: None, server: None, body: body.into() }
     }
 
     #[test]
     fn the_proposed_setting_tells_a_bad_answer_from_a_good_one() {
         let good = answer(200, r#"{"articles": ["invalid"]}"#);
-        let proposed = |bad: &Answer| setting("expired_when", "session", bad, &good).en;
+        let proposed = |bad: &HttpAnswer| setting("expired_when", "session", bad, &good).en;
         assert_eq!(proposed(&answer(440, "")), "`expired_when = [{ status = 440 }]` in [session]");
         assert_eq!(
             proposed(&answer(200, r#"{"code": 7, "why": ["invalid", "jeton \"inconnu\""], "error": "no_session"}"#)),

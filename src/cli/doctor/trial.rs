@@ -1,7 +1,7 @@
 //! Tokens that the doctor takes for a trial, and what 8sens makes of them.
 
 use super::Patient;
-use super::http::{self, Answer};
+use super::http::{self, HttpAnswer};
 use super::login::log_in;
 use crate::cli::Exit;
 use crate::domain::request::TokenPlace;
@@ -37,7 +37,7 @@ pub(super) fn token(patient: &Patient<'_>, user: &str, password: &SecretString) 
 ///
 /// # Errors
 /// Why there was no answer.
-pub(super) fn ask(patient: &Patient<'_>, path: &str, token: &SecretString) -> Result<Answer, String> {
+pub(super) fn ask(patient: &Patient<'_>, path: &str, token: &SecretString) -> Result<HttpAnswer, String> {
     let upstream = &patient.settings.upstream;
     let place = patient.settings.snapshot.session.token_from.first().copied().unwrap_or(TokenPlace::AccessTokenHeader);
     let token = token.expose_secret();
@@ -62,12 +62,12 @@ pub(super) fn lives(patient: &Patient<'_>, path: &str, token: &SecretString) -> 
 }
 
 /// True for a 401, and for what the configuration says of expired tokens.
-pub(super) fn looks_expired(patient: &Patient<'_>, answer: &Answer) -> bool {
+pub(super) fn looks_expired(patient: &Patient<'_>, answer: &HttpAnswer) -> bool {
     answer.status == StatusCode::UNAUTHORIZED.as_u16() || is_known_as_expired(patient, answer)
 }
 
 /// True for what the configuration says of expired tokens.
-pub(super) fn is_known_as_expired(patient: &Patient<'_>, answer: &Answer) -> bool {
+pub(super) fn is_known_as_expired(patient: &Patient<'_>, answer: &HttpAnswer) -> bool {
     patient.settings.snapshot.session.expired_when.matches(answer.status, &answer.body)
 }
 

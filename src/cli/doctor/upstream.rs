@@ -2,7 +2,7 @@
 
 use super::Patient;
 use super::finding::{Check, Finding};
-use super::http::{self, Answer};
+use super::http::{self, HttpAnswer};
 use super::reach;
 use crate::proxy::lane::upstream::race::Failure;
 use crate::text;
@@ -180,7 +180,7 @@ pub(super) fn random_key() -> Result<String, String> {
     Ok(data_encoding::HEXLOWER.encode(&bytes))
 }
 
-fn key(ours: &Answer, theirs: &Answer) -> Finding {
+fn key(ours: &HttpAnswer, theirs: &HttpAnswer) -> Finding {
     let status = ours.status;
     if ours.status != theirs.status || ours.body != theirs.body {
         return Finding::ok(
@@ -228,7 +228,7 @@ fn key(ours: &Answer, theirs: &Answer) -> Finding {
     }
 }
 
-fn clock_of(answer: &Answer, patient: &Patient<'_>) -> Option<Finding> {
+fn clock_of(answer: &HttpAnswer, patient: &Patient<'_>) -> Option<Finding> {
     let date = httpdate::parse_http_date(answer.date.as_deref()?).ok()?;
     let theirs = i64::try_from(date.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?.as_secs()).ok()?;
     let off = theirs - patient.now.0.div_euclid(1000);

@@ -16,7 +16,7 @@ use answers::{Answers, FIRST_KEY, NewConsumer, PLACES, Token};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use questions::{Interview, Step, Unanswered};
+use questions::{Interview, MenuItem, Unanswered};
 use secrecy::{ExposeSecret, SecretString};
 use similar::TextDiff;
 use std::io::{self, IsTerminal, Read, Write};
@@ -240,15 +240,15 @@ fn change(args: &InitArgs, source: &str, interview: Option<&Interview>, lang: La
         );
         loop {
             match interview.step()? {
-                Step::Consumer => answers.consumers.push(interview.consumer(&answers.consumers)?),
-                Step::Upstream => answers.upstream = Some(interview.upstream(file::DEFAULT_UPSTREAM)?),
-                Step::UpstreamKey => answers.upstream_key = Some(interview.upstream_key()?),
-                Step::Token => answers.token = Some(interview.token()?),
-                Step::Listener => {
+                MenuItem::Consumer => answers.consumers.push(interview.consumer(&answers.consumers)?),
+                MenuItem::Upstream => answers.upstream = Some(interview.upstream(file::DEFAULT_UPSTREAM)?),
+                MenuItem::UpstreamKey => answers.upstream_key = Some(interview.upstream_key()?),
+                MenuItem::Token => answers.token = Some(interview.token()?),
+                MenuItem::Listener => {
                     listener = interview.which_listener(&addresses)?;
                     answers.listener = Some(interview.listener()?);
                 }
-                Step::Done => break,
+                MenuItem::Done => break,
             }
         }
     } else if answers.listener.is_some() && addresses.len() > 1 {

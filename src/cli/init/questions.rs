@@ -63,7 +63,7 @@ impl<T> fmt::Display for Choice<T> {
 
 /// What a second run may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum MenuItem {
     Consumer,
     Upstream,
     UpstreamKey,
@@ -109,17 +109,17 @@ impl Interview {
     }
 
     /// What to change in a file that is there.
-    pub(super) fn step(&self) -> Answered<Step> {
+    pub(super) fn step(&self) -> Answered<MenuItem> {
         let choice = |step, text: Text| Choice(step, text.in_lang(self.lang).to_owned());
         self.select(
             text! { en: "What should change?", fr: "Que faut-il changer ?" },
             vec![
-                choice(Step::Consumer, text! { en: "add a consumer", fr: "ajouter un consommateur" }),
-                choice(Step::Upstream, text! { en: "where 8sens listens", fr: "l'adresse de 8sens" }),
-                choice(Step::UpstreamKey, text! { en: "the key of 8sens", fr: "la clé de 8sens" }),
-                choice(Step::Token, text! { en: "where the token travels", fr: "la place du jeton" }),
-                choice(Step::Listener, text! { en: "a listener", fr: "un point d'écoute" }),
-                choice(Step::Done, text! { en: "nothing more", fr: "rien de plus" }),
+                choice(MenuItem::Consumer, text! { en: "add a consumer", fr: "ajouter un consommateur" }),
+                choice(MenuItem::Upstream, text! { en: "where 8sens listens", fr: "l'adresse de 8sens" }),
+                choice(MenuItem::UpstreamKey, text! { en: "the key of 8sens", fr: "la clé de 8sens" }),
+                choice(MenuItem::Token, text! { en: "where the token travels", fr: "la place du jeton" }),
+                choice(MenuItem::Listener, text! { en: "a listener", fr: "un point d'écoute" }),
+                choice(MenuItem::Done, text! { en: "nothing more", fr: "rien de plus" }),
             ],
         )
     }

@@ -5,7 +5,7 @@ use clap::Parser;
 use std::fs;
 
 #[derive(clap::Parser)]
-struct Line {
+struct CommandLine {
     #[command(flatten)]
     init: InitArgs,
 }
@@ -116,7 +116,7 @@ fn edits_that_need_a_person_say_so() {
 fn init(folder: &Path, flags: &str) -> Exit {
     let config = folder.join("sensgate.toml");
     let line = format!("init --yes --config {} {flags}", config.display());
-    let line = Line::try_parse_from(line.split_whitespace()).unwrap();
+    let line = CommandLine::try_parse_from(line.split_whitespace()).unwrap();
     run(&line.init, Lang::Fr)
 }
 

@@ -35,7 +35,8 @@ impl Edit {
         let locked = |path: &Path| LockedFile::open(path, LOCK_PATIENCE).map_err(|error| file_failure(path, &error));
         let configuration = locked(&path)?;
         let before = parse(configuration.source(), &path, None)?.settings;
-        let stands_in = before.positions.place(&format!("consumer.{consumer}")).map(|place| PathBuf::from(place.file));
+        let stands_in =
+            before.positions.location(&format!("consumer.{consumer}")).map(|location| PathBuf::from(location.file));
         let beside = match stands_in.filter(|file| file.as_os_str() != path.display().to_string().as_str()) {
             Some(file) => Some((file.clone(), locked(&file)?)),
             None => None,

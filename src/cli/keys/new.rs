@@ -126,13 +126,13 @@ mod tests {
     use jiff::civil::date;
 
     #[derive(clap::Parser)]
-    struct Line {
+    struct CommandLine {
         #[command(flatten)]
         keys: KeysArgs,
     }
 
     fn parse(arguments: &str) -> Result<NewArgs, clap::Error> {
-        let line = Line::try_parse_from(format!("keys new {arguments}").split(' '))?;
+        let line = CommandLine::try_parse_from(format!("keys new {arguments}").split(' '))?;
         let KeysCommand::New(args) = line.keys.command else { panic!("{arguments}") };
         Ok(NewArgs { config: None, ..args })
     }

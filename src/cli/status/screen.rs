@@ -20,7 +20,7 @@ pub(super) fn lines(status: &Status, style: Style) -> Vec<String> {
     let mut lines = vec![say(head(status)), String::new()];
     lines.push(say(upstream(status)));
     lines.push(say(traffic(status)));
-    lines.push(say(places(status)));
+    lines.push(say(in_use(status)));
     if !status.consumers.is_empty() {
         lines.push(String::new());
         lines.extend(consumers(status, style));
@@ -91,7 +91,7 @@ fn traffic(status: &Status) -> Text {
     }
 }
 
-fn places(status: &Status) -> Text {
+fn in_use(status: &Status) -> Text {
     let Status { sessions, sessions_max, connections, connections_max, in_flight, .. } = status;
     text! {
         en: "in use       {sessions} of {sessions_max} sessions, {connections} of {connections_max} connections, \

@@ -1,7 +1,7 @@
 //! `[[listener]]` and `[admin]`: what is bound, and for whom.
 
 use super::client::{self, ClientIpRules, distinct};
-use super::upstream::Upstream;
+use super::upstream::UpstreamTable;
 use super::{acme, tls};
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
@@ -31,7 +31,7 @@ pub(super) struct Addresses {
 
 impl Addresses {
     /// The upstream counts: the gate must not forward to itself.
-    pub(super) fn new(upstream: &Upstream) -> Self {
+    pub(super) fn new(upstream: &UpstreamTable) -> Self {
         let address = upstream.address.as_ref().and_then(|(host, port, span)| {
             let ip = if host == "localhost" { Ok(Ipv4Addr::LOCALHOST.into()) } else { host.parse::<IpAddr>() };
             Some((

@@ -3,7 +3,7 @@
 use super::client::{route, routes};
 use super::day;
 use super::limits;
-use super::upstream::Upstream;
+use super::upstream::UpstreamTable;
 use crate::config::consumer_files::ConsumerFile;
 use crate::config::diagnostic::{Complaint, Rule, Spot};
 use crate::config::field::Field;
@@ -33,7 +33,7 @@ const KNOWN_WEAK: [&str; 14] = [
 struct Book<'a> {
     upstream_digest: Option<KeyDigest>,
     now: Wall,
-    /// Digest → `consumer/credential` and its place.
+    /// Digest → `consumer/credential` and where it is written.
     digests: HashMap<KeyDigest, (String, Spot)>,
     names: HashMap<String, Spot>,
     /// Tables that were met, valid or not.
@@ -48,7 +48,7 @@ struct Book<'a> {
 pub(super) fn read(
     root: &Section<'_>,
     files: &[ConsumerFile],
-    upstream: &Upstream,
+    upstream: &UpstreamTable,
     enforce: Enforce,
     positions: &mut Positions,
 ) -> Vec<Consumer> {
@@ -265,7 +265,7 @@ fn key_digest(section: &Section<'_>, whole: &Field<'_>, owner: &str, book: &mut 
     let sha256 = section.get("sha256");
     let upstream_key = section.get("upstream_key").and_then(|field| Some((field.bool()?, field)));
     let shared = upstream_key.filter(|(on, _)| *on).map(|(_, field)| field);
-    let (digest, place) = match (sha256, shared) {
+    let (digest, span) = match (sha256, shared) {
         (Some(field), None) => (own_digest(&field, owner, book)?, field.span),
         (None, Some(field)) => {
             warn_of_sharing(&field, owner);
@@ -300,7 +300,7 @@ fn key_digest(section: &Section<'_>, whole: &Field<'_>, owner: &str, book: &mut 
     };
     if let Some((other, first)) = book.digests.get(&digest) {
         book.problems.error(
-            place,
+            span,
             Complaint::new(
                 Rule::DuplicateCredential,
                 text! { en: "{owner} and {other} are the same key", fr: "{owner} et {other} sont la même clé" },
@@ -311,7 +311,7 @@ fn key_digest(section: &Section<'_>, whole: &Field<'_>, owner: &str, book: &mut 
         );
         return None;
     }
-    book.digests.insert(digest, (owner.to_owned(), book.problems.spot(place)));
+    book.digests.insert(digest, (owner.to_owned(), book.problems.spot(span)));
     Some(digest)
 }
 

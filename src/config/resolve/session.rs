@@ -2,7 +2,7 @@
 
 use super::answer_pattern::{self, SuccessAlone};
 use super::client::{distinct, routes};
-use super::upstream::Upstream;
+use super::upstream::UpstreamTable;
 use crate::config::diagnostic::{Complaint, Rule};
 use crate::config::field::Field;
 use crate::config::reader::Section;
@@ -33,7 +33,7 @@ const SUCCESS_ALONE: SuccessAlone = SuccessAlone {
     },
 };
 
-pub(super) fn read(section: &Section<'_>, upstream: &Upstream) -> SessionRules {
+pub(super) fn read(section: &Section<'_>, upstream: &UpstreamTable) -> SessionRules {
     SessionRules {
         mode: section.value("mode", mode),
         token_from: section.value("token_from", token_places),
@@ -68,7 +68,7 @@ fn mode(field: &Field<'_>) -> Option<SessionMode> {
     field.choice(&[("observe", SessionMode::Observe), ("guard", SessionMode::Guard)])
 }
 
-fn session_limits(section: &Section<'_>, upstream: &Upstream) -> SessionLimits {
+fn session_limits(section: &Section<'_>, upstream: &UpstreamTable) -> SessionLimits {
     let defaults = SessionLimits::default();
     let idle_timeout = upstream.idle_timeout;
     let per_consumer = section.value("per_consumer", |field| field.integer());
@@ -106,7 +106,7 @@ fn consumer_fits_total(section: &Section<'_>, per_consumer: usize, total: usize)
     );
 }
 
-fn margin(field: &Field<'_>, upstream: &Upstream) -> Option<Duration> {
+fn margin(field: &Field<'_>, upstream: &UpstreamTable) -> Option<Duration> {
     let idle_timeout = upstream.idle_timeout;
     let margin = field.duration()?;
     if margin <= idle_timeout / 10 {

@@ -1,4 +1,4 @@
-//! `listener.tls`: pairs of files, read and checked, so that a file that loads can be served; or ACME in place of them.
+//! `listener.tls`: pairs of files, read and checked, so that a file that loads can be served; or ACME instead of them.
 
 use super::acme;
 use crate::config::diagnostic::{Complaint, Rule};

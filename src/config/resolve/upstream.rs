@@ -22,8 +22,8 @@ use zeroize::Zeroizing;
 /// 22 characters of 64 possible ones are 132 bits.
 const STRONG_KEY: usize = 22;
 
-/// `[upstream]`, with the places that other tables speak of.
-pub(super) struct Upstream {
+/// `[upstream]`, with the fields that other tables refer to.
+pub(super) struct UpstreamTable {
     pub settings: Option<UpstreamSettings>,
     pub address: Option<(String, u16, Range<usize>)>,
     pub api_key: Option<SecretString>,
@@ -35,7 +35,7 @@ pub(super) struct Upstream {
     pub idle_timeout_span: Option<Range<usize>>,
 }
 
-pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
+pub(super) fn read(section: &Section<'_>, base: &Path) -> UpstreamTable {
     let address = section
         .required("address", "address = \"127.0.0.1:8082\"")
         .and_then(|field| field.parsed(address::host_port).map(|(host, port)| (host, port, field.span.clone())));
@@ -76,7 +76,7 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Upstream {
     });
     let encoded_slash = section.value("encoded_slash", routes);
     let idle_timeout_span = section.get("idle_timeout").map(|field| field.span);
-    Upstream { settings, address, api_key, idle_timeout, encoded_slash, idle_timeout_span }
+    UpstreamTable { settings, address, api_key, idle_timeout, encoded_slash, idle_timeout_span }
 }
 
 /// `None` when something was reported.

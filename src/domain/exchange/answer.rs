@@ -1,11 +1,11 @@
 //! 8sens's answer as it comes: what it says of a login or of a session, and what of it is held back.
 
-use super::errand::{Owner, Purpose};
+use super::errand::{Identity, Purpose};
 use super::record::Alarm;
 use crate::domain::policy::session::SessionUse;
 use crate::domain::rules::snapshot::Snapshot;
 use crate::domain::session::expiry::{self, AtHead, BODY_PREFIX, Ending};
-use crate::domain::session::log_record::Record as JournalRecord;
+use crate::domain::session::log_record::LogRecord;
 use crate::domain::session::{Learned, LoginOutcome, SessionHash, login_answer};
 use crate::domain::tables::Tables;
 use crate::domain::types::{Mono, Now};
@@ -27,7 +27,7 @@ pub enum ChunkVerdict {
 pub(super) struct Question<'e> {
     pub snapshot: &'e Snapshot,
     pub tables: &'e Tables,
-    pub owner: &'e Owner,
+    pub owner: &'e Identity,
     pub purpose: Purpose,
     pub sent: Mono,
 }
@@ -182,7 +182,7 @@ impl Answer {
         self.login = Some(LoginOutcome::Accepted);
         tables.expiries().login_accepted();
         let hash = tables.sessions.hash(token.expose_secret().as_bytes());
-        let Owner { consumer, key_id, .. } = question.owner;
+        let Identity { consumer, key_id, .. } = question.owner;
         let Purpose::Login(Some(caller)) = question.purpose else { return };
         // Revoked meanwhile; who has the name and the key again is somebody new.
         if tables.sessions.caller(consumer, key_id) != Some(caller) {
@@ -199,7 +199,7 @@ impl Answer {
                 }
                 let idle = now.mono.since(question.sent);
                 let (consumer, credential) = (Arc::clone(consumer), Arc::clone(key_id));
-                tables.note(&JournalRecord::Learn { at: now, idle, hash, consumer, credential });
+                tables.note(&LogRecord::Learn { at: now, idle, hash, consumer, credential });
             }
         }
     }
@@ -212,13 +212,13 @@ fn session_used(question: &Question<'_>, session: SessionUse) {
     }
 }
 
-/// Writes down who lost a place in the table to the new session.
+/// Writes down who lost an entry in the table to the new session.
 fn note_evicted(tables: &Tables, learned: &Learned, hash: SessionHash, consumer: &Arc<str>, at: Now) {
     let (Learned::New { evicted } | Learned::Shared { evicted, .. }) = learned else { return };
     for given_up in &evicted.longest_idle {
-        tables.note(&JournalRecord::EndOwner { at, hash: *given_up, consumer: Arc::clone(consumer) });
+        tables.note(&LogRecord::EndOwner { at, hash: *given_up, consumer: Arc::clone(consumer) });
     }
     if let Some(displaced) = &evicted.displaced {
-        tables.note(&JournalRecord::EndOwner { at, hash, consumer: Arc::clone(displaced) });
+        tables.note(&LogRecord::EndOwner { at, hash, consumer: Arc::clone(displaced) });
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::fixture::rules;
 use crate::domain::rules::consumer::ConsumerTable;
 use crate::domain::rules::snapshot::SessionMode;
 use crate::domain::session::expiry::{self, BODY_PREFIX};
-use crate::domain::session::log_record::Record as JournalRecord;
+use crate::domain::session::log_record::LogRecord;
 use crate::domain::session::login_answer::MAX_BODY;
 use crate::domain::session::{ExpiredPattern, ExpiredWhen};
 use crate::domain::tables::Journal;
@@ -44,10 +44,10 @@ impl Gate {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Noted(Arc<Mutex<Vec<JournalRecord>>>);
+struct Noted(Arc<Mutex<Vec<LogRecord>>>);
 
 impl Journal for Noted {
-    fn append(&self, record: &JournalRecord) {
+    fn append(&self, record: &LogRecord) {
         self.0.lock().push(record.clone());
     }
 }
@@ -243,7 +243,7 @@ fn the_journal_has_each_session_before_its_caller_and_who_lost_one_to_it() {
     first.response_chunk(token_answer("t1").as_bytes(), true, gate.now);
     let t1 = gate.tables.sessions.hash(b"t1");
     let consumer: Arc<str> = SHOPS[0].into();
-    let learn = JournalRecord::Learn {
+    let learn = LogRecord::Learn {
         at: gate.now,
         idle: Duration::from_secs(3),
         hash: t1,
@@ -253,7 +253,7 @@ fn the_journal_has_each_session_before_its_caller_and_who_lost_one_to_it() {
     assert_eq!(*noted.0.lock(), [learn]);
     noted.0.lock().clear();
     gate.log_in("boutique", "t2");
-    let ended = JournalRecord::EndOwner { at: gate.now, hash: t1, consumer };
+    let ended = LogRecord::EndOwner { at: gate.now, hash: t1, consumer };
     assert_eq!(noted.0.lock().first(), Some(&ended));
     assert_eq!(noted.0.lock().len(), 2);
 }

@@ -12,14 +12,14 @@ use std::sync::Arc;
 
 /// Whose key came along.
 #[derive(Clone, Debug)]
-pub(super) struct Owner {
+pub(super) struct Identity {
     pub consumer: Arc<str>,
     pub key_id: Arc<str>,
     /// The first instant at which the key is no longer valid.
     expires: Option<Wall>,
 }
 
-impl Owner {
+impl Identity {
     pub(super) fn new(owner: KeyOwner<'_>) -> Self {
         Self {
             consumer: Arc::clone(&owner.consumer.name),
@@ -48,7 +48,7 @@ pub(super) enum Purpose {
 /// What an admitted request is for.
 #[derive(Debug)]
 pub(super) struct Errand {
-    pub owner: Owner,
+    pub owner: Identity,
     /// The allowing rule as written in the configuration.
     pub route: Option<Arc<str>>,
     pub token_place: Option<TokenPlace>,

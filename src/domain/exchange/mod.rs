@@ -38,7 +38,7 @@ use crate::domain::session::{CallerId, LoginOutcome};
 use crate::domain::tables::Tables;
 use crate::domain::types::{HttpVersion, Mono, Now, RequestId};
 use answer::{Answer, Question};
-use errand::{Errand, Owner, Purpose};
+use errand::{Errand, Identity, Purpose};
 use needs::Needs;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -137,7 +137,7 @@ pub struct Exchange {
     head: Head,
     stage: Stage,
     /// Whose key came along with a request that was not admitted.
-    shown: Option<Owner>,
+    shown: Option<Identity>,
     bytes: Bytes,
     rate_limit: Option<RateLimitFields>,
     would_refuse: Option<WouldRefuse>,
@@ -448,7 +448,7 @@ impl Exchange {
         if self.snapshot.budgets.rate_limit_on_answers {
             self.rate_limit = rate_limit_fields(&admission.buckets, now);
         }
-        let owner = Owner::new(admission.caller.into());
+        let owner = Identity::new(admission.caller.into());
         let errand = Errand {
             route: admission.route.map(Arc::from),
             token_place: admission.session.and_then(|_| policy::token::place(request)),
@@ -505,12 +505,12 @@ impl Exchange {
         }
     }
 
-    fn owner(&self) -> Option<&Owner> {
+    fn owner(&self) -> Option<&Identity> {
         self.stage.errand().map(|errand| &errand.owner).or(self.shown.as_ref())
     }
 
     fn identify(&mut self, owner: KeyOwner<'_>) {
-        self.shown = Some(Owner::new(owner));
+        self.shown = Some(Identity::new(owner));
     }
 
     /// Notes whose good key came with a request that was refused before any key was checked.

@@ -301,7 +301,7 @@ fn a_resend_counts_once_and_is_dated_by_its_own_sending() {
 /// One thing that happens to one of the exchanges, or to the gate.
 #[derive(Clone, Debug)]
 enum Happening {
-    Begin { shop: usize, kind: Kind, token: usize, waits: bool },
+    Begin { shop: usize, kind: RequestKind, token: usize, waits: bool },
     Resume { which: usize, met: bool },
     Start { which: usize },
     Connect { which: usize },
@@ -314,7 +314,7 @@ enum Happening {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum RequestKind {
     Login,
     Read,
     Write,
@@ -322,7 +322,7 @@ enum Kind {
 
 fn happening() -> impl Strategy<Value = Happening> {
     let which = 0..8usize;
-    let kind = prop_oneof![Just(Kind::Login), Just(Kind::Read), Just(Kind::Write)];
+    let kind = prop_oneof![Just(RequestKind::Login), Just(RequestKind::Read), Just(RequestKind::Write)];
     let begin = (0..2usize, kind, 0..3usize, any::<bool>());
     prop_oneof![
         6 => begin.prop_map(|(shop, kind, token, waits)| Happening::Begin { shop, kind, token, waits }),
@@ -343,7 +343,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 struct Flight {
     exchange: Exchange,
     shop: usize,
-    kind: Kind,
+    kind: RequestKind,
     is_forwarded: bool,
     /// How often its shop had been revoked when it was last let through.
     revocations: u32,
@@ -382,9 +382,9 @@ impl World {
 
     /// Nothing that begins or goes on after its shop was revoked is let through, nor with a token that its shop was not
     /// handed.
-    fn let_through(&self, shop: usize, kind: Kind, token: Option<usize>) {
+    fn let_through(&self, shop: usize, kind: RequestKind, token: Option<usize>) {
         assert!(self.model.is_known[shop], "forwarded after a revocation");
-        if let (true, Some(token)) = (kind != Kind::Login, token) {
+        if let (true, Some(token)) = (kind != RequestKind::Login, token) {
             let owners = self.model.handed.get(&token);
             assert!(owners.is_some_and(|owners| owners.contains(&shop)), "a token without an owner went on");
         }
@@ -427,11 +427,11 @@ impl World {
         }
     }
 
-    fn begin(&mut self, shop: usize, kind: Kind, token: usize, waits: bool) {
+    fn begin(&mut self, shop: usize, kind: RequestKind, token: usize, waits: bool) {
         let request = match kind {
-            Kind::Login => login(SHOPS[shop]),
-            Kind::Read => read(SHOPS[shop], &format!("t{token}")),
-            Kind::Write => write(SHOPS[shop], &format!("t{token}")),
+            RequestKind::Login => login(SHOPS[shop]),
+            RequestKind::Read => read(SHOPS[shop], &format!("t{token}")),
+            RequestKind::Write => write(SHOPS[shop], &format!("t{token}")),
         };
         let needs: &[Need] = if waits { &[Need::Word(1)] } else { &[] };
         let (exchange, step) = self.gate.begin(&request, needs);
@@ -488,7 +488,7 @@ impl World {
         flight.exchange.response_head_sent(now);
         let body = token_answer(&format!("t{token}"));
         assert_eq!(flight.exchange.response_chunk(body.as_bytes(), true, now), ChunkVerdict::Release);
-        let (shop, is_login, revocations) = (flight.shop, flight.kind == Kind::Login, flight.revocations);
+        let (shop, is_login, revocations) = (flight.shop, flight.kind == RequestKind::Login, flight.revocations);
         if is_login && status == 200 && revocations == self.model.revocations[shop] {
             self.model.handed.entry(token).or_default().insert(shop);
         }
@@ -501,7 +501,7 @@ impl World {
             let record = flight.exchange.finish(outcome, self.gate.now);
             assert_eq!(record.consumer.as_deref(), Some(SHOPS[flight.shop]));
             assert_eq!(record.upstream.is_some(), flight.is_started);
-            assert_eq!(record.login.is_some(), flight.kind == Kind::Login && flight.is_started);
+            assert_eq!(record.login.is_some(), flight.kind == RequestKind::Login && flight.is_started);
             self.model.records += 1;
         }
     }

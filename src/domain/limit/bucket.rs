@@ -270,19 +270,19 @@ mod tests {
 
     /// What the reservation with the index of the step becomes, and how long after the step before it is made.
     #[derive(Clone, Copy, Debug)]
-    enum Step {
+    enum Operation {
         Reserve { pause: u64 },
         Keep { which: usize },
         GiveBack { which: usize },
     }
 
-    fn steps(quota: Quota) -> impl Strategy<Value = (Quota, Vec<Step>)> {
+    fn steps(quota: Quota) -> impl Strategy<Value = (Quota, Vec<Operation>)> {
         let interval = quota.interval();
         let pause = prop_oneof![3 => Just(0), 4 => 0..=interval, 2 => Just(interval), 2 => 0..=interval * 4];
         let step = prop_oneof![
-            4 => pause.prop_map(|pause| Step::Reserve { pause }),
-            1 => any::<usize>().prop_map(|which| Step::Keep { which }),
-            2 => any::<usize>().prop_map(|which| Step::GiveBack { which }),
+            4 => pause.prop_map(|pause| Operation::Reserve { pause }),
+            1 => any::<usize>().prop_map(|which| Operation::Keep { which }),
+            2 => any::<usize>().prop_map(|which| Operation::GiveBack { which }),
         ];
         (Just(quota), prop::collection::vec(step, 1..120))
     }
@@ -306,7 +306,7 @@ mod tests {
             for (index, step) in steps.into_iter().enumerate() {
                 let before = ledger.tat();
                 match step {
-                    Step::Reserve { pause } => {
+                    Operation::Reserve { pause } => {
                         now += pause;
                         if let Ok(mark) = ledger.reserve(&quota, Mono(now)) {
                             prop_assert_eq!(ledger.tat(), before.max(now) + quota.interval());
@@ -316,11 +316,11 @@ mod tests {
                             prop_assert_eq!(ledger.tat(), before);
                         }
                     }
-                    Step::Keep { which } if !open.is_empty() => {
+                    Operation::Keep { which } if !open.is_empty() => {
                         ledger.keep(open.swap_remove(which % open.len()).1);
                         prop_assert_eq!(ledger.tat(), before);
                     }
-                    Step::GiveBack { which } if !open.is_empty() => {
+                    Operation::GiveBack { which } if !open.is_empty() => {
                         let (made, mark) = open.swap_remove(which % open.len());
                         ledger.give_back(mark);
                         alive.retain(|(index, _)| *index != made);

@@ -32,7 +32,7 @@ pub struct KeyedBuckets {
 }
 
 #[derive(Clone, Copy)]
-struct Slot {
+struct BucketSlot {
     /// The keyed hash of the key. Two keys share a bucket once in 2^64.
     tag: u64,
     tat: u64,
@@ -40,7 +40,7 @@ struct Slot {
 
 struct Shard {
     quota: Quota,
-    sets: Box<[[Slot; WAYS]]>,
+    sets: Box<[[BucketSlot; WAYS]]>,
     /// The theoretical arrival time of the bucket of those who find no slot.
     overflow: u64,
     /// When the latest request was admitted. A thread that read the clock earlier is judged by this instant: it is
@@ -49,7 +49,7 @@ struct Shard {
 }
 
 #[derive(Clone, Copy)]
-enum Place {
+enum Lookup {
     /// The key has a slot.
     Own { set: usize, way: usize },
     /// The key may have this slot.
@@ -63,7 +63,7 @@ enum Place {
 pub(super) struct Entry<'a> {
     shard: MutexGuard<'a, Shard>,
     tag: u64,
-    place: Place,
+    lookup: Lookup,
 }
 
 impl KeyedBuckets {
@@ -74,7 +74,7 @@ impl KeyedBuckets {
         let slots = slots.clamp(MIN_SLOTS, MAX_SLOTS).next_power_of_two();
         let sets = slots / SHARDS / WAYS;
         let shard = || {
-            let sets = vec![[Slot { tag: 0, tat: 0 }; WAYS]; sets].into_boxed_slice();
+            let sets = vec![[BucketSlot { tag: 0, tat: 0 }; WAYS]; sets].into_boxed_slice();
             Mutex::new(Shard { quota, sets, overflow: 0, latest: Mono(0) })
         };
         Self {
@@ -135,13 +135,13 @@ impl KeyedBuckets {
     pub(super) fn entry(&self, key: u128, now: Mono) -> Entry<'_> {
         let hash = self.hasher.hash_one(key);
         let shard = self.shards[(hash >> 60) as usize % SHARDS].lock();
-        let place = shard.place(hash, now.max(shard.latest));
-        Entry { shard, tag: hash, place }
+        let lookup = shard.lookup(hash, now.max(shard.latest));
+        Entry { shard, tag: hash, lookup }
     }
 
     /// Counts a charge that has to share.
     pub(super) fn count(&self, entry: &Entry<'_>) {
-        if matches!(entry.place, Place::Overflow) {
+        if matches!(entry.lookup, Lookup::Overflow) {
             self.overflowed.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -150,10 +150,10 @@ impl KeyedBuckets {
 impl Entry<'_> {
     /// What a request does to the bucket, not yet stored.
     pub(super) fn step(&self, now: Mono) -> Result<u64, Wait> {
-        let tat = match self.place {
-            Place::Own { set, way } => self.shard.sets[set][way].tat,
-            Place::Free { .. } => 0,
-            Place::Overflow => self.shard.overflow,
+        let tat = match self.lookup {
+            Lookup::Own { set, way } => self.shard.sets[set][way].tat,
+            Lookup::Free { .. } => 0,
+            Lookup::Overflow => self.shard.overflow,
         };
         gcra::step(tat, &self.shard.quota, now.max(self.shard.latest))
     }
@@ -161,32 +161,32 @@ impl Entry<'_> {
     pub(super) fn store(mut self, tat: u64, now: Mono) {
         let shard = &mut *self.shard;
         shard.latest = shard.latest.max(now);
-        match self.place {
-            Place::Own { set, way } => shard.sets[set][way].tat = tat,
-            Place::Free { set, way } => shard.sets[set][way] = Slot { tag: self.tag, tat },
-            Place::Overflow => shard.overflow = tat,
+        match self.lookup {
+            Lookup::Own { set, way } => shard.sets[set][way].tat = tat,
+            Lookup::Free { set, way } => shard.sets[set][way] = BucketSlot { tag: self.tag, tat },
+            Lookup::Overflow => shard.overflow = tat,
         }
     }
 }
 
 impl Shard {
     /// Where the bucket of `tag` is; for a newcomer, a slot in the emptier one of its two sets.
-    fn place(&self, tag: u64, now: Mono) -> Place {
+    fn lookup(&self, tag: u64, now: Mono) -> Lookup {
         let mask = self.sets.len() - 1;
         let first = tag as usize & mask;
         let second = (tag >> 28) as usize & mask;
         let second = if second == first { first ^ 1 } else { second };
-        let mut most = (0, Place::Overflow);
+        let mut most = (0, Lookup::Overflow);
         for set in [first, second] {
             let mut free = 0;
-            let mut candidate = Place::Overflow;
+            let mut candidate = Lookup::Overflow;
             for (way, slot) in self.sets[set].iter().enumerate() {
                 if slot.tag == tag {
-                    return Place::Own { set, way };
+                    return Lookup::Own { set, way };
                 }
                 if slot.tat <= now.0 {
                     free += 1;
-                    candidate = Place::Free { set, way };
+                    candidate = Lookup::Free { set, way };
                 }
             }
             if free > most.0 {
@@ -268,12 +268,12 @@ mod tests {
     fn a_thread_that_read_the_clock_earlier_finds_nothing_forgotten() {
         let buckets = KeyedBuckets::new(quota("1/s"), 0);
         buckets.charge(0, Mono(0)).unwrap();
-        let place = || buckets.entry(0, Mono(SECOND)).place;
+        let lookup = || buckets.entry(0, Mono(SECOND)).lookup;
         let mut others = 1..;
-        while matches!(place(), Place::Own { .. }) {
+        while matches!(lookup(), Lookup::Own { .. }) {
             buckets.charge(others.next().unwrap(), Mono(SECOND)).unwrap();
         }
-        assert!(matches!(place(), Place::Free { .. }));
+        assert!(matches!(lookup(), Lookup::Free { .. }));
         // Judged by the instant of the others, it is due again.
         assert_eq!(buckets.charge(0, Mono(SECOND - 1)), Ok(()));
         assert_eq!(buckets.charge(0, Mono(SECOND - 1)), Err(Wait(Duration::from_secs(1))));

@@ -21,7 +21,7 @@ pub struct Budgets {
 
 /// Every bucket of the gate. One for the life of the process, shared by reference.
 ///
-/// Buckets are found by name, never by place, so a reload keeps them. A consumer that is renamed starts with a full
+/// Buckets are found by name, never by position, so a reload keeps them. A consumer that is renamed starts with a full
 /// bucket. Quotas are in the configuration snapshot and come with each call; the quotas of budgets are set here.
 ///
 /// After a reload call [`Limiter::set_budgets`] and then [`Limiter::retain`]: the memory is then again what the

@@ -20,7 +20,7 @@ pub struct Claim<'a> {
 /// Not every claim could be met, so none was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortfall {
-    /// The claim with the longest wait, by its place; among equals the first.
+    /// The claim with the longest wait, by its index; among equals the first.
     pub claim: usize,
     /// When a lone request with the same claims passes.
     pub wait: Wait,
@@ -47,25 +47,25 @@ impl Reservation {
     pub fn take<const N: usize>(claims: [Option<Claim<'_>>; N], now: Mono) -> Result<Self, Shortfall> {
         const { assert!(N <= MAX_CLAIMS) };
         // Every lock is taken before anything is decided. All callers take them in the order of their addresses.
-        let address = |place: usize| claims[place].map(|claim| Arc::as_ptr(claim.bucket));
-        let mut order: [usize; N] = array::from_fn(|place| place);
-        order.sort_unstable_by_key(|place| (address(*place), *place));
+        let address = |index: usize| claims[index].map(|claim| Arc::as_ptr(claim.bucket));
+        let mut order: [usize; N] = array::from_fn(|index| index);
+        order.sort_unstable_by_key(|index| (address(*index), *index));
         let mut ledgers = [const { None }; N];
         let mut last = None;
-        for place in order {
-            let Some(claim) = claims[place] else { continue };
+        for index in order {
+            let Some(claim) = claims[index] else { continue };
             if last.replace(Arc::as_ptr(claim.bucket)) != Some(Arc::as_ptr(claim.bucket)) {
-                ledgers[place] = Some((claim, claim.bucket.lock(&claim.quota, now)));
+                ledgers[index] = Some((claim, claim.bucket.lock(&claim.quota, now)));
             }
         }
 
         let mut shortfall: Option<Shortfall> = None;
-        for (place, ledger) in ledgers.iter().enumerate() {
+        for (index, ledger) in ledgers.iter().enumerate() {
             let Some((claim, ledger)) = ledger else { continue };
             if let Err(wait) = ledger.fits(&claim.quota, now)
                 && shortfall.is_none_or(|longest| longest.wait < wait)
             {
-                shortfall = Some(Shortfall { claim: place, wait });
+                shortfall = Some(Shortfall { claim: index, wait });
             }
         }
         if let Some(shortfall) = shortfall {

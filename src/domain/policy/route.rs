@@ -33,7 +33,7 @@ pub(super) fn check<'s>(
     if caller.consumer().deny.iter().any(|rule| rule.covers_any_spelling(method, path)) {
         return Err(Denial::because(Reason::DeniedByRule));
     }
-    let named = |rules: &'s [RouteRule]| covering(rules, method, path).map(|place| rules[place].as_str());
+    let named = |rules: &'s [RouteRule]| covering(rules, method, path).map(|index| rules[index].as_str());
     if let Some(login) = named(&session.login_routes) {
         return Ok(Some(login));
     }

@@ -11,8 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 pub fn write(address: IpAddr, text: &mut Vec<u8>) {
     match address {
         IpAddr::V4(address) => {
-            for (place, octet) in address.octets().into_iter().enumerate() {
-                if place > 0 {
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                if index > 0 {
                     text.push(b'.');
                 }
                 text.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());

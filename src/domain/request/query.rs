@@ -73,22 +73,22 @@ pub fn is_strictly_encoded(value: &[u8]) -> bool {
 const NAMES: [&[u8]; 6] = [b"api_key", b"api-key", b"apikey", b"x-api-key", b"x_api_key", b"access_token"];
 const KEYS: usize = 5;
 
-/// How far into each of [`NAMES`] a reader may be: one bit for each place, the first and the one past the end among
+/// How far into each of [`NAMES`] a reader may be: one bit for each position, the first and the one past the end among
 /// them.
-type Places = u64;
+type Positions = u64;
 
-/// The bits of [`Places`].
+/// The bits of [`Positions`].
 struct Steps {
-    starts: Places,
-    ends_of_keys: Places,
-    ends_of_tokens: Places,
-    /// From which places each ASCII character leads on.
-    by: [Places; 128],
+    starts: Positions,
+    ends_of_keys: Positions,
+    ends_of_tokens: Positions,
+    /// From which positions each ASCII character leads on.
+    by: [Positions; 128],
 }
 
 static STEPS: Steps = {
     let mut steps = Steps { starts: 0, ends_of_keys: 0, ends_of_tokens: 0, by: [0; 128] };
-    let mut bit: Places = 1;
+    let mut bit: Positions = 1;
     let mut name = 0;
     while name < NAMES.len() {
         steps.starts |= bit;
@@ -110,23 +110,23 @@ static STEPS: Steps = {
 };
 
 impl Steps {
-    const fn ends(&self) -> Places {
+    const fn ends(&self) -> Positions {
         self.ends_of_keys | self.ends_of_tokens
     }
 
-    /// What the name is to a reader who is at one of these places when it ends.
-    const fn carried(&self, places: Places) -> Option<Carried> {
-        if places & self.ends_of_keys != 0 {
+    /// What the name is to a reader who is at one of these positions when it ends.
+    const fn carried(&self, positions: Positions) -> Option<Carried> {
+        if positions & self.ends_of_keys != 0 {
             Some(Carried::Key)
-        } else if places & self.ends_of_tokens != 0 {
+        } else if positions & self.ends_of_tokens != 0 {
             Some(Carried::Token)
         } else {
             None
         }
     }
 
-    fn after(&self, places: Places, byte: u8) -> Places {
-        (places & self.by[usize::from(byte & 0x7f)]) << 1
+    fn after(&self, positions: Positions, byte: u8) -> Positions {
+        (positions & self.by[usize::from(byte & 0x7f)]) << 1
     }
 }
 
@@ -152,10 +152,10 @@ const STRAYS: usize = 4;
 /// the work is bounded by the length of the name, whatever the number of readings.
 struct Reader<'n> {
     name: &'n [u8],
-    /// Places of the readers at the next bytes, around and around.
-    places: [Places; LOOK_AHEAD],
+    /// Positions of the readers at the next bytes, around and around.
+    positions: [Positions; LOOK_AHEAD],
     /// The same for those who have taken an encoded separator for one.
-    divided: [Places; LOOK_AHEAD],
+    divided: [Positions; LOOK_AHEAD],
     at: usize,
     /// Nobody has read further.
     furthest: usize,
@@ -163,22 +163,23 @@ struct Reader<'n> {
 
 impl<'n> Reader<'n> {
     fn new(name: &'n [u8]) -> Self {
-        let mut places = [0; LOOK_AHEAD];
-        places[0] = STEPS.starts;
-        Self { name, places, divided: [0; LOOK_AHEAD], at: 0, furthest: 0 }
+        let mut positions = [0; LOOK_AHEAD];
+        positions[0] = STEPS.starts;
+        Self { name, positions, divided: [0; LOOK_AHEAD], at: 0, furthest: 0 }
     }
 
     fn read(mut self) -> Option<(Carried, bool)> {
         let mut found = None;
         while self.at <= self.furthest.min(self.name.len()) {
             let slot = self.at % LOOK_AHEAD;
-            let (places, divided) = (std::mem::take(&mut self.places[slot]), std::mem::take(&mut self.divided[slot]));
-            if places | divided != 0 {
+            let (positions, divided) =
+                (std::mem::take(&mut self.positions[slot]), std::mem::take(&mut self.divided[slot]));
+            if positions | divided != 0 {
                 if self.at == self.name.len() {
-                    found = found.or(STEPS.carried(places).map(|carried| (carried, false)));
+                    found = found.or(STEPS.carried(positions).map(|carried| (carried, false)));
                     found = found.or(STEPS.carried(divided).map(|carried| (carried, true)));
                 } else {
-                    let ended = self.step(places, divided);
+                    let ended = self.step(positions, divided);
                     // A key is the graver find, and a divided name the graver form; neither may hide behind the other.
                     match ended {
                         Some((_, true) | (Carried::Key, _)) => return ended,
@@ -192,93 +193,106 @@ impl<'n> Reader<'n> {
     }
 
     /// Follows everybody who has read this far over the next character, in all its readings.
-    fn step(&mut self, places: Places, divided: Places) -> Option<(Carried, bool)> {
+    fn step(&mut self, positions: Positions, divided: Positions) -> Option<(Carried, bool)> {
         let rest = &self.name[self.at..];
         if rest[0].is_ascii() && rest[0] != b'%' {
             // The same to everybody.
-            return self.take(1, &[rest[0].to_ascii_lowercase()], places, divided);
+            return self.take(1, &[rest[0].to_ascii_lowercase()], positions, divided);
         }
         let mut found = None;
         let at_level = [0, 1, 2].map(|level| byte_at(rest, level));
         for (_, len) in at_level.into_iter().flatten().filter(|(byte, _)| *byte == b'%') {
             // A `%` that encodes nothing is dropped by some, in the first decoding or in the second.
-            self.reach(len, places, divided);
+            self.reach(len, positions, divided);
         }
         for level in 1..=2 {
             let Some((byte, len)) = at_level[usize::from(level)] else { continue };
             if byte.is_ascii() {
-                found = found.or(self.take(len, &[byte.to_ascii_lowercase()], places, divided));
+                found = found.or(self.take(len, &[byte.to_ascii_lowercase()], positions, divided));
             } else {
                 // Bytes that are no ASCII are dropped by some, and are letters of Latin-1 or of Windows-1252 to others.
-                self.reach(len, places, divided);
+                self.reach(len, positions, divided);
                 if let Some(letters) = spelling::ascii(of_windows_1252(byte)) {
-                    found = found.or(self.take(len, letters, places, divided));
+                    found = found.or(self.take(len, letters, positions, divided));
                 }
                 if let Some((character, len)) = utf8_at(rest, level) {
-                    found = found.or(self.character(len, character, places, divided));
+                    found = found.or(self.character(len, character, positions, divided));
                 }
             }
             if let Some((character, len)) = percent_u_at(rest, level) {
-                found = found.or(self.character(len, character, places, divided));
+                found = found.or(self.character(len, character, positions, divided));
             }
         }
         found
     }
 
-    fn character(&mut self, len: usize, character: u32, places: Places, divided: Places) -> Option<(Carried, bool)> {
+    fn character(
+        &mut self,
+        len: usize,
+        character: u32,
+        positions: Positions,
+        divided: Positions,
+    ) -> Option<(Carried, bool)> {
         if character > 0x7f {
             // Dropped by those who want ASCII.
-            self.reach(len, places, divided);
+            self.reach(len, positions, divided);
         }
         let letters = char::from_u32(character).and_then(spelling::ascii)?;
-        self.take(len, letters, places, divided)
+        self.take(len, letters, positions, divided)
     }
 
     /// Somebody takes the next `len` bytes for `letters`.
-    fn take(&mut self, len: usize, letters: &[u8], places: Places, divided: Places) -> Option<(Carried, bool)> {
-        let (mut places, mut divided) = (places, divided);
+    fn take(
+        &mut self,
+        len: usize,
+        letters: &[u8],
+        positions: Positions,
+        divided: Positions,
+    ) -> Option<(Carried, bool)> {
+        let (mut positions, mut divided) = (positions, divided);
         let mut found = None;
         for letter in letters {
-            let ended = |places: Places, is_divided| STEPS.carried(places).map(|carried| (carried, is_divided));
-            let step = |places: Places, dressed: u8| STEPS.after(places, dressed);
+            let ended =
+                |positions: Positions, is_divided| STEPS.carried(positions).map(|carried| (carried, is_divided));
+            let step = |positions: Positions, dressed: u8| STEPS.after(positions, dressed);
             match letter {
                 // Programs of C end a text there.
                 0 => {
-                    found = found.or(ended(divided, true)).or(ended(places, false));
-                    (places, divided) = (0, 0);
+                    found = found.or(ended(divided, true)).or(ended(positions, false));
+                    (positions, divided) = (0, 0);
                 }
                 // An array to PHP; one that is never closed is an underscore.
                 b'[' => {
-                    found = found.or(ended(divided, true)).or(ended(places, false));
-                    (places, divided) = (step(places, b'_'), step(divided, b'_'));
+                    found = found.or(ended(divided, true)).or(ended(positions, false));
+                    (positions, divided) = (step(positions, b'_'), step(divided, b'_'));
                 }
                 b'=' => {
-                    found = found.or(ended(divided | places, true));
-                    (places, divided) = (0, 0);
+                    found = found.or(ended(divided | positions, true));
+                    (positions, divided) = (0, 0);
                 }
                 b'&' | b';' => {
-                    found = found.or(ended(divided | places, true));
-                    (places, divided) = (0, STEPS.starts);
+                    found = found.or(ended(divided | positions, true));
+                    (positions, divided) = (0, STEPS.starts);
                 }
                 // Blanks are trimmed; within a name, they and dots are underscores to PHP.
                 b' ' | b'+' => {
                     let around = STEPS.starts | STEPS.ends();
-                    places = (places & around) | step(places, b'_');
+                    positions = (positions & around) | step(positions, b'_');
                     divided = (divided & around) | step(divided, b'_');
                 }
-                b'.' => (places, divided) = (step(places, b'_'), step(divided, b'_')),
+                b'.' => (positions, divided) = (step(positions, b'_'), step(divided, b'_')),
                 control if control.is_ascii_control() => {}
-                letter => (places, divided) = (step(places, *letter), step(divided, *letter)),
+                letter => (positions, divided) = (step(positions, *letter), step(divided, *letter)),
             }
         }
-        self.reach(len, places, divided);
+        self.reach(len, positions, divided);
         found
     }
 
-    fn reach(&mut self, len: usize, places: Places, divided: Places) {
-        if places | divided != 0 && len < LOOK_AHEAD {
+    fn reach(&mut self, len: usize, positions: Positions, divided: Positions) {
+        if positions | divided != 0 && len < LOOK_AHEAD {
             let slot = (self.at + len) % LOOK_AHEAD;
-            self.places[slot] |= places;
+            self.positions[slot] |= positions;
             self.divided[slot] |= divided;
             self.furthest = self.furthest.max(self.at + len);
         }

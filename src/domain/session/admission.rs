@@ -21,19 +21,19 @@ pub enum Learned {
     New { evicted: Evicted },
     /// The caller owned it already, live or expired.
     Renewed,
-    /// Others hold places on it: 8sens handed one token to several consumers. Worth an alarm.
+    /// Others hold entries on it: 8sens handed one token to several consumers. Worth an alarm.
     Shared {
         /// All owners with the caller, live or expired.
         owners: usize,
         evicted: Evicted,
     },
-    /// Refused: the table is full and the caller's consumer has no place to give.
+    /// Refused: the table is full and the caller's consumer has no entry to give.
     Full,
     /// Refused: the consumer or its credential left the configuration while the login was under way.
     Gone,
 }
 
-/// Who lost a place to a new one.
+/// Who lost an entry to a new one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evicted {
     /// Live sessions of the same consumer, given up because a cap was reached; expired ones are not told.
@@ -42,46 +42,46 @@ pub struct Evicted {
     pub displaced: Option<Arc<str>>,
 }
 
-/// Most places of one consumer that one login gives up after a cap was lowered. Later logins go on with it.
+/// Most entries of one consumer that one login gives up after a cap was lowered. Later logins go on with it.
 const MOST_GIVEN_UP: usize = 16;
 
 impl SessionTable {
     /// Makes the caller an owner of the token that 8sens's login answer handed to it. Nothing else makes owners.
     ///
-    /// `now` is when the login was sent. At a cap, expired places go first, then the longest idle ones of the same
-    /// consumer; nobody else's are ever taken. The fifth owner of a token takes the place of the longest idle of the
+    /// `now` is when the login was sent. At a cap, expired entries go first, then the longest idle ones of the same
+    /// consumer; nobody else's are ever taken. The fifth owner of a token takes the slot of the longest idle of the
     /// four.
     pub fn learn(&self, hash: SessionHash, caller: CallerId, now: Mono, limits: &SessionLimits) -> Learned {
-        self.place(NewPlace { hash, caller, last_use: Tick::at(now) }, now, limits)
+        self.enter(NewEntry { hash, caller, last_use: Tick::at(now) }, now, limits)
     }
 
-    /// Takes up what an earlier process wrote down, under the caps. Returns how many places were restored.
+    /// Takes up what an earlier process wrote down, under the caps. Returns how many entries were restored.
     pub fn load(&self, restored: &Restored, now: Mono, limits: &SessionLimits) -> usize {
-        let placed = restored.places.iter().filter(|place| {
-            let caller = self.caller(&place.consumer, &place.credential);
+        let entered = restored.entries.iter().filter(|entry| {
+            let caller = self.caller(&entry.consumer, &entry.credential);
             caller.is_some_and(|caller| {
-                let new = NewPlace { hash: place.hash, caller, last_use: place.last_use };
-                matches!(self.place(new, now, limits), Learned::New { .. } | Learned::Shared { .. })
+                let new = NewEntry { hash: entry.hash, caller, last_use: entry.last_use };
+                matches!(self.enter(new, now, limits), Learned::New { .. } | Learned::Shared { .. })
             })
         });
-        placed.count()
+        entered.count()
     }
 
-    fn place(&self, new: NewPlace, now: Mono, limits: &SessionLimits) -> Learned {
+    fn enter(&self, new: NewEntry, now: Mono, limits: &SessionLimits) -> Learned {
         let Some(member) = self.callers.member(new.caller.consumer()) else { return Learned::Gone };
-        if let Some(learned) = self.try_place(&member, new, now, limits, Room::Free) {
+        if let Some(learned) = self.try_enter(&member, new, now, limits, Room::Free) {
             return learned;
         }
         // Other consumers' queues are locked here, so the own one is not.
         self.sweep_expired(now, limits);
-        self.try_place(&member, new, now, limits, Room::FreeOrOwn).unwrap_or(Learned::Full)
+        self.try_enter(&member, new, now, limits, Room::FreeOrOwn).unwrap_or(Learned::Full)
     }
 
     /// `None` when there is no room of the kind asked for.
-    fn try_place(
+    fn try_enter(
         &self,
         member: &Member,
-        new: NewPlace,
+        new: NewEntry,
         now: Mono,
         limits: &SessionLimits,
         room: Room,
@@ -98,7 +98,7 @@ impl SessionTable {
             return Some(Learned::Full);
         }
         let mut given_up = Vec::new();
-        while member.places.load(Ordering::Relaxed) >= limits.per_consumer && given_up.len() < MOST_GIVEN_UP {
+        while member.entries.load(Ordering::Relaxed) >= limits.per_consumer && given_up.len() < MOST_GIVEN_UP {
             let Some(item) = self.give_up_longest_idle(member, &mut queue) else { break };
             given_up.push(item);
         }
@@ -108,7 +108,7 @@ impl SessionTable {
                 Room::FreeOrOwn => given_up.push(self.give_up_longest_idle(member, &mut queue)?),
             }
         }
-        // One of the places given up is taken by the new one.
+        // One of the entries given up is taken by the new one.
         self.total.fetch_sub(given_up.len().saturating_sub(1), Ordering::Relaxed);
         let longest_idle =
             given_up.iter().filter(|item| item.queued.elapsed(now) < limits.live()).map(|item| item.hash).collect();
@@ -116,7 +116,7 @@ impl SessionTable {
     }
 
     /// True when the caller's consumer owns the token already; its last use is then the new one.
-    fn renew(&self, new: &NewPlace) -> bool {
+    fn renew(&self, new: &NewEntry) -> bool {
         let Some(mut owners) = self.map.get_mut(&new.hash) else { return false };
         let Some(owner) = owners.get_mut(new.caller.consumer()) else { return false };
         owner.last_use = owner.last_use.max(new.last_use);
@@ -124,9 +124,9 @@ impl SessionTable {
         true
     }
 
-    /// Puts a new place in; the caller of this function has counted it in the total.
-    fn insert(&self, member: &Member, queue: &mut IdleQueue, new: NewPlace, longest_idle: Vec<SessionHash>) -> Learned {
-        let places = member.places.fetch_add(1, Ordering::Relaxed) + 1;
+    /// Puts a new entry in; the caller of this function has counted it in the total.
+    fn insert(&self, member: &Member, queue: &mut IdleQueue, new: NewEntry, longest_idle: Vec<SessionHash>) -> Learned {
+        let entries = member.entries.fetch_add(1, Ordering::Relaxed) + 1;
         if queue.front().is_none() {
             self.occupied.lock().add(member.id);
         }
@@ -142,7 +142,7 @@ impl SessionTable {
                 (entry.get().len(), displaced)
             }
         };
-        if queue.is_littered(places) {
+        if queue.is_littered(entries) {
             queue.retain(|item| self.is_current(&item, member.id));
         }
         let displaced = displaced.and_then(|owner| self.release(owner.caller.consumer()));
@@ -150,16 +150,16 @@ impl SessionTable {
         if owners == 1 { Learned::New { evicted } } else { Learned::Shared { owners, evicted } }
     }
 
-    /// Counts one place in, if the cap allows.
+    /// Counts one entry in, if the cap allows.
     fn reserve(&self, cap: usize) -> bool {
         let raised = |total| (total < cap).then_some(total + 1);
         self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raised).is_ok()
     }
 }
 
-/// A place to be taken.
+/// An entry to be taken.
 #[derive(Clone, Copy)]
-struct NewPlace {
+struct NewEntry {
     hash: SessionHash,
     caller: CallerId,
     last_use: Tick,
@@ -169,6 +169,6 @@ struct NewPlace {
 #[derive(Clone, Copy)]
 enum Room {
     Free,
-    /// Also from the consumer's own longest idle place.
+    /// Also from the consumer's own longest idle entry.
     FreeOrOwn,
 }

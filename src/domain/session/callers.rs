@@ -1,7 +1,7 @@
 //! Who can own a session: the names of the configuration, and the numbers that stand for them while the process runs.
 //!
 //! State is keyed by name, so a reload keeps it. A number is never given out twice: a consumer that leaves and comes
-//! back is somebody else, and whatever still holds the old number (a request in flight, a place on a token) no longer
+//! back is somebody else, and whatever still holds the old number (a request in flight, an entry on a token) no longer
 //! means anybody.
 
 use super::idle_queue::IdleQueue;
@@ -50,7 +50,7 @@ pub struct Departed {
     pub consumer: Arc<str>,
     /// `None` when the whole consumer left.
     pub credential: Option<Arc<str>>,
-    /// Places that were given up.
+    /// Entries that were given up.
     pub sessions: usize,
 }
 
@@ -59,9 +59,9 @@ pub struct Departed {
 pub(super) struct Member {
     pub(super) id: ConsumerId,
     pub(super) name: Arc<str>,
-    /// Places on tokens. Raised before a place is taken and lowered after it was given up, so never too low.
-    pub(super) places: AtomicUsize,
-    /// Holds an item for every place. Whoever adds a place has it locked.
+    /// Entries on tokens. Raised before an entry is taken and lowered after it was given up, so never too low.
+    pub(super) entries: AtomicUsize,
+    /// Holds an item for every entry. Whoever adds an entry has it locked.
     pub(super) queue: Mutex<IdleQueue>,
 }
 
@@ -143,7 +143,7 @@ impl Callers {
     }
 
     /// Admits exactly these consumers and credentials. Returns the members that left and those that lost a credential,
-    /// with the ids of what they lost; their places are still there and have to be cleared.
+    /// with the ids of what they lost; their entries are still there and have to be cleared.
     pub(super) fn set<'n, C>(&self, consumers: impl IntoIterator<Item = (&'n str, C)>) -> Vec<Loss>
     where
         C: IntoIterator<Item = &'n str>,
@@ -189,7 +189,7 @@ impl Callers {
         let id = ConsumerId(number);
         let name: Arc<str> = name.into();
         let member =
-            Arc::new(Member { id, name: Arc::clone(&name), places: AtomicUsize::new(0), queue: Mutex::default() });
+            Arc::new(Member { id, name: Arc::clone(&name), entries: AtomicUsize::new(0), queue: Mutex::default() });
         let mut admitted = Admitted { member, credentials: Vec::new(), next_credential: Some(NonZeroU16::MIN) };
         for credential in credentials {
             admitted.add_credential(credential);
@@ -211,7 +211,7 @@ impl Names {
     }
 }
 
-/// Places to clear after a change of the configuration.
+/// Entries to clear after a change of the configuration.
 #[derive(Debug)]
 pub(super) enum Loss {
     Consumer(Arc<Member>),

@@ -1,4 +1,4 @@
-//! How places leave the table other than by the end of their session: expired, given up for a cap, or with their
+//! How entries leave the table other than by the end of their session: expired, given up for a cap, or with their
 //! consumer.
 
 use super::callers::{ConsumerId, Member};
@@ -11,14 +11,14 @@ use crate::domain::types::Mono;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Most queue items that a login at the total cap looks at to find expired places.
+/// Most queue items that a login at the total cap looks at to find expired entries.
 const SWEEP_AT_CAP: usize = 4_096;
 
 impl SessionTable {
-    /// Removes places that expired more than `limits.linger` ago. Returns how many.
+    /// Removes entries that expired more than `limits.linger` ago. Returns how many.
     ///
-    /// `budget` bounds the queue items that are looked at; the next sweep goes on with the next consumer. A place costs
-    /// a look once per window, whether it was used or not, so the work is that of what expired and not that of what is
+    /// `budget` bounds the queue items that are visited; the next sweep goes on with the next consumer. An entry is
+    /// visited once per window, whether it was used or not, so the work grows with what expired and not with what is
     /// there.
     pub fn sweep(&self, now: Mono, budget: usize, limits: &SessionLimits) -> usize {
         let swept = self.sweep_idle(now, budget, limits.live().saturating_add(limits.linger));
@@ -29,12 +29,12 @@ impl SessionTable {
         swept
     }
 
-    /// Removes expired places without any linger, because room is needed.
+    /// Removes expired entries without any linger, because room is needed.
     pub(super) fn sweep_expired(&self, now: Mono, limits: &SessionLimits) {
         self.sweep_idle(now, SWEEP_AT_CAP, limits.live());
     }
 
-    /// Takes the longest idle place of a consumer away. It stays counted in the total.
+    /// Takes the longest idle entry of a consumer away. It stays counted in the total.
     pub(super) fn give_up_longest_idle(&self, member: &Member, queue: &mut IdleQueue) -> Option<Item> {
         loop {
             match self.step(member.id, queue) {
@@ -49,7 +49,7 @@ impl SessionTable {
         }
     }
 
-    /// Removes those places of a consumer that `which` picks. Returns how many.
+    /// Removes those entries of a consumer that `which` picks. Returns how many.
     pub(super) fn clear_member(&self, member: &Member, which: impl Fn(&Owner) -> bool) -> usize {
         let mut queue = member.queue.lock();
         let mut cleared = 0;
@@ -60,7 +60,7 @@ impl SessionTable {
             }
             self.is_current(&item, member.id)
         });
-        member.places.fetch_sub(cleared, Ordering::Relaxed);
+        member.entries.fetch_sub(cleared, Ordering::Relaxed);
         self.total.fetch_sub(cleared, Ordering::Relaxed);
         cleared
     }
@@ -76,7 +76,7 @@ impl SessionTable {
             let Some(consumer) = self.occupied.lock().visit() else { break };
             match self.callers.member(consumer) {
                 Some(member) => swept += self.sweep_member(&member, now, &mut budget, idle),
-                // It left, and its places with it.
+                // It left, and its entries with it.
                 None => self.occupied.lock().remove(consumer),
             }
         }
@@ -86,7 +86,7 @@ impl SessionTable {
     fn sweep_member(&self, member: &Member, now: Mono, budget: &mut usize, idle: Duration) -> usize {
         let mut queue = member.queue.lock();
         let mut swept = 0;
-        // No place was used before its item says: the first item that is young enough ends the search.
+        // No entry was used before its item says: the first item that is young enough ends the search.
         while *budget > 0 && queue.front().is_some_and(|item| item.queued.elapsed(now) >= idle) {
             *budget -= 1;
             if let Front::LongestIdle(item) = self.step(member.id, &mut queue)
@@ -119,12 +119,12 @@ impl SessionTable {
         Front::Moved
     }
 
-    /// Removes the place of the front item unless it was used meanwhile. It stays counted in the total.
+    /// Removes the entry of the front item unless it was used meanwhile. It stays counted in the total.
     fn take(&self, member: &Member, queue: &mut IdleQueue, front: Item) -> bool {
         let taken = self.remove_place(&front.hash, member.id, |owner| owner.last_use == front.queued);
         if taken {
             queue.pop();
-            member.places.fetch_sub(1, Ordering::Relaxed);
+            member.entries.fetch_sub(1, Ordering::Relaxed);
         }
         taken
     }
@@ -145,6 +145,6 @@ enum Front {
     Empty,
     /// Something out of date was dropped or put back; look again.
     Moved,
-    /// Really the longest idle place, unless it is used right now.
+    /// Really the longest idle entry, unless it is used right now.
     LongestIdle(Item),
 }

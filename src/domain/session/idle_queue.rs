@@ -1,7 +1,7 @@
-//! The places of one consumer, the longest idle first.
+//! The entries of one consumer, the longest idle first.
 //!
 //! A use of a token does not touch this queue. An item keeps the last use under which it was queued; when it comes to
-//! the front and the place was used since, it goes back with its new last use. No place was ever used before its item
+//! the front and the entry was used since, it goes back with its new last use. No entry was ever used before its item
 //! says, so an item whose last use is still true is really the longest idle. A plain first-in first-out queue would not
 //! do: an item put back at its end would stand behind newer ones.
 
@@ -10,7 +10,7 @@ use super::tick::Tick;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// One place on a token, as it was when it was queued.
+/// One entry on a token, as it was when it was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Item {
     pub(super) queued: Tick,
@@ -52,10 +52,10 @@ impl IdleQueue {
         self.heap.len()
     }
 
-    /// Places that ended early leave their items behind. True when these outnumber the living: then
+    /// Entries that ended early leave their items behind. True when these outnumber the living: then
     /// [`IdleQueue::retain`] is due.
-    pub(super) fn is_littered(&self, places: usize) -> bool {
-        self.heap.len() > 2 * places + SLACK
+    pub(super) fn is_littered(&self, entries: usize) -> bool {
+        self.heap.len() > 2 * entries + SLACK
     }
 
     /// Keeps only some items, each once, and gives memory back.
@@ -69,7 +69,7 @@ impl IdleQueue {
         self.heap = items.into();
     }
 
-    /// Gives memory back after many places went.
+    /// Gives memory back after many entries went.
     pub(super) fn shrink(&mut self) {
         if self.heap.capacity() > 4 * (self.heap.len() + SLACK) {
             self.heap.shrink_to(self.heap.len() + SLACK);

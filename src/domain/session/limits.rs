@@ -14,9 +14,9 @@ pub struct SessionLimits {
     /// Longer than the longest exchange: an answer that arrives after the deadline of a request sent before it still
     /// finds its session.
     pub linger: Duration,
-    /// Most places (one owner of one token) of one consumer.
+    /// Most entries (one owner of one token) of one consumer.
     pub per_consumer: usize,
-    /// Most places in all.
+    /// Most entries in all.
     pub total: usize,
 }
 

@@ -2,7 +2,7 @@
 
 use super::hash::{HashPrefix, SessionHash};
 use super::limits::SessionLimits;
-use super::log_record::Record;
+use super::log_record::LogRecord;
 use super::owners::Owner;
 use super::table::SessionTable;
 use crate::domain::types::{Mono, Now};
@@ -88,16 +88,16 @@ impl SessionTable {
         }
     }
 
-    /// Hands every live place to `each` as the record that would restore it, in no order: what a compacted log consists
+    /// Hands every live entry to `each` as the record that would restore it, in no order: what a compacted log consists
     /// of.
     ///
     /// `each` runs while a shard is locked and must not call the table. What changes meanwhile may or may not be told;
     /// the records of such changes belong behind these.
-    pub fn export(&self, now: Now, limits: &SessionLimits, mut each: impl FnMut(Record)) {
+    pub fn export(&self, now: Now, limits: &SessionLimits, mut each: impl FnMut(LogRecord)) {
         for entry in &self.map {
             for owner in entry.value().iter() {
                 if let Some(listed) = self.listed(owner, now.mono, limits) {
-                    each(Record::Learn {
+                    each(LogRecord::Learn {
                         at: now,
                         idle: owner.last_use.elapsed(now.mono),
                         hash: *entry.key(),

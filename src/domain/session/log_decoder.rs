@@ -1,7 +1,7 @@
 //! Reading a state file back: records up to its end, to a torn end, or to damage.
 
 use super::hash::SessionHash;
-use super::log_record::{FRAME, Header, MAGIC, MAX_NAME, MAX_PAYLOAD, Record, VERSION};
+use super::log_record::{FRAME, Header, LogRecord, MAGIC, MAX_NAME, MAX_PAYLOAD, VERSION};
 use crate::domain::types::{Mono, Now, Wall};
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,7 +81,7 @@ impl<'b> Decoder<'b> {
 }
 
 impl Iterator for Decoder<'_> {
-    type Item = Result<Record, Damage>;
+    type Item = Result<LogRecord, Damage>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.stopped {
@@ -132,25 +132,25 @@ fn next_frame(bytes: &[u8]) -> Frame<'_> {
 }
 
 /// A record from its payload; `None` unless it is exactly one.
-fn read(payload: &[u8]) -> Option<Record> {
+fn read(payload: &[u8]) -> Option<LogRecord> {
     let mut fields = Fields(payload);
     let [kind] = fields.take()?;
     let mono = Mono(u64::from_le_bytes(fields.take()?));
     let at = Now { mono, wall: Wall(i64::from_le_bytes(fields.take()?)) };
     let record = match kind {
-        1 => Record::Learn {
+        1 => LogRecord::Learn {
             at,
             idle: fields.idle()?,
             hash: fields.hash()?,
             consumer: fields.name()?,
             credential: fields.name()?,
         },
-        2 => Record::Touch { at, idle: fields.idle()?, hash: fields.hash()?, consumer: fields.name()? },
-        3 => Record::End { at, hash: fields.hash()? },
-        4 => Record::EndOwner { at, hash: fields.hash()?, consumer: fields.name()? },
-        5 => Record::RevokeConsumer { at, consumer: fields.name()? },
-        6 => Record::RevokeCredential { at, consumer: fields.name()?, credential: fields.name()? },
-        7 => Record::Clear { at },
+        2 => LogRecord::Touch { at, idle: fields.idle()?, hash: fields.hash()?, consumer: fields.name()? },
+        3 => LogRecord::End { at, hash: fields.hash()? },
+        4 => LogRecord::EndOwner { at, hash: fields.hash()?, consumer: fields.name()? },
+        5 => LogRecord::RevokeConsumer { at, consumer: fields.name()? },
+        6 => LogRecord::RevokeCredential { at, consumer: fields.name()?, credential: fields.name()? },
+        7 => LogRecord::Clear { at },
         _ => return None,
     };
     fields.0.is_empty().then_some(record)
@@ -200,36 +200,32 @@ mod tests {
         any::<u32>().prop_map(|millis| Duration::from_millis(millis.into()))
     }
 
-    fn record() -> impl Strategy<Value = Record> {
+    fn record() -> impl Strategy<Value = LogRecord> {
         let at = || any::<(u64, i64)>().prop_map(|(mono, wall)| Now { mono: Mono(mono), wall: Wall(wall) });
         prop_oneof![
-            (at(), idle(), hash(), name(), name()).prop_map(|(at, idle, hash, consumer, credential)| Record::Learn {
-                at,
-                idle,
-                hash,
-                consumer,
-                credential
+            (at(), idle(), hash(), name(), name()).prop_map(|(at, idle, hash, consumer, credential)| {
+                LogRecord::Learn { at, idle, hash, consumer, credential }
             }),
-            (at(), idle(), hash(), name()).prop_map(|(at, idle, hash, consumer)| Record::Touch {
+            (at(), idle(), hash(), name()).prop_map(|(at, idle, hash, consumer)| LogRecord::Touch {
                 at,
                 idle,
                 hash,
                 consumer
             }),
-            (at(), hash()).prop_map(|(at, hash)| Record::End { at, hash }),
-            (at(), hash(), name()).prop_map(|(at, hash, consumer)| Record::EndOwner { at, hash, consumer }),
-            (at(), name()).prop_map(|(at, consumer)| Record::RevokeConsumer { at, consumer }),
-            (at(), name(), name()).prop_map(|(at, consumer, credential)| Record::RevokeCredential {
+            (at(), hash()).prop_map(|(at, hash)| LogRecord::End { at, hash }),
+            (at(), hash(), name()).prop_map(|(at, hash, consumer)| LogRecord::EndOwner { at, hash, consumer }),
+            (at(), name()).prop_map(|(at, consumer)| LogRecord::RevokeConsumer { at, consumer }),
+            (at(), name(), name()).prop_map(|(at, consumer, credential)| LogRecord::RevokeCredential {
                 at,
                 consumer,
                 credential
             }),
-            at().prop_map(|at| Record::Clear { at }),
+            at().prop_map(|at| LogRecord::Clear { at }),
         ]
     }
 
     /// A file and the offset behind each of its records.
-    fn file(upstream: &str, records: &[Record]) -> (Vec<u8>, Vec<usize>) {
+    fn file(upstream: &str, records: &[LogRecord]) -> (Vec<u8>, Vec<usize>) {
         let mut bytes = Vec::new();
         encode_header(&Header { upstream: upstream.into() }, &mut bytes).unwrap();
         let mut ends = vec![bytes.len()];
@@ -241,7 +237,7 @@ mod tests {
     }
 
     /// Header, records, good bytes, and whether the end is torn.
-    type Decoded = (Header, Vec<Result<Record, Damage>>, usize, bool);
+    type Decoded = (Header, Vec<Result<LogRecord, Damage>>, usize, bool);
 
     fn decode(bytes: &[u8]) -> Result<Decoded, HeaderError> {
         let (header, mut decoder) = Decoder::new(bytes)?;
@@ -255,8 +251,8 @@ mod tests {
         let hash = SessionHash::from_bytes([0xab; 16]);
         let idle = Duration::from_nanos(1_000_001);
         let at = |mono, wall| Now { mono: Mono(mono), wall: Wall(wall) };
-        let learn = Record::Learn { at: at(5, 1_000), idle, hash, consumer: "shop".into(), credential: "k1".into() };
-        let (bytes, _) = file("u", &[learn, Record::Clear { at: at(6, -1) }]);
+        let learn = LogRecord::Learn { at: at(5, 1_000), idle, hash, consumer: "shop".into(), credential: "k1".into() };
+        let (bytes, _) = file("u", &[learn, LogRecord::Clear { at: at(6, -1) }]);
         // Worked out apart from this code; later versions have to read it or to refuse it by its version.
         let known: Vec<u8> = [
             &b"sensgate\x05\x00\xfa\xff\x29\x31\xef\xda\x01\0\x01\0u"[..],
@@ -275,10 +271,10 @@ mod tests {
         let mut bytes = Vec::new();
         let at = Now { mono: Mono(0), wall: Wall(0) };
         let long: Arc<str> = "n".repeat(MAX_NAME + 1).into();
-        assert_eq!(encode(&Record::RevokeConsumer { at, consumer: long }, &mut bytes), Err(NameTooLong));
+        assert_eq!(encode(&LogRecord::RevokeConsumer { at, consumer: long }, &mut bytes), Err(NameTooLong));
         assert!(bytes.is_empty());
         let longest: Arc<str> = "n".repeat(MAX_NAME).into();
-        let record = Record::RevokeCredential { at, consumer: longest.clone(), credential: longest };
+        let record = LogRecord::RevokeCredential { at, consumer: longest.clone(), credential: longest };
         let (bytes, _) = file("", std::slice::from_ref(&record));
         assert_eq!(decode(&bytes).unwrap().1, [Ok(record)]);
     }

@@ -40,7 +40,7 @@ pub struct Header {
 
 /// Something that happened to sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
+pub enum LogRecord {
     /// A caller became an owner by its login, or was one when the file was begun. Its last use was `idle` before `at`,
     /// which is kept in milliseconds, rounded up.
     Learn { at: Now, idle: Duration, hash: SessionHash, consumer: Arc<str>, credential: Arc<str> },
@@ -48,17 +48,17 @@ pub enum Record {
     Touch { at: Now, idle: Duration, hash: SessionHash, consumer: Arc<str> },
     /// The session ended for all its owners.
     End { at: Now, hash: SessionHash },
-    /// One owner lost its place.
+    /// One owner lost its entry.
     EndOwner { at: Now, hash: SessionHash, consumer: Arc<str> },
-    /// All places of a consumer ended, or it left.
+    /// All entries of a consumer ended, or it left.
     RevokeConsumer { at: Now, consumer: Arc<str> },
-    /// All places that were learned under a credential ended, because it left.
+    /// All entries that were learned under a credential ended, because it left.
     RevokeCredential { at: Now, consumer: Arc<str>, credential: Arc<str> },
     /// All sessions ended.
     Clear { at: Now },
 }
 
-impl Record {
+impl LogRecord {
     #[must_use]
     pub const fn at(&self) -> Now {
         match self {
@@ -96,62 +96,62 @@ pub fn encode_header(header: &Header, out: &mut Vec<u8>) -> Result<(), NameTooLo
 ///
 /// # Errors
 /// When a name is too long.
-pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), NameTooLong> {
+pub fn encode(record: &LogRecord, out: &mut Vec<u8>) -> Result<(), NameTooLong> {
     match record {
-        Record::Learn { consumer, credential, .. } | Record::RevokeCredential { consumer, credential, .. } => {
+        LogRecord::Learn { consumer, credential, .. } | LogRecord::RevokeCredential { consumer, credential, .. } => {
             check_name(consumer)?;
             check_name(credential)?;
         }
-        Record::Touch { consumer, .. }
-        | Record::EndOwner { consumer, .. }
-        | Record::RevokeConsumer { consumer, .. } => {
+        LogRecord::Touch { consumer, .. }
+        | LogRecord::EndOwner { consumer, .. }
+        | LogRecord::RevokeConsumer { consumer, .. } => {
             check_name(consumer)?;
         }
-        Record::End { .. } | Record::Clear { .. } => {}
+        LogRecord::End { .. } | LogRecord::Clear { .. } => {}
     }
     frame(out, |payload| put(record, payload));
     Ok(())
 }
 
-fn put(record: &Record, out: &mut Vec<u8>) {
+fn put(record: &LogRecord, out: &mut Vec<u8>) {
     let head = |out: &mut Vec<u8>, kind: u8| {
         out.push(kind);
         out.extend_from_slice(&record.at().mono.0.to_le_bytes());
         out.extend_from_slice(&record.at().wall.0.to_le_bytes());
     };
     match record {
-        Record::Learn { idle, hash, consumer, credential, .. } => {
+        LogRecord::Learn { idle, hash, consumer, credential, .. } => {
             head(out, 1);
             put_idle(out, *idle);
             out.extend_from_slice(hash.as_bytes());
             put_name(out, consumer);
             put_name(out, credential);
         }
-        Record::Touch { idle, hash, consumer, .. } => {
+        LogRecord::Touch { idle, hash, consumer, .. } => {
             head(out, 2);
             put_idle(out, *idle);
             out.extend_from_slice(hash.as_bytes());
             put_name(out, consumer);
         }
-        Record::End { hash, .. } => {
+        LogRecord::End { hash, .. } => {
             head(out, 3);
             out.extend_from_slice(hash.as_bytes());
         }
-        Record::EndOwner { hash, consumer, .. } => {
+        LogRecord::EndOwner { hash, consumer, .. } => {
             head(out, 4);
             out.extend_from_slice(hash.as_bytes());
             put_name(out, consumer);
         }
-        Record::RevokeConsumer { consumer, .. } => {
+        LogRecord::RevokeConsumer { consumer, .. } => {
             head(out, 5);
             put_name(out, consumer);
         }
-        Record::RevokeCredential { consumer, credential, .. } => {
+        LogRecord::RevokeCredential { consumer, credential, .. } => {
             head(out, 6);
             put_name(out, consumer);
             put_name(out, credential);
         }
-        Record::Clear { .. } => head(out, 7),
+        LogRecord::Clear { .. } => head(out, 7),
     }
 }
 

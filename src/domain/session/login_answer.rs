@@ -78,7 +78,7 @@ pub fn token(status: u16, body: &[u8]) -> Result<SecretString, NoToken> {
         return Err(NoToken::TooDeep);
     }
     let text = decoded(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
-    let answer: Answer = serde_json::from_str(&text).map_err(|_| NoToken::NotAnObject)?;
+    let answer: LoginAnswer = serde_json::from_str(&text).map_err(|_| NoToken::NotAnObject)?;
     let token = match answer.0 {
         Found::Nothing => return Err(NoToken::Missing),
         Found::Several => return Err(NoToken::Duplicate),
@@ -130,20 +130,20 @@ enum Value {
 }
 
 /// The top level of an answer.
-struct Answer(Found);
+struct LoginAnswer(Found);
 
-impl<'de> Deserialize<'de> for Answer {
+impl<'de> Deserialize<'de> for LoginAnswer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
 
         impl<'de> Visitor<'de> for Object {
-            type Value = Answer;
+            type Value = LoginAnswer;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Answer, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LoginAnswer, A::Error> {
                 let mut found = Found::Nothing;
                 while let Some(key) = map.next_key::<String>()? {
                     if key == "access_token" {
@@ -153,7 +153,7 @@ impl<'de> Deserialize<'de> for Answer {
                         map.next_value::<IgnoredAny>()?;
                     }
                 }
-                Ok(Answer(found))
+                Ok(LoginAnswer(found))
             }
         }
 

@@ -6,13 +6,13 @@ use super::tick::Tick;
 /// Most consumers that can own one token.
 pub const MAX_OWNERS: usize = 4;
 
-/// One consumer's place on a token.
+/// One consumer's entry on a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     pub(super) caller: CallerId,
     /// When the last answered request of this owner was sent.
     pub(super) last_use: Tick,
-    /// The last use under which this place is in its consumer's idle queue; an item with another one is out of
+    /// The last use under which this entry is in its consumer's idle queue; an item with another one is out of
     /// date.
     pub(super) queued: Tick,
 }
@@ -35,7 +35,7 @@ impl Owners {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Owner> {
         let (one, several) = match self {
             Self::One(owner) => (Some(owner), None),
-            Self::Several(places) => (None, Some(places.iter().flatten())),
+            Self::Several(slots) => (None, Some(slots.iter().flatten())),
         };
         one.into_iter().chain(several.into_iter().flatten())
     }
@@ -51,37 +51,37 @@ impl Owners {
     pub(super) fn get_mut(&mut self, consumer: ConsumerId) -> Option<&mut Owner> {
         match self {
             Self::One(owner) => (owner.caller.consumer() == consumer).then_some(owner),
-            Self::Several(places) => places.iter_mut().flatten().find(|owner| owner.caller.consumer() == consumer),
+            Self::Several(slots) => slots.iter_mut().flatten().find(|owner| owner.caller.consumer() == consumer),
         }
     }
 
-    /// Adds an owner that is not there yet. When all places are taken, the longest idle owner loses its place and is
+    /// Adds an owner that is not there yet. When all slots are taken, the longest idle owner loses its slot and is
     /// returned.
     pub(super) fn add(&mut self, new: Owner) -> Option<Owner> {
-        debug_assert!(self.get(new.caller.consumer()).is_none(), "a consumer has one place on a token");
+        debug_assert!(self.get(new.caller.consumer()).is_none(), "a consumer has one slot on a token");
         match self {
             Self::One(first) => {
                 *self = Self::Several(Box::new([Some(*first), Some(new), None, None]));
                 None
             }
-            Self::Several(places) => {
-                // An empty place sorts before every owner.
-                let place = places.iter_mut().min_by_key(|place| place.as_ref().map(|owner| owner.last_use))?;
-                place.replace(new)
+            Self::Several(slots) => {
+                // An empty slot sorts before every owner.
+                let slot = slots.iter_mut().min_by_key(|slot| slot.as_ref().map(|owner| owner.last_use))?;
+                slot.replace(new)
             }
         }
     }
 
-    /// Takes `consumer`'s place away if `which` says so.
+    /// Takes `consumer`'s slot away if `which` says so.
     pub(super) fn remove(&mut self, consumer: ConsumerId, which: impl FnOnce(&Owner) -> bool) -> Removal {
         if !self.get(consumer).is_some_and(which) {
             return Removal::Kept;
         }
         match self {
             Self::One(_) => return Removal::NobodyLeft,
-            Self::Several(places) => {
-                for place in places.iter_mut().filter(|place| place.is_some_and(|o| o.caller.consumer() == consumer)) {
-                    *place = None;
+            Self::Several(slots) => {
+                for slot in slots.iter_mut().filter(|slot| slot.is_some_and(|o| o.caller.consumer() == consumer)) {
+                    *slot = None;
                 }
             }
         }

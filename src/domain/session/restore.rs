@@ -7,7 +7,7 @@
 use super::hash::SessionHash;
 use super::limits::SessionLimits;
 use super::log_decoder::{Damage, Decoder, HeaderError};
-use super::log_record::{Header, Record};
+use super::log_record::{Header, LogRecord};
 use super::owners::MAX_OWNERS;
 use super::tick::{LONGEST_AGE, Tick};
 use crate::domain::types::{Mono, Now};
@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What has to hold for a place to come back.
+/// What has to hold for an entry to come back.
 #[derive(Clone, Copy)]
 pub struct RestoreRules<'r> {
     /// The id of the 8sens that is configured now.
@@ -32,29 +32,29 @@ impl fmt::Debug for RestoreRules<'_> {
     }
 }
 
-/// The places that still hold, for [`super::SessionTable::load`], the longest idle first.
+/// The entries that still hold, for [`super::SessionTable::load`], the longest idle first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
-    pub(super) places: Vec<Place>,
+    pub(super) entries: Vec<RestoredEntry>,
     pub dropped: Dropped,
     /// Bytes of the file that are good: less than its length when its end was torn off. Then it has to be cut here.
     pub good_bytes: usize,
 }
 
 impl Restored {
-    /// Places that still hold.
+    /// Entries that still hold.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.places.len()
+        self.entries.len()
     }
 
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.entries.is_empty()
     }
 }
 
-/// Places that were still open in the file and do not hold, by reason.
+/// Entries that were still open in the file and do not hold, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
     /// The file belongs to another 8sens.
@@ -79,7 +79,7 @@ pub enum Unreadable {
 
 /// One owner of one token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct RestoredEntry {
     pub(super) hash: SessionHash,
     pub(super) consumer: Arc<str>,
     pub(super) credential: Arc<str>,
@@ -104,7 +104,7 @@ pub fn restore(file: &[u8], rules: &RestoreRules<'_>, now: Now) -> Result<Restor
     Ok(Restored { good_bytes: decoder.good_bytes(), ..replay.finish(&header, rules, now) })
 }
 
-/// A place while the log is replayed.
+/// An entry while the log is replayed.
 #[derive(Clone, Debug)]
 struct Replayed {
     consumer: Arc<str>,
@@ -131,52 +131,52 @@ struct Replay {
 }
 
 impl Replay {
-    fn take(&mut self, record: Record) {
+    fn take(&mut self, record: LogRecord) {
         self.count += 1;
         if self.latest.is_none_or(|latest| latest.mono <= record.at().mono) {
             self.latest = Some(record.at());
         }
         match record {
-            Record::Learn { at, idle, hash, consumer, credential } => {
+            LogRecord::Learn { at, idle, hash, consumer, credential } => {
                 let (consumer, credential) = (self.name(consumer), self.name(credential));
                 let learned = Replayed { consumer, credential, last_use: before(at, idle), learned: self.count };
                 self.learn(hash, learned);
             }
-            Record::Touch { at, idle, hash, consumer } => {
-                let places = self.sessions.get_mut(&hash).into_iter().flatten();
-                for place in places.filter(|place| place.consumer == consumer) {
-                    place.last_use = place.last_use.max(before(at, idle));
+            LogRecord::Touch { at, idle, hash, consumer } => {
+                let entries = self.sessions.get_mut(&hash).into_iter().flatten();
+                for entry in entries.filter(|entry| entry.consumer == consumer) {
+                    entry.last_use = entry.last_use.max(before(at, idle));
                 }
             }
-            Record::End { hash, .. } => {
+            LogRecord::End { hash, .. } => {
                 self.sessions.remove(&hash);
             }
-            Record::EndOwner { hash, consumer, .. } => {
-                if let Some(places) = self.sessions.get_mut(&hash) {
-                    places.retain(|place| place.consumer != consumer);
-                    if places.is_empty() {
+            LogRecord::EndOwner { hash, consumer, .. } => {
+                if let Some(entries) = self.sessions.get_mut(&hash) {
+                    entries.retain(|entry| entry.consumer != consumer);
+                    if entries.is_empty() {
                         self.sessions.remove(&hash);
                     }
                 }
             }
-            Record::RevokeConsumer { consumer, .. } => {
+            LogRecord::RevokeConsumer { consumer, .. } => {
                 self.revoked_consumers.insert(consumer, self.count);
             }
-            Record::RevokeCredential { consumer, credential, .. } => {
+            LogRecord::RevokeCredential { consumer, credential, .. } => {
                 self.revoked_credentials.insert((consumer, credential), self.count);
             }
-            Record::Clear { .. } => self.sessions.clear(),
+            LogRecord::Clear { .. } => self.sessions.clear(),
         }
     }
 
     fn learn(&mut self, hash: SessionHash, learned: Replayed) {
-        let places = self.sessions.entry(hash).or_default();
-        places.retain(|place| place.consumer != learned.consumer);
-        if places.len() >= MAX_OWNERS {
-            let longest_idle = (0..places.len()).min_by_key(|n| places[*n].last_use);
-            places.remove(longest_idle.unwrap_or_default());
+        let entries = self.sessions.entry(hash).or_default();
+        entries.retain(|entry| entry.consumer != learned.consumer);
+        if entries.len() >= MAX_OWNERS {
+            let longest_idle = (0..entries.len()).min_by_key(|n| entries[*n].last_use);
+            entries.remove(longest_idle.unwrap_or_default());
         }
-        places.push(learned);
+        entries.push(learned);
     }
 
     fn name(&mut self, name: Arc<str>) -> Arc<str> {
@@ -189,21 +189,26 @@ impl Replay {
 
     fn finish(mut self, header: &Header, rules: &RestoreRules<'_>, now: Now) -> Restored {
         let mut dropped = Dropped::default();
-        let mut places = Vec::new();
+        let mut entries = Vec::new();
         let down = self.latest.map(|latest| (latest.mono, downtime(latest, now)));
         for (hash, replayed) in std::mem::take(&mut self.sessions) {
-            for place in replayed.into_iter().filter(|place| !self.is_revoked(place)) {
-                let age = down.and_then(|(last, down)| Some(since(place.last_use, last).saturating_add(down?)));
+            for entry in replayed.into_iter().filter(|entry| !self.is_revoked(entry)) {
+                let age = down.and_then(|(last, down)| Some(since(entry.last_use, last).saturating_add(down?)));
                 if *header.upstream != *rules.upstream {
                     dropped.other_upstream += 1;
-                } else if !(rules.admits)(&place.consumer, &place.credential) {
+                } else if !(rules.admits)(&entry.consumer, &entry.credential) {
                     dropped.departed += 1;
                 } else if let Some(age) = age {
                     if age >= rules.limits.live().min(LONGEST_AGE) {
                         dropped.expired += 1;
                     } else {
                         let last_use = Tick::before(now.mono, age);
-                        places.push(Place { hash, consumer: place.consumer, credential: place.credential, last_use });
+                        entries.push(RestoredEntry {
+                            hash,
+                            consumer: entry.consumer,
+                            credential: entry.credential,
+                            last_use,
+                        });
                     }
                 } else {
                     dropped.clock_went_back += 1;
@@ -211,14 +216,14 @@ impl Replay {
             }
         }
         // In a table that is too small, the last ones in are the last ones used.
-        places.sort_unstable_by_key(|place| (place.last_use, place.hash));
-        Restored { places, dropped, good_bytes: 0 }
+        entries.sort_unstable_by_key(|entry| (entry.last_use, entry.hash));
+        Restored { entries, dropped, good_bytes: 0 }
     }
 
-    fn is_revoked(&self, place: &Replayed) -> bool {
-        let credential = (Arc::clone(&place.consumer), Arc::clone(&place.credential));
-        let ends = [self.revoked_consumers.get(&place.consumer), self.revoked_credentials.get(&credential)];
-        ends.into_iter().flatten().any(|revoked| place.learned < *revoked)
+    fn is_revoked(&self, entry: &Replayed) -> bool {
+        let credential = (Arc::clone(&entry.consumer), Arc::clone(&entry.credential));
+        let ends = [self.revoked_consumers.get(&entry.consumer), self.revoked_credentials.get(&credential)];
+        ends.into_iter().flatten().any(|revoked| entry.learned < *revoked)
     }
 }
 
@@ -266,12 +271,12 @@ mod tests {
         SessionHash::from_bytes([byte; 16])
     }
 
-    fn learn(at: Now, byte: u8, consumer: &str) -> Record {
+    fn learn(at: Now, byte: u8, consumer: &str) -> LogRecord {
         let (consumer, credential) = (consumer.into(), "k".into());
-        Record::Learn { at, idle: Duration::ZERO, hash: hash(byte), consumer, credential }
+        LogRecord::Learn { at, idle: Duration::ZERO, hash: hash(byte), consumer, credential }
     }
 
-    fn file(records: &[Record]) -> Vec<u8> {
+    fn file(records: &[LogRecord]) -> Vec<u8> {
         let mut bytes = Vec::new();
         encode_header(&Header { upstream: "erp".into() }, &mut bytes).unwrap();
         for record in records {
@@ -280,18 +285,18 @@ mod tests {
         bytes
     }
 
-    fn restored(records: &[Record], now: Now) -> Restored {
+    fn restored(records: &[LogRecord], now: Now) -> Restored {
         let admits = |consumer: &str, credential: &str| consumer != "gone" && credential == "k";
         restore(&file(records), &RestoreRules { upstream: "erp", limits: &LIMITS, admits: &admits }, now).unwrap()
     }
 
     /// What is left, by hash and consumer, with whole seconds since the last use.
-    fn left(records: &[Record], now: Now) -> Vec<(u8, String, u64)> {
-        let places = restored(records, now).places;
-        let mut left: Vec<_> = places
+    fn left(records: &[LogRecord], now: Now) -> Vec<(u8, String, u64)> {
+        let entries = restored(records, now).entries;
+        let mut left: Vec<_> = entries
             .iter()
-            .map(|place| {
-                (place.hash.as_bytes()[0], place.consumer.to_string(), place.last_use.elapsed(now.mono).as_secs())
+            .map(|entry| {
+                (entry.hash.as_bytes()[0], entry.consumer.to_string(), entry.last_use.elapsed(now.mono).as_secs())
             })
             .collect();
         left.sort();
@@ -303,7 +308,7 @@ mod tests {
         let records = [
             learn(at(100, 5_000), 1, "a"),
             learn(at(100, 5_000), 2, "a"),
-            Record::Touch { at: at(400, 5_300), idle: Duration::from_secs(10), hash: hash(1), consumer: "a".into() },
+            LogRecord::Touch { at: at(400, 5_300), idle: Duration::from_secs(10), hash: hash(1), consumer: "a".into() },
         ];
         // The new process is 7 seconds old, and 60 passed since the last record.
         assert_eq!(left(&records, at(7, 5_360)), [(1, "a".into(), 70), (2, "a".into(), 360)]);
@@ -313,7 +318,7 @@ mod tests {
 
     #[test]
     fn the_wall_clock_may_do_what_it_likes_while_the_gate_runs() {
-        let touch = |at| Record::Touch { at, idle: Duration::ZERO, hash: hash(9), consumer: "a".into() };
+        let touch = |at| LogRecord::Touch { at, idle: Duration::ZERO, hash: hash(9), consumer: "a".into() };
         for jump in [-86_400 * 3_650, -3_600, 3_600, 86_400 * 3_650] {
             let records = [learn(at(0, 5_000), 1, "a"), touch(at(100, 5_100 + jump))];
             assert_eq!(left(&records, at(0, 5_101 + jump)), [(1, "a".into(), 101)], "{jump}");
@@ -340,23 +345,24 @@ mod tests {
     fn what_ended_stays_ended() {
         let now = at(1, 5_001);
         let begun = [learn(at(0, 5_000), 1, "a"), learn(at(0, 5_000), 1, "b"), learn(at(0, 5_000), 2, "a")];
-        let after = |ends: &[Record]| -> Vec<(u8, String)> {
+        let after = |ends: &[LogRecord]| -> Vec<(u8, String)> {
             let records = [&begun, ends].concat();
             left(&records, now).into_iter().map(|(byte, consumer, _)| (byte, consumer)).collect()
         };
         let (a, b): (String, String) = ("a".into(), "b".into());
         assert_eq!(after(&[]), [(1, a.clone()), (1, b.clone()), (2, a.clone())]);
-        assert_eq!(after(&[Record::End { at: now, hash: hash(1) }]), [(2, a.clone())]);
-        let end_owner = Record::EndOwner { at: now, hash: hash(1), consumer: "a".into() };
+        assert_eq!(after(&[LogRecord::End { at: now, hash: hash(1) }]), [(2, a.clone())]);
+        let end_owner = LogRecord::EndOwner { at: now, hash: hash(1), consumer: "a".into() };
         assert_eq!(after(&[end_owner]), [(1, b.clone()), (2, a.clone())]);
-        let revoke = Record::RevokeConsumer { at: now, consumer: "a".into() };
+        let revoke = LogRecord::RevokeConsumer { at: now, consumer: "a".into() };
         assert_eq!(after(std::slice::from_ref(&revoke)), [(1, b.clone())]);
         assert_eq!(after(&[revoke, learn(now, 3, "a")]), [(1, b.clone()), (3, a.clone())]);
-        let credential = |id: &str| Record::RevokeCredential { at: now, consumer: "a".into(), credential: id.into() };
+        let credential =
+            |id: &str| LogRecord::RevokeCredential { at: now, consumer: "a".into(), credential: id.into() };
         assert_eq!(after(&[credential("k")]), [(1, b.clone())]);
         assert_eq!(after(&[credential("other")]).len(), 3);
-        assert_eq!(after(&[Record::Clear { at: now }, learn(now, 4, "b")]), [(4, b)]);
-        let touch = Record::Touch { at: now, idle: Duration::ZERO, hash: hash(7), consumer: a.as_str().into() };
+        assert_eq!(after(&[LogRecord::Clear { at: now }, learn(now, 4, "b")]), [(4, b)]);
+        let touch = LogRecord::Touch { at: now, idle: Duration::ZERO, hash: hash(7), consumer: a.as_str().into() };
         assert_eq!(after(&[touch]).len(), 3, "a use makes no owner");
     }
 
@@ -373,7 +379,7 @@ mod tests {
     fn a_torn_end_is_cut_and_damage_is_not_believed() {
         let rules = RestoreRules { upstream: "erp", limits: &LIMITS, admits: &|_, _| true };
         let one = file(&[learn(at(0, 5_000), 1, "a")]);
-        let mut bytes = file(&[learn(at(0, 5_000), 1, "a"), Record::Clear { at: at(0, 5_000) }]);
+        let mut bytes = file(&[learn(at(0, 5_000), 1, "a"), LogRecord::Clear { at: at(0, 5_000) }]);
         let torn = restore(&bytes[..bytes.len() - 1], &rules, at(0, 5_000)).unwrap();
         assert_eq!((torn.len(), torn.good_bytes), (1, one.len()));
         assert_eq!(restore(b"", &rules, at(0, 0)).unwrap(), Restored::default());

@@ -15,9 +15,9 @@
 //! 2. one shard of the map;
 //! 3. the names of the callers, and the list of those that are swept: innermost, never both at once.
 //!
-//! Whoever adds a place holds the queue of its consumer, so every place has an item in that queue. Places may be
-//! removed under the shard alone; their items are dropped when somebody meets them. The count of all places and that of
-//! each consumer are raised before a place is taken and lowered after it was given up.
+//! Whoever adds an entry holds the queue of its consumer, so every entry has an item in that queue. Entries may be
+//! removed under the shard alone; their items are dropped when somebody meets them. The count of all entries and that
+//! of each consumer are raised before an entry is taken and lowered after it was given up.
 
 use super::callers::{CallerId, Callers, ConsumerId, Departed, Loss};
 use super::hash::{PassThrough, SessionHash, TokenHasher};
@@ -52,7 +52,7 @@ const SHARDS: usize = 64;
 pub struct SessionTable {
     pub(super) map: DashMap<SessionHash, Owners, PassThrough>,
     pub(super) callers: Callers,
-    /// Places in all.
+    /// Entries in all.
     pub(super) total: AtomicUsize,
     /// Where sweeps go, and where the last one ended.
     pub(super) occupied: Mutex<Occupied>,
@@ -112,7 +112,7 @@ impl SessionTable {
         departed.collect()
     }
 
-    /// Takes one consumer out with all its sessions. Returns how many places it had; 0 as well when it is not known.
+    /// Takes one consumer out with all its sessions. Returns how many entries it had; 0 as well when it is not known.
     pub fn forget_consumer(&self, consumer: &str) -> usize {
         self.callers.forget(consumer).map_or(0, |member| self.clear_member(&member, |_| true))
     }
@@ -153,17 +153,17 @@ impl SessionTable {
         owners.len()
     }
 
-    /// Ends the sessions of one consumer; on a shared token only its place. Returns how many there were.
+    /// Ends the sessions of one consumer; on a shared token only its entry. Returns how many there were.
     pub fn end_consumer(&self, consumer: &str) -> usize {
         self.callers.named(consumer).map_or(0, |member| self.clear_member(&member, |_| true))
     }
 
-    /// Ends all sessions. Returns how many places there were.
+    /// Ends all sessions. Returns how many entries there were.
     pub fn clear(&self) -> usize {
         self.callers.all().iter().map(|member| self.clear_member(member, |_| true)).sum()
     }
 
-    /// Places in all: the sessions, each counted once per owner, with those expired that are not swept yet.
+    /// Entries in all: the sessions, each counted once per owner, with those expired that are not swept yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.total.load(Ordering::Relaxed)
@@ -174,38 +174,38 @@ impl SessionTable {
         self.len() == 0
     }
 
-    /// Places of one consumer.
+    /// Entries of one consumer.
     #[must_use]
     pub fn consumer_len(&self, consumer: &str) -> usize {
-        self.callers.named(consumer).map_or(0, |member| member.places.load(Ordering::Relaxed))
+        self.callers.named(consumer).map_or(0, |member| member.entries.load(Ordering::Relaxed))
     }
 
-    /// Names every consumer of the configuration with its places, in the order in which they were admitted.
+    /// Names every consumer of the configuration with its entries, in the order in which they were admitted.
     pub fn each_consumer(&self, mut each: impl FnMut(&str, usize)) {
         for member in self.callers.all() {
-            each(&member.name, member.places.load(Ordering::Relaxed));
+            each(&member.name, member.entries.load(Ordering::Relaxed));
         }
     }
 
-    /// True when the item still stands for a place.
+    /// True when the item still stands for an entry.
     pub(super) fn is_current(&self, item: &Item, consumer: ConsumerId) -> bool {
         self.map
             .get(&item.hash)
             .is_some_and(|owners| owners.get(consumer).is_some_and(|owner| owner.queued == item.queued))
     }
 
-    /// Counts out a place that was removed from the map. Returns the name of its consumer, unless that left.
+    /// Counts out an entry that was removed from the map. Returns the name of its consumer, unless that left.
     pub(super) fn release(&self, consumer: ConsumerId) -> Option<Arc<str>> {
         self.total.fetch_sub(1, Ordering::Relaxed);
         let member = self.callers.member(consumer)?;
-        member.places.fetch_sub(1, Ordering::Relaxed);
+        member.entries.fetch_sub(1, Ordering::Relaxed);
         Some(Arc::clone(&member.name))
     }
 }
 
 impl fmt::Debug for SessionTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionTable").field("places", &self.len()).finish_non_exhaustive()
+        f.debug_struct("SessionTable").field("entries", &self.len()).finish_non_exhaustive()
     }
 }
 

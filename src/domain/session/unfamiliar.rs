@@ -36,7 +36,7 @@ impl Issued {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Slot {
+struct Sighting {
     hash: SessionHash,
     first_seen: Mono,
     last_seen: Mono,
@@ -47,7 +47,7 @@ struct Slot {
 pub struct UnfamiliarTokens {
     start: Mono,
     idle_timeout: Duration,
-    slots: Mutex<Box<[Option<Slot>]>>,
+    slots: Mutex<Box<[Option<Sighting>]>>,
 }
 
 impl UnfamiliarTokens {
@@ -61,14 +61,14 @@ impl UnfamiliarTokens {
         let mut slots = self.slots.lock();
         let bytes = hash.as_bytes();
         let home = usize::from(u16::from_le_bytes([bytes[0], bytes[1]]));
-        let places = (0..PROBES).map(|probe| (home + probe) % SLOTS);
-        let known = places.clone().find(|place| slots[*place].is_some_and(|slot| slot.hash == hash));
-        let free = || places.clone().find(|place| slots[*place].is_none());
-        let oldest = || places.clone().min_by_key(|place| slots[*place].map(|slot| slot.last_seen));
-        let Some(place) = known.or_else(free).or_else(oldest) else { return Issued::Elsewhere };
-        let continued = slots[place].filter(|slot| slot.hash == hash && now.since(slot.last_seen) <= self.idle_timeout);
+        let candidates = (0..PROBES).map(|probe| (home + probe) % SLOTS);
+        let known = candidates.clone().find(|slot| slots[*slot].is_some_and(|slot| slot.hash == hash));
+        let free = || candidates.clone().find(|slot| slots[*slot].is_none());
+        let oldest = || candidates.clone().min_by_key(|slot| slots[*slot].map(|slot| slot.last_seen));
+        let Some(slot) = known.or_else(free).or_else(oldest) else { return Issued::Elsewhere };
+        let continued = slots[slot].filter(|slot| slot.hash == hash && now.since(slot.last_seen) <= self.idle_timeout);
         let first_seen = continued.map_or(now, |slot| slot.first_seen);
-        slots[place] = Some(Slot { hash, first_seen, last_seen: now });
+        slots[slot] = Some(Sighting { hash, first_seen, last_seen: now });
         if first_seen.since(self.start) <= self.idle_timeout { Issued::BeforeStart } else { Issued::Elsewhere }
     }
 }

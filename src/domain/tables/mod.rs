@@ -1,7 +1,7 @@
 //! What outlives a configuration: sessions, limits, and what is known of 8sens's expiries.
 //!
-//! Everything here is keyed by the names of the configuration, never by their place in it, so a reload keeps it. Shared
-//! by all threads; every call is short and none waits.
+//! Everything here is keyed by the names of the configuration, never by their position in it, so a reload keeps it.
+//! Shared by all threads; every call is short and none waits.
 
 pub mod key_use;
 
@@ -9,7 +9,7 @@ use crate::domain::limit::{Budgets, Limiter};
 use crate::domain::rules::consumer::Consumer;
 use crate::domain::rules::snapshot::Snapshot;
 use crate::domain::session::expiry::ExpiryGuard;
-use crate::domain::session::log_record::Record;
+use crate::domain::session::log_record::LogRecord;
 use crate::domain::session::unfamiliar::UnfamiliarTokens;
 use crate::domain::session::{CallerId, EndedByHash, HashPrefix, SessionHash, SessionTable};
 use crate::domain::tables::key_use::KeyUses;
@@ -28,7 +28,7 @@ const MAX_TOUCHED: usize = 100_000;
 /// Records what happens to sessions, before the caller learns of it. An edge writes it to a file; it must not wait for
 /// long.
 pub trait Journal: Send + Sync + fmt::Debug {
-    fn append(&self, record: &Record);
+    fn append(&self, record: &LogRecord);
 }
 
 /// Uses that wait to be written down: whose, by what name, and when they were sent.
@@ -75,8 +75,8 @@ impl Tables {
             let at = now;
             let consumer = departed.consumer;
             self.journal.append(&match departed.credential {
-                Some(credential) => Record::RevokeCredential { at, consumer, credential },
-                None => Record::RevokeConsumer { at, consumer },
+                Some(credential) => LogRecord::RevokeCredential { at, consumer, credential },
+                None => LogRecord::RevokeConsumer { at, consumer },
             });
         }
         self.key_uses.adopt(&snapshot.consumers);
@@ -92,7 +92,7 @@ impl Tables {
     }
 
     /// Writes down what happened to a session.
-    pub fn note(&self, record: &Record) {
+    pub fn note(&self, record: &LogRecord) {
         self.journal.append(record);
     }
 
@@ -108,7 +108,7 @@ impl Tables {
     pub fn flush_touches(&self, now: Now) {
         let touched = std::mem::take(&mut *self.touched.lock());
         for ((hash, _), (consumer, sent_at)) in touched {
-            self.journal.append(&Record::Touch { at: now, idle: now.mono.since(sent_at), hash, consumer });
+            self.journal.append(&LogRecord::Touch { at: now, idle: now.mono.since(sent_at), hash, consumer });
         }
     }
 
@@ -116,7 +116,7 @@ impl Tables {
     pub fn end(&self, hash: &SessionHash, at: Now) -> usize {
         let owners = self.sessions.end(hash);
         if owners > 0 {
-            self.journal.append(&Record::End { at, hash: *hash });
+            self.journal.append(&LogRecord::End { at, hash: *hash });
         }
         owners
     }
@@ -125,7 +125,7 @@ impl Tables {
     pub fn end_by_hash(&self, prefix: &HashPrefix, at: Now) -> EndedByHash {
         let ended = self.sessions.end_by_hash(prefix);
         if let EndedByHash::Ended { hash, .. } = ended {
-            self.journal.append(&Record::End { at, hash });
+            self.journal.append(&LogRecord::End { at, hash });
         }
         ended
     }
@@ -133,14 +133,14 @@ impl Tables {
     /// Ends the sessions of one consumer.
     pub fn end_consumer(&self, consumer: &str, at: Now) -> usize {
         let ended = self.sessions.end_consumer(consumer);
-        self.journal.append(&Record::RevokeConsumer { at, consumer: consumer.into() });
+        self.journal.append(&LogRecord::RevokeConsumer { at, consumer: consumer.into() });
         ended
     }
 
     /// Ends every session.
     pub fn clear(&self, at: Now) -> usize {
         let ended = self.sessions.clear();
-        self.journal.append(&Record::Clear { at });
+        self.journal.append(&LogRecord::Clear { at });
         ended
     }
 
@@ -160,5 +160,5 @@ fn budgets(snapshot: &Snapshot) -> Budgets {
 pub struct NoJournal;
 
 impl Journal for NoJournal {
-    fn append(&self, _record: &Record) {}
+    fn append(&self, _record: &LogRecord) {}
 }

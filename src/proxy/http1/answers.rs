@@ -14,7 +14,7 @@ use crate::telemetry::ConnectionOutcome;
 use std::sync::Arc;
 
 impl Connection<'_> {
-    /// Answers a connection for which there is no place.
+    /// Answers a connection for which there is no slot.
     pub(in crate::proxy) async fn turn_away(&mut self, mut caller: CallerStream, none: NoSlot) -> ConnectionOutcome {
         let settings = self.shared().settings.load_full();
         let denial = none.denial();

@@ -14,7 +14,7 @@ const OF_A_CONNECTION: [&[u8]; 5] =
 const MAX_NAME: usize = 16 * 1024;
 
 /// One line: a name and a value, as they came.
-pub type Line<'a> = (&'a [u8], &'a [u8]);
+pub type FieldLine<'a> = (&'a [u8], &'a [u8]);
 
 /// The decoded lines of one block, as many as fit.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl FieldLines {
         self.size
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = Line<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = FieldLine<'_>> {
         let mut rest = &self.bytes[..];
         self.lens.iter().map(move |(name_len, value_len)| {
             let (name, behind) = rest.split_at(*name_len);
@@ -59,7 +59,7 @@ pub struct Head<'a> {
     pub method: &'a [u8],
     pub target: &'a [u8],
     /// Without pseudo-header fields; `host` is among them.
-    pub fields: Vec<Line<'a>>,
+    pub fields: Vec<FieldLine<'a>>,
 }
 
 /// A head that is no request, and what its record can say of it.
@@ -69,7 +69,7 @@ pub struct Malformed<'a> {
     pub method: &'a [u8],
     pub target: &'a [u8],
     /// Those that are sound by themselves: one may be a key, which tells whose request it was. None of a length.
-    pub fields: Vec<Line<'a>>,
+    pub fields: Vec<FieldLine<'a>>,
 }
 
 /// True for what only HTTP/2 can get wrong, which resets its stream (RFC 9113 section 8.1.1). What HTTP/1.1 has as
@@ -103,7 +103,7 @@ struct Pseudo<'a> {
 }
 
 impl<'a> Pseudo<'a> {
-    fn take(&mut self, (name, value): Line<'a>) -> Result<(), Reason> {
+    fn take(&mut self, (name, value): FieldLine<'a>) -> Result<(), Reason> {
         let known = match name {
             b":method" => &mut self.method,
             b":scheme" => &mut self.scheme,
@@ -153,7 +153,7 @@ pub fn are_trailers(lines: &FieldLines) -> bool {
 
 /// A name is a token without capitals; a value holds no control byte (RFC 9113 section 8.2.1). Blanks around a value
 /// pass, as in HTTP/1.1: they are no part of it, to whoever reads it.
-fn field((name, value): Line<'_>) -> Result<(), Reason> {
+fn field((name, value): FieldLine<'_>) -> Result<(), Reason> {
     if name.is_empty() || name.len() > MAX_NAME || !name.iter().all(|byte| is_tchar(*byte)) {
         return Err(Reason::FieldNameByte);
     }
@@ -192,7 +192,7 @@ fn control_data(pseudo: &Pseudo<'_>) -> Result<(), Reason> {
 }
 
 /// The authority is the host. A Host field beside it has to name the same one; without an authority it stands alone.
-fn settle_host<'a>(pseudo: &Pseudo<'a>, fields: &mut Vec<Line<'a>>) -> Result<(), Reason> {
+fn settle_host<'a>(pseudo: &Pseudo<'a>, fields: &mut Vec<FieldLine<'a>>) -> Result<(), Reason> {
     let Some(authority) = pseudo.authority else { return Ok(()) };
     if authority.iter().any(|byte| is_control(*byte)) {
         return Err(Reason::Http2Authority);
@@ -210,7 +210,7 @@ fn settle_host<'a>(pseudo: &Pseudo<'a>, fields: &mut Vec<Line<'a>>) -> Result<()
 }
 
 /// One length at most, and a number: the HTTP/2 library compares it with the body (RFC 9113 section 8.1.1).
-fn length(fields: &[Line<'_>]) -> Result<(), Reason> {
+fn length(fields: &[FieldLine<'_>]) -> Result<(), Reason> {
     let mut lengths = fields.iter().filter(|(name, _)| *name == b"content-length");
     match (lengths.next(), lengths.next()) {
         (Some(_), Some(_)) => Err(Reason::SeveralLengths),

@@ -34,7 +34,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// Streams that may be open on one connection. Each also takes a place among all connections.
+/// Streams that may be open on one connection. Each also takes a slot among all connections.
 const MAX_STREAMS: u32 = 100;
 
 /// Streams reset before they were looked at, and streams reset for a fault of the caller, after which the connection
@@ -221,7 +221,7 @@ impl Life {
         if stalled_for.is_zero() { patience } else { patience.min(Instant::now() + until_slow) }
     }
 
-    /// Starts one stream, or refuses it when there is no place. Its siblings notice nothing.
+    /// Starts one stream, or refuses it when there is no slot. Its siblings notice nothing.
     fn take(
         &mut self,
         listener: &Arc<Listener>,
@@ -231,9 +231,9 @@ impl Life {
         shutdown: watch::Receiver<bool>,
     ) {
         self.served += 1;
-        let place: Result<Slot, NoSlot> = listener.place_for(self.origin.peer);
+        let slot: Result<Slot, NoSlot> = listener.slot_for(self.origin.peer);
         let lane = StreamLane { listener: Arc::clone(listener), origin: self.origin, shutdown };
-        streams.spawn(async move { lane.serve(request, respond, place).await });
+        streams.spawn(async move { lane.serve(request, respond, slot).await });
     }
 
     fn outcome(&self, listener: &Listener, breach: &Breach) -> ConnectionOutcome {

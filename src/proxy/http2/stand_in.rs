@@ -4,7 +4,7 @@
 //! caller asked for. So the library's own account of streams stays whole, whatever a caller sent, and what belongs to a
 //! stream goes where the stream goes: there is no table beside it that would have to follow every reset.
 
-use super::fields::{Head, Line, Malformed};
+use super::fields::{FieldLine, Head, Malformed};
 use crate::domain::denial::Reason;
 use http::HeaderMap;
 use http::header::HeaderName;
@@ -60,7 +60,7 @@ fn visible(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A field line that no table remembers (RFC 7541 section 6.2.3).
-fn literal((name, value): Line<'_>, block: &mut Vec<u8>) {
+fn literal((name, value): FieldLine<'_>, block: &mut Vec<u8>) {
     block.push(0x10);
     for text in [name, value] {
         let mut rest = text.len();

@@ -87,7 +87,7 @@ impl StreamLane {
         self,
         request: Request<RecvStream>,
         respond: SendResponse<Bytes>,
-        place: Result<Slot, NoSlot>,
+        slot: Result<Slot, NoSlot>,
     ) -> StreamEnd {
         let (mut parts, body) = request.into_parts();
         let Some(asked) = stand_in::read(&mut parts.headers) else { return StreamEnd::GivenUp };
@@ -99,12 +99,12 @@ impl StreamLane {
             Some(reason) => Err(Denial::because(reason)),
             None => request::http1(&asked.method, parts.headers, body.is_end_stream()),
         };
-        let end = match (head, place) {
+        let end = match (head, slot) {
             (Err(denial), _) => self.refuse(respond, &denial, fragment),
             (Ok(_), Err(none)) => self.refuse(respond, &none.denial(), fragment),
-            (Ok(head), Ok(place)) => {
+            (Ok(head), Ok(slot)) => {
                 let limits = self.listener.settings().connections.clone();
-                let pipe = OwnLine::new(self.lane(place, &limits), &asked.method, &asked.target);
+                let pipe = OwnLine::new(self.lane(slot, &limits), &asked.method, &asked.target);
                 carry(pipe, head.map(|()| body.clone()), respond, &limits).await
             }
         };
@@ -125,7 +125,7 @@ impl StreamLane {
     }
 
     /// Starts the lane of HTTP/1.1 for one request and returns the caller's end of it.
-    fn lane(&self, place: Slot, limits: &ConnectionSettings) -> DuplexStream {
+    fn lane(&self, slot: Slot, limits: &ConnectionSettings) -> DuplexStream {
         let (near, far) = tokio::io::duplex(PIPE);
         let caller = CallerStream::new(Socket::piped(far), limits.clone());
         // A stream that was taken is served, also by a gate that is ending: the connection tells callers to send no
@@ -133,7 +133,7 @@ impl StreamLane {
         let (never, stop) = watch::channel(false);
         let (listener, origin) = (Arc::clone(&self.listener), self.origin);
         tokio::spawn(async move {
-            let (_place, _never) = (place, never);
+            let (_slot, _never) = (slot, never);
             Connection::new(&listener, origin, stop).serve(caller).await
         });
         near

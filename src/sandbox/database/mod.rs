@@ -13,7 +13,7 @@ use document::{Document, Order, Quote};
 use jiff::civil::Date;
 use references::References;
 use table::Table;
-use third_party::{Kind, ThirdParty};
+use third_party::{ThirdParty, ThirdPartyKind};
 
 pub(super) struct Database {
     client_divers: u64,
@@ -49,26 +49,26 @@ impl Database {
     }
 
     /// Adds a client or a prospect and gives its id.
-    pub(super) fn add(&mut self, kind: Kind, third_party: ThirdParty) -> u64 {
+    pub(super) fn add(&mut self, kind: ThirdPartyKind, third_party: ThirdParty) -> u64 {
         match kind {
-            Kind::Client => self.clients.push(third_party),
-            Kind::Prospect => self.prospects.push(third_party),
+            ThirdPartyKind::Client => self.clients.push(third_party),
+            ThirdPartyKind::Prospect => self.prospects.push(third_party),
         }
     }
 
-    pub(super) fn third_party(&self, kind: Kind, id: u64) -> Option<&ThirdParty> {
+    pub(super) fn third_party(&self, kind: ThirdPartyKind, id: u64) -> Option<&ThirdParty> {
         match kind {
-            Kind::Client if id == self.client_divers => Some(&self.divers),
-            Kind::Client => self.clients.get(id),
-            Kind::Prospect => self.prospects.get(id),
+            ThirdPartyKind::Client if id == self.client_divers => Some(&self.divers),
+            ThirdPartyKind::Client => self.clients.get(id),
+            ThirdPartyKind::Prospect => self.prospects.get(id),
         }
     }
 
     /// How many there are, and the last hundred with their ids; "Client divers" stands before them.
-    pub(super) fn third_parties(&self, kind: Kind) -> (usize, impl Iterator<Item = (u64, &ThirdParty)>) {
+    pub(super) fn third_parties(&self, kind: ThirdPartyKind) -> (usize, impl Iterator<Item = (u64, &ThirdParty)>) {
         let (divers, table) = match kind {
-            Kind::Client => (Some((self.client_divers, &self.divers)), &self.clients),
-            Kind::Prospect => (None, &self.prospects),
+            ThirdPartyKind::Client => (Some((self.client_divers, &self.divers)), &self.clients),
+            ThirdPartyKind::Prospect => (None, &self.prospects),
         };
         (table.len() + usize::from(divers.is_some()), divers.into_iter().chain(table.latest()))
     }
@@ -130,12 +130,12 @@ mod tests {
     fn client_divers_is_always_a_client_and_never_a_prospect() {
         let mut database = Database::new(87);
         let anais = ThirdParty { nom: "Anaïs".to_owned(), email: None, ville: None };
-        assert_eq!(database.add(Kind::Client, anais.clone()), 88);
-        assert_eq!(database.add(Kind::Prospect, anais), 1);
-        assert_eq!(database.third_party(Kind::Client, 87).unwrap().nom, "Client divers");
-        assert!(database.third_party(Kind::Prospect, 87).is_none());
-        let (count, listed) = database.third_parties(Kind::Client);
+        assert_eq!(database.add(ThirdPartyKind::Client, anais.clone()), 88);
+        assert_eq!(database.add(ThirdPartyKind::Prospect, anais), 1);
+        assert_eq!(database.third_party(ThirdPartyKind::Client, 87).unwrap().nom, "Client divers");
+        assert!(database.third_party(ThirdPartyKind::Prospect, 87).is_none());
+        let (count, listed) = database.third_parties(ThirdPartyKind::Client);
         assert_eq!((count, listed.map(|(id, _)| id).collect::<Vec<_>>()), (2, vec![87, 88]));
-        assert_eq!(database.third_parties(Kind::Prospect).0, 1);
+        assert_eq!(database.third_parties(ThirdPartyKind::Prospect).0, 1);
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 const MAX_CHARS: usize = 200;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::sandbox) enum Kind {
+pub(in crate::sandbox) enum ThirdPartyKind {
     Client,
     Prospect,
 }

@@ -40,7 +40,7 @@ pub(super) fn router(sandbox: Sandbox) -> Router {
 }
 
 #[derive(Serialize)]
-struct Answer<T> {
+struct Envelope<T> {
     base: Base,
     #[serde(flatten)]
     content: T,
@@ -48,10 +48,10 @@ struct Answer<T> {
 
 /// An answer: `content`, which is an object, and its `base`.
 fn answer(sandbox: &Sandbox, status: StatusCode, content: impl Serialize) -> Response {
-    (status, Json(Answer { base: sandbox.shared.settings.base(), content })).into_response()
+    (status, Json(Envelope { base: sandbox.shared.settings.base(), content })).into_response()
 }
 
-/// The answer 201, with the place of what was made.
+/// The answer 201, with the location of what was made.
 fn created(sandbox: &Sandbox, location: &str, content: impl Serialize) -> Response {
     ([(header::LOCATION, location)], answer(sandbox, StatusCode::CREATED, content)).into_response()
 }

@@ -7,7 +7,7 @@
 
 use super::super::Sandbox;
 use super::super::database::document::{Document, Quote, name, number};
-use super::super::database::third_party::Kind;
+use super::super::database::third_party::ThirdPartyKind;
 use super::super::database::{Database, NotTransformed};
 use super::super::settings::SandboxSettings;
 use super::access::Live;
@@ -180,7 +180,10 @@ async fn transform(_: Live, State(sandbox): State<Sandbox>, Id(id): Id) -> Respo
 
 /// The client, when there is one.
 fn known(database: &Database, client: u64) -> Result<u64, String> {
-    database.third_party(Kind::Client, client).map(|_| client).ok_or_else(|| format!("client : {client} n'existe pas"))
+    database
+        .third_party(ThirdPartyKind::Client, client)
+        .map(|_| client)
+        .ok_or_else(|| format!("client : {client} n'existe pas"))
 }
 
 fn unknown() -> Response {

@@ -4,7 +4,7 @@
 //! one of the clients, under the same root; a prospect never becomes a client.
 
 use super::super::Sandbox;
-use super::super::database::third_party::{Kind, ThirdParty};
+use super::super::database::third_party::{ThirdParty, ThirdPartyKind};
 use super::access::Live;
 use super::input::{Id, JsonBody};
 use super::{answer, created, error, invalid};
@@ -33,11 +33,11 @@ struct Root {
 }
 
 impl Root {
-    fn of(sandbox: &Sandbox, kind: Kind) -> Self {
+    fn of(sandbox: &Sandbox, kind: ThirdPartyKind) -> Self {
         let settings = &sandbox.shared.settings;
         match kind {
-            Kind::Client => Self { racine_client: Some(settings.racine_client), racine_prospect: None },
-            Kind::Prospect => Self { racine_client: None, racine_prospect: Some(settings.racine_prospect) },
+            ThirdPartyKind::Client => Self { racine_client: Some(settings.racine_client), racine_prospect: None },
+            ThirdPartyKind::Prospect => Self { racine_client: None, racine_prospect: Some(settings.racine_prospect) },
         }
     }
 }
@@ -64,61 +64,61 @@ struct Listed<'t> {
 }
 
 async fn list_clients(_: Live, State(sandbox): State<Sandbox>) -> Response {
-    list(&sandbox, Kind::Client)
+    list(&sandbox, ThirdPartyKind::Client)
 }
 
 async fn list_prospects(_: Live, State(sandbox): State<Sandbox>) -> Response {
-    list(&sandbox, Kind::Prospect)
+    list(&sandbox, ThirdPartyKind::Prospect)
 }
 
 async fn client(_: Live, State(sandbox): State<Sandbox>, Id(id): Id) -> Response {
-    one(&sandbox, Kind::Client, &id)
+    one(&sandbox, ThirdPartyKind::Client, &id)
 }
 
 async fn prospect(_: Live, State(sandbox): State<Sandbox>, Id(id): Id) -> Response {
-    one(&sandbox, Kind::Prospect, &id)
+    one(&sandbox, ThirdPartyKind::Prospect, &id)
 }
 
 async fn create_client(_: Live, State(sandbox): State<Sandbox>, JsonBody(body): JsonBody<ThirdParty>) -> Response {
-    create(&sandbox, Kind::Client, &body)
+    create(&sandbox, ThirdPartyKind::Client, &body)
 }
 
 async fn create_prospect(_: Live, State(sandbox): State<Sandbox>, JsonBody(body): JsonBody<ThirdParty>) -> Response {
-    create(&sandbox, Kind::Prospect, &body)
+    create(&sandbox, ThirdPartyKind::Prospect, &body)
 }
 
-fn list(sandbox: &Sandbox, kind: Kind) -> Response {
+fn list(sandbox: &Sandbox, kind: ThirdPartyKind) -> Response {
     let root = Root::of(sandbox, kind);
     let database = sandbox.shared.database.lock();
     let (total, rows) = database.third_parties(kind);
     let rows = Some(rows.map(|(id, third_party)| One { id, root, third_party }).collect());
     let (clients, prospects) = match kind {
-        Kind::Client => (rows, None),
-        Kind::Prospect => (None, rows),
+        ThirdPartyKind::Client => (rows, None),
+        ThirdPartyKind::Prospect => (None, rows),
     };
     answer(sandbox, StatusCode::OK, Listed { root, total, clients, prospects })
 }
 
-fn one(sandbox: &Sandbox, kind: Kind, id: &str) -> Response {
+fn one(sandbox: &Sandbox, kind: ThirdPartyKind, id: &str) -> Response {
     let database = sandbox.shared.database.lock();
     let found = id.parse().ok().and_then(|id| Some((id, database.third_party(kind, id)?)));
     match (found, kind) {
         (Some((id, third_party)), _) => {
             answer(sandbox, StatusCode::OK, One { id, root: Root::of(sandbox, kind), third_party })
         }
-        (None, Kind::Client) => error(StatusCode::NOT_FOUND, "unknown_client"),
-        (None, Kind::Prospect) => error(StatusCode::NOT_FOUND, "unknown_prospect"),
+        (None, ThirdPartyKind::Client) => error(StatusCode::NOT_FOUND, "unknown_client"),
+        (None, ThirdPartyKind::Prospect) => error(StatusCode::NOT_FOUND, "unknown_prospect"),
     }
 }
 
-fn create(sandbox: &Sandbox, kind: Kind, third_party: &ThirdParty) -> Response {
+fn create(sandbox: &Sandbox, kind: ThirdPartyKind, third_party: &ThirdParty) -> Response {
     if let Some(problem) = third_party.problem() {
         return invalid(problem);
     }
     let id = sandbox.shared.database.lock().add(kind, third_party.clone());
     let location = match kind {
-        Kind::Client => format!("/v1/clients/{id}"),
-        Kind::Prospect => format!("/v1/prospects/{id}"),
+        ThirdPartyKind::Client => format!("/v1/clients/{id}"),
+        ThirdPartyKind::Prospect => format!("/v1/prospects/{id}"),
     };
     created(sandbox, &location, One { id, root: Root::of(sandbox, kind), third_party })
 }

@@ -40,7 +40,7 @@ impl Metrics {
         });
     }
 
-    /// States where last uses of keys and places on tokens are found: each scrape reads them there. The tables are not
+    /// States where last uses of keys and session entries are found: each scrape reads them there. The tables are not
     /// kept alive by it: they know who counts what is lost of them, which would be a circle.
     pub fn read_tables(&self, tables: &Arc<Tables>) {
         let uses = Arc::clone(&tables.key_uses);
@@ -52,19 +52,19 @@ impl Metrics {
         let tables = Arc::downgrade(tables);
         self.series.consumer_sessions.read_from(move |each| {
             let Some(tables) = tables.upgrade() else { return };
-            tables.sessions.each_consumer(|consumer, places| each(&[consumer], gauge_value(places)));
+            tables.sessions.each_consumer(|consumer, entries| each(&[consumer], gauge_value(entries)));
         });
     }
 
-    /// How many places there may be: in all, and of each consumer.
+    /// How many entries there may be: in all, and of each consumer.
     pub fn set_sessions_max(&self, total: usize, per_consumer: usize) {
         self.series.sessions_max.set(gauge_value(total));
         self.series.consumer_sessions_max.set(gauge_value(per_consumer));
     }
 
-    /// States how many places on tokens are known in all.
-    pub fn sessions(&self, places: usize) {
-        self.series.sessions.set(gauge_value(places));
+    /// States how many session entries there are in all.
+    pub fn sessions(&self, entries: usize) {
+        self.series.sessions.set(gauge_value(entries));
     }
 }
 

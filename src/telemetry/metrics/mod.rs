@@ -121,7 +121,7 @@ mod tests {
     use crate::domain::session::unfamiliar::Issued;
     use crate::domain::types::Wall;
     use crate::telemetry::catalogue;
-    use crate::telemetry::family::Kind;
+    use crate::telemetry::family::FamilyKind;
     use crate::telemetry::fixture;
     use crate::tls::Certificate;
     use std::collections::HashSet;
@@ -180,9 +180,9 @@ mod tests {
         assert_eq!(own.collect::<HashSet<_>>().len(), catalogue::ALL.len());
         for family in catalogue::ALL {
             let kind = match family.kind {
-                Kind::Counter => "counter",
-                Kind::Gauge => "gauge",
-                Kind::Histogram => "histogram",
+                FamilyKind::Counter => "counter",
+                FamilyKind::Gauge => "gauge",
+                FamilyKind::Histogram => "histogram",
             };
             assert_eq!(types.get(family.name).map(String::as_str), Some(kind), "{}", family.name);
             assert_eq!(help.get(family.name).map(String::as_str), Some(family.help));

@@ -3,7 +3,7 @@
 use super::files::{ALERTS, CONSUMER, OVERVIEW, RULES, family, project, read, recorded, series_named};
 use sensgate::telemetry::Metrics;
 use sensgate::telemetry::catalogue::{self, DURATION_BUCKETS, OVERHEAD_BUCKETS};
-use sensgate::telemetry::family::{Family, Kind, Purpose};
+use sensgate::telemetry::family::{Family, FamilyKind, Purpose};
 use sensgate::telemetry::label::Label;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -23,11 +23,11 @@ depend on who calls with what. How to scrape:
 
 ";
 
-fn kind(kind: Kind) -> &'static str {
+fn kind(kind: FamilyKind) -> &'static str {
     match kind {
-        Kind::Counter => "counter",
-        Kind::Gauge => "gauge",
-        Kind::Histogram => "histogram",
+        FamilyKind::Counter => "counter",
+        FamilyKind::Gauge => "gauge",
+        FamilyKind::Histogram => "histogram",
     }
 }
 
@@ -44,7 +44,7 @@ fn users(family: &Family) -> Vec<&'static str> {
 
 fn families_named(text: &str) -> BTreeSet<String> {
     let histograms: Vec<_> =
-        catalogue::ALL.iter().filter(|family| family.kind == Kind::Histogram).map(|family| family.name).collect();
+        catalogue::ALL.iter().filter(|family| family.kind == FamilyKind::Histogram).map(|family| family.name).collect();
     series_named(text).iter().map(|series| family(series, &histograms)).collect()
 }
 

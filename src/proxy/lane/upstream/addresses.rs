@@ -51,7 +51,7 @@ impl Addresses {
         &self.order
     }
 
-    /// Whether both name the same places, in whatever order.
+    /// Whether both name the same addresses, in whatever order.
     #[must_use]
     pub fn has_same_places(&self, other: &Self) -> bool {
         self.order.len() == other.order.len() && self.order.iter().all(|address| other.order.contains(address))
@@ -66,8 +66,8 @@ impl Addresses {
 /// `first`, then the others in their order, the two families taking turns (RFC 8305 section 4): a family that leads
 /// nowhere costs one attempt.
 fn in_order(mut found: Vec<SocketAddr>, first: Option<SocketAddr>) -> Vec<SocketAddr> {
-    if let Some(place) = found.iter().position(|address| Some(*address) == first) {
-        found[..=place].rotate_right(1);
+    if let Some(index) = found.iter().position(|address| Some(*address) == first) {
+        found[..=index].rotate_right(1);
     }
     let of_first_family =
         |address: &SocketAddr| found.first().is_some_and(|first| first.is_ipv6() == address.is_ipv6());

@@ -85,9 +85,9 @@ async fn race<T, A: Future<Output = io::Result<T>>>(
 /// Waits until one of them ends, and takes it out.
 async fn first_to_end<T, A: Future<Output = T>>(running: &mut Vec<(SocketAddr, Pin<Box<A>>)>) -> (SocketAddr, T) {
     std::future::poll_fn(|cx| {
-        for place in 0..running.len() {
-            if let Poll::Ready(outcome) = running[place].1.as_mut().poll(cx) {
-                return Poll::Ready((running.remove(place).0, outcome));
+        for index in 0..running.len() {
+            if let Poll::Ready(outcome) = running[index].1.as_mut().poll(cx) {
+                return Poll::Ready((running.remove(index).0, outcome));
             }
         }
         Poll::Pending
