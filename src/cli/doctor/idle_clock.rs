@@ -3,8 +3,8 @@
 
 use super::Patient;
 use super::finding::{Check, Finding};
-use super::sessions::Coexistence;
-use super::trial::{ask, lives, token, wait_until};
+use super::sessions::{Coexistence, Sessions};
+use super::trial::{ask, token, wait_until};
 use super::upstream::random_key;
 use crate::text;
 use crate::text::{Lang, Text};
@@ -31,15 +31,15 @@ pub(super) fn check(
     user: &str,
     password: &SecretString,
     path: &str,
-    coexistence: Coexistence,
+    sessions: &Sessions,
     lang: Lang,
 ) -> Vec<Finding> {
     let step = patient.settings.snapshot.session.limits.idle_timeout * STEP_TENTHS / 10;
     let Ok(nowhere) = random_key() else { return Vec::new() };
     let nowhere = format!("/v1/{}", &nowhere[..nowhere.len().min(12)]);
-    let trial = Trial { patient, path, nowhere: &nowhere, step };
+    let trial = Trial { patient, sessions, path, nowhere: &nowhere, step };
     let log_in = || token(patient, user, password);
-    let seen = if coexistence == Coexistence::SideBySide {
+    let seen = if sessions.coexistence == Coexistence::SideBySide {
         announce(step * 2, lang);
         trial.together(log_in)
     } else {
@@ -66,6 +66,7 @@ fn announce(time: Duration, lang: Lang) {
 
 struct Trial<'a> {
     patient: &'a Patient<'a>,
+    sessions: &'a Sessions,
     path: &'a str,
     /// A path that nothing is at.
     nowhere: &'a str,
@@ -74,7 +75,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     fn lives(&self, token: &SecretString) -> bool {
-        lives(self.patient, self.path, token)
+        self.sessions.live(self.patient, self.path, token)
     }
 
     /// Three sessions of one moment.

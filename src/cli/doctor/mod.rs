@@ -167,8 +167,8 @@ fn ask_8sens(args: &DoctorArgs, patient: &Patient<'_>, lang: Lang) -> Result<Vec
         let path = trial::path_of(route, lang)?;
         let measured = sessions::check(patient, user, &password, path);
         findings.extend(measured.findings);
-        if let Some(coexistence) = measured.coexistence {
-            findings.extend(idle_clock::check(patient, user, &password, path, coexistence, lang));
+        if let Some(sessions) = &measured.sessions {
+            findings.extend(idle_clock::check(patient, user, &password, path, sessions, lang));
         }
     }
     Ok(findings)

@@ -34,7 +34,29 @@ pub(super) enum Coexistence {
 pub(super) struct Measured {
     pub findings: Vec<Finding>,
     /// `None` when nothing could be measured.
-    pub coexistence: Option<Coexistence>,
+    pub sessions: Option<Sessions>,
+}
+
+/// How 8sens treats sessions.
+pub(super) struct Sessions {
+    pub coexistence: Coexistence,
+    /// What it answers to a token that it never gave, on the route of the trial.
+    bad: HttpAnswer,
+}
+
+impl Sessions {
+    /// True when 8sens still takes the token.
+    pub(super) fn live(&self, patient: &Patient<'_>, path: &str, token: &SecretString) -> bool {
+        ask(patient, path, token).is_ok_and(|answer| is_taken(patient, &answer, &self.bad))
+    }
+}
+
+fn is_taken(patient: &Patient<'_>, answer: &HttpAnswer, bad: &HttpAnswer) -> bool {
+    !looks_expired(patient, answer) && !is_alike(answer, bad)
+}
+
+fn is_alike(one: &HttpAnswer, other: &HttpAnswer) -> bool {
+    (one.status, &one.body) == (other.status, &other.body)
 }
 
 /// Logs in twice and looks at both sessions, tries a token that nobody was given, and a password that is wrong.
@@ -42,12 +64,26 @@ pub(super) fn check(patient: &Patient<'_>, user: &str, password: &SecretString, 
     let Some(first) = token(patient, user, password) else {
         return not_measured(text! { en: "the login failed", fr: "la connexion a échoué" });
     };
-    let good = match ask(patient, path, &first) {
-        Ok(good) if !looks_expired(patient, &good) => good,
-        _ => {
+    let nobodys = random_key().map(SecretString::from);
+    let answers = nobodys.and_then(|nobodys| Ok((ask(patient, path, &first)?, ask(patient, path, &nobodys)?)));
+    let (good, bad) = match answers {
+        Ok((good, _)) if looks_expired(patient, &good) => {
             return not_measured(text! {
                 en: "a fresh token is refused for GET {path}: name a route that it opens, and see `token_from`",
                 fr: "un jeton neuf est refusé pour GET {path} : nommez une route qu'il ouvre, et voyez `token_from`"
+            });
+        }
+        Ok((good, bad)) if is_alike(&good, &bad) => {
+            return not_measured(text! {
+                en: "GET {path} is answered alike with a good token and with a bad one",
+                fr: "GET {path} reçoit la même réponse avec un bon jeton et avec un mauvais"
+            });
+        }
+        Ok(answers) => answers,
+        Err(error) => {
+            return not_measured(text! {
+                en: "GET {path} got no answer: {error}",
+                fr: "GET {path} est resté sans réponse : {error}"
             });
         }
     };
@@ -55,14 +91,13 @@ pub(super) fn check(patient: &Patient<'_>, user: &str, password: &SecretString, 
         None => Coexistence::OneSeat,
         Some(second) if second.expose_secret() == first.expose_secret() => Coexistence::OneToken,
         Some(_) => match ask(patient, path, &first) {
-            Ok(again) if again.status == good.status && !looks_expired(patient, &again) => Coexistence::SideBySide,
+            Ok(again) if is_taken(patient, &again, &bad) => Coexistence::SideBySide,
             _ => Coexistence::OneAtATime,
         },
     };
-    let mut findings = vec![concurrent_sessions(coexistence)];
-    findings.extend(bad_token(patient, path, &good));
+    let mut findings = vec![concurrent_sessions(coexistence), bad_token(patient, &good, &bad)];
     findings.extend(wrong_password(patient, user));
-    Measured { findings, coexistence: Some(coexistence) }
+    Measured { findings, sessions: Some(Sessions { coexistence, bad }) }
 }
 
 fn not_measured(what: Text) -> Measured {
@@ -74,7 +109,7 @@ fn not_measured(what: Text) -> Measured {
              qu'un jeton"
     };
     let finding = Finding::warning(Check::ConcurrentSessions, what, why).fix(fix);
-    Measured { findings: vec![finding], coexistence: None }
+    Measured { findings: vec![finding], sessions: None }
 }
 
 fn concurrent_sessions(coexistence: Coexistence) -> Finding {
@@ -127,50 +162,30 @@ fn concurrent_sessions(coexistence: Coexistence) -> Finding {
 }
 
 /// What a token is answered that 8sens never gave.
-fn bad_token(patient: &Patient<'_>, path: &str, good: &HttpAnswer) -> Option<Finding> {
-    let token = SecretString::from(random_key().ok()?);
-    let answer = ask(patient, path, &token).ok()?;
-    let status = answer.status;
+fn bad_token(patient: &Patient<'_>, good: &HttpAnswer, bad: &HttpAnswer) -> Finding {
+    let status = bad.status;
     let check = Check::ExpiredWhen;
-    if is_known_as_expired(patient, &answer) {
-        return Some(Finding::ok(
+    if is_known_as_expired(patient, bad) {
+        return Finding::ok(
             check,
             text! {
                 en: "8sens answers a token that is no good with {status}, and `expired_when` knows it",
                 fr: "8sens répond {status} à un jeton qui n'est pas bon, et `expired_when` le reconnaît"
             },
-        ));
-    }
-    if (answer.status, &answer.body) == (good.status, &good.body) {
-        return Some(
-            Finding::warning(
-                check,
-                text! {
-                    en: "GET {path} is answered alike with a good token and with a bad one",
-                    fr: "GET {path} reçoit la même réponse avec un bon jeton et avec un mauvais"
-                },
-                text! {
-                    en: "this route does not need a token, so nothing can be learned from it",
-                    fr: "cette route ne demande pas de jeton : elle n'apprend rien"
-                },
-            )
-            .fix(text! { en: "name a route that a token opens", fr: "nommez une route qu'un jeton ouvre" }),
         );
     }
-    Some(
-        Finding::warning(
-            check,
-            text! {
-                en: "8sens answers a token that is no good with {status}, which `expired_when` does not know",
-                fr: "8sens répond {status} à un jeton qui n'est pas bon, ce que `expired_when` ne reconnaît pas"
-            },
-            text! {
-                en: "a session that 8sens ended early is not noticed",
-                fr: "une session que 8sens a terminée trop tôt passe inaperçue"
-            },
-        )
-        .fix(setting("expired_when", "session", &answer, good)),
+    Finding::warning(
+        check,
+        text! {
+            en: "8sens answers a token that is no good with {status}, which `expired_when` does not know",
+            fr: "8sens répond {status} à un jeton qui n'est pas bon, ce que `expired_when` ne reconnaît pas"
+        },
+        text! {
+            en: "a session that 8sens ended early is not noticed",
+            fr: "une session que 8sens a terminée trop tôt passe inaperçue"
+        },
     )
+    .fix(setting("expired_when", "session", bad, good))
 }
 
 /// What a wrong password is answered: one try, since 8sens may lock a user after several.
@@ -195,13 +210,27 @@ fn wrong_password(patient: &Patient<'_>, user: &str) -> Option<Finding> {
             }),
         );
     }
-    let nothing = HttpAnswer { status: 0, date: None, request_id: None, server: None, body: Vec::new() };
-    Some(
-        Finding::ok(
+    let is_known = patient.settings.snapshot.login.failed_when.matches(status, &answer.body);
+    if is_known || (400..500).contains(&status) {
+        return Some(Finding::ok(
             check,
             text! {
-                en: "8sens answers a wrong password with {status}",
-                fr: "8sens répond {status} à un mot de passe faux"
+                en: "8sens answers a wrong password with {status}, which counts as a refusal",
+                fr: "8sens répond {status} à un mot de passe faux, ce qui compte comme un refus"
+            },
+        ));
+    }
+    let nothing = HttpAnswer { status: 0, date: None, request_id: None, server: None, body: Vec::new() };
+    Some(
+        Finding::warning(
+            check,
+            text! {
+                en: "8sens answers a wrong password with {status}, which `failed_when` does not know",
+                fr: "8sens répond {status} à un mot de passe faux, ce que `failed_when` ne reconnaît pas"
+            },
+            text! {
+                en: "the gate takes it for an answer that it does not understand, or for a fault of 8sens",
+                fr: "la passerelle y voit une réponse qu'elle ne comprend pas, ou une panne de 8sens"
             },
         )
         .fix(setting("failed_when", "login", &answer, &nothing)),

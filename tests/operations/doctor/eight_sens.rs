@@ -69,7 +69,7 @@ async fn sessions_are_measured_and_their_settings_proposed() {
     usual.expect_health();
     usual.expect("concurrent_sessions", "ok", "live side by side");
     usual.expect("expired_when", "ok", "with 401, and `expired_when` knows it");
-    usual.expect("failed_when", "ok", "a wrong password with 401");
+    usual.expect("failed_when", "ok", "a wrong password with 401, which counts");
     usual.expect("idle_clock", "info", "but those that 8sens refuses do not");
 }
 
@@ -87,6 +87,13 @@ async fn one_token_and_errors_inside_a_200_are_seen() {
     let proposed = "`expired_when = [{ status = 200, body_contains = \"invalid_token\" }]` in [session]";
     assert_eq!(remedies("expired_when")[0], proposed);
     shared.expect("idle_clock", "info", "but those that 8sens refuses do not");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_ends_the_one_before_is_seen() {
+    let single = measure_sessions(|settings| settings.one_session_per_login = true).await;
+    single.expect("concurrent_sessions", "warning", "ends the session of the first");
+    single.expect("idle_clock", "info", "but those that 8sens refuses do not");
 }
 
 #[tokio::test(flavor = "multi_thread")]
