@@ -223,6 +223,8 @@ fn credentials(field: &Field<'_>, consumer: &str, book: &mut Book<'_>) -> Vec<Cr
             );
         }
     }
+    // Most consumers have one key, and a list that grows begins with room for four.
+    credentials.shrink_to_fit();
     credentials
 }
 

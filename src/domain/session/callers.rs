@@ -83,6 +83,8 @@ impl Admitted {
             return true;
         }
         let Some(number) = self.next_credential else { return false };
+        // Most consumers have one key.
+        self.credentials.reserve_exact(1);
         self.credentials.push((id.into(), number));
         self.next_credential = number.checked_add(1);
         true
