@@ -89,7 +89,8 @@ const fn limited(reason: Reason, Wait(wait): Wait) -> Denial {
 mod tests {
     use super::*;
     use crate::domain::fixture::{NOW, PEER, consumer, quota, snapshot, tables, view};
-    use crate::domain::policy::credential;
+    use crate::domain::policy::{self, credential};
+    use crate::domain::request::client_ip::ClientIp;
 
     /// Rules under which one failure uses up each budget, and their tables.
     fn strict(enforce: Enforce) -> (BudgetRules, Tables) {
@@ -132,6 +133,19 @@ mod tests {
         assert_eq!(told(&rules, &unknown), DenyCode::RateLimited);
         assert_eq!(told(&rules, &Denial::new(DenyCode::MissingKey)), DenyCode::MissingKey);
         assert_eq!(told(&strict(Enforce::Shadow).0, &unknown), DenyCode::UnknownKey);
+    }
+
+    #[test]
+    fn a_decision_on_a_wrong_key_knows_the_budget() {
+        let mut snapshot = snapshot(vec![consumer("shop", "key")]);
+        snapshot.budgets.failed_credentials = quota("1/h");
+        let tables = tables(&snapshot);
+        let request = view("GET", "/v1/a", &[("api_key", "guessed")]);
+        let client = ClientIp { address: PEER, unreadable: false };
+        let code = || policy::decide(&snapshot, &tables, &request, client, NOW).unwrap_err().denial.code;
+        assert_eq!(code(), DenyCode::UnknownKey);
+        charge_failed_credential(&tables, PEER, NOW.mono);
+        assert_eq!(code(), DenyCode::RateLimited);
     }
 
     #[test]

@@ -115,4 +115,24 @@ mod tests {
         assert_eq!(queue.heap.len(), 1);
         assert_eq!(queue.front(), Some(item(0, 3)));
     }
+
+    #[test]
+    fn memory_is_given_back_once_three_quarters_of_it_are_not_used() {
+        let kept = 3;
+        let of_capacity = |capacity| {
+            let mut queue = IdleQueue { heap: BinaryHeap::with_capacity(capacity) };
+            (0..kept).for_each(|byte| queue.push(item(0, byte)));
+            assert_eq!(queue.heap.capacity(), capacity);
+            queue
+        };
+        let needed = usize::from(kept) + SLACK;
+        for (capacity, left) in [(4 * needed, 4 * needed), (4 * needed + 1, needed)] {
+            let mut queue = of_capacity(capacity);
+            queue.shrink();
+            assert_eq!((queue.heap.capacity(), queue.len()), (left, usize::from(kept)));
+        }
+        let mut queue = of_capacity(4 * needed);
+        queue.retain(|_| true);
+        assert_eq!((queue.heap.capacity(), queue.len()), (needed, usize::from(kept)));
+    }
 }

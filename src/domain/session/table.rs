@@ -427,6 +427,21 @@ mod tests {
     }
 
     #[test]
+    fn litter_is_judged_with_the_new_entry_counted() {
+        let table = table();
+        let queued = || table.callers.named("a").unwrap().queue.lock().len();
+        let log_in_again = || {
+            let _ = table.learn_at("t", "a", 0);
+            let queued = queued();
+            assert_eq!(table.end(&table.hash(b"t")), 1);
+            queued
+        };
+        // One living entry bears twice itself and 64 more.
+        let all: Vec<_> = (0..67).map(|_| log_in_again()).collect();
+        assert_eq!(all, (1..=66).chain([1]).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn nothing_secret_is_shown() {
         let table = table();
         let _ = table.learn_at("a-token", "a", 0);
