@@ -12,11 +12,15 @@ mod ending;
 mod errand;
 mod fault;
 mod fields;
+#[cfg(test)]
+mod interleavings;
 pub mod needs;
 mod plan;
 mod record;
+mod refusal;
 #[cfg(test)]
 pub(crate) mod simulation;
+mod stage;
 
 pub use answer::ChunkVerdict;
 pub use ending::Ending;
@@ -28,18 +32,18 @@ pub use record::{Alarm, Bytes, EndCode, Outcome, Record};
 
 use crate::domain::denial::{Denial, DenyCode, Reason};
 use crate::domain::limit::Reservation;
-use crate::domain::policy::quota::Buckets;
-use crate::domain::policy::transport::Exposed;
-use crate::domain::policy::{self, Admission, KeyOwner, Refusal, WouldRefuse};
+use crate::domain::policy::{self, Admission, WouldRefuse};
 use crate::domain::request::client_ip::ClientIp;
 use crate::domain::request::{Framing, Method, RequestView, Transport, split_target};
 use crate::domain::rules::snapshot::Snapshot;
-use crate::domain::session::{CallerId, LoginOutcome};
+use crate::domain::session::LoginOutcome;
 use crate::domain::tables::Tables;
 use crate::domain::types::{HttpVersion, Mono, Now, RequestId};
 use answer::{Answer, Question};
 use errand::{Errand, Identity, Purpose};
 use needs::Needs;
+use refusal::rate_limit_fields;
+use stage::{Attempt, Stage, Wait};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,66 +71,6 @@ struct Head {
     http: Option<HttpVersion>,
     method: Box<[u8]>,
     path: Box<[u8]>,
-}
-
-/// What a wait is held to.
-#[derive(Debug, Clone, Copy)]
-struct Wait {
-    until: Mono,
-    /// Whom the session table knew when the wait began.
-    admitted_as: Option<CallerId>,
-}
-
-/// When the request was taken to 8sens.
-#[derive(Debug, Clone, Copy)]
-struct Attempt {
-    /// The first attempt: a resend does not move it.
-    started: Mono,
-    /// The latest one.
-    sent: Mono,
-}
-
-/// How far a request has come. What is known only from some stage on exists only from there on.
-#[derive(Debug, Default)]
-enum Stage {
-    /// Nothing goes to 8sens: it was refused, or is answered here.
-    #[default]
-    Closed,
-    /// It is admitted, and something is waited for. Its quota is reserved.
-    Waiting { errand: Errand, reservation: Reservation, plan: Box<ForwardPlan>, needs: Needs, wait: Wait },
-    /// A connection to 8sens is wanted. The reservation is gone once there was none to be had.
-    Connecting { errand: Errand, reservation: Option<Reservation>, attempt: Option<Attempt> },
-    /// It is on its way, and counts.
-    Sent { errand: Errand, attempt: Attempt },
-    /// 8sens answers.
-    Answering { errand: Errand, attempt: Attempt, answer: Answer },
-}
-
-impl Stage {
-    const fn errand(&self) -> Option<&Errand> {
-        match self {
-            Self::Closed => None,
-            Self::Waiting { errand, .. }
-            | Self::Connecting { errand, .. }
-            | Self::Sent { errand, .. }
-            | Self::Answering { errand, .. } => Some(errand),
-        }
-    }
-
-    const fn attempt(&self) -> Option<Attempt> {
-        match self {
-            Self::Closed | Self::Waiting { .. } => None,
-            Self::Connecting { attempt, .. } => *attempt,
-            Self::Sent { attempt, .. } | Self::Answering { attempt, .. } => Some(*attempt),
-        }
-    }
-
-    const fn answer(&self) -> Option<&Answer> {
-        match self {
-            Self::Answering { answer, .. } => Some(answer),
-            _ => None,
-        }
-    }
 }
 
 /// One request in flight.
@@ -421,24 +365,6 @@ impl Exchange {
         }
     }
 
-    fn deny(&mut self, refusal: Refusal<'_>, request: &RequestView<'_>, now: Now) -> Step {
-        let (snapshot, tables) = (Arc::clone(&self.snapshot), Arc::clone(&self.tables));
-        if let Some(owner) = refusal.owner {
-            self.identify(owner);
-            self.note_key_use(owner, now);
-            if refusal.denial.code == DenyCode::RateLimited {
-                self.rate_limit = rate_limit_fields(&Buckets::of(owner.consumer, &tables, request), now);
-            }
-        } else {
-            self.identify_by(policy::credential::sole_key(request), now);
-        }
-        self.refuse(&refusal.denial, now);
-        if policy::transport::check(&snapshot.trusted_proxies, request).is_err() {
-            self.note_exposed(&snapshot, request, now);
-        }
-        Step::Deny(refusal.denial)
-    }
-
     fn admit(&mut self, admission: Admission<'_>, request: &RequestView<'_>, needs: Needs, now: Now) -> Step {
         self.note_key_use(admission.caller.into(), now);
         self.would_refuse = admission.would_refuse;
@@ -509,48 +435,6 @@ impl Exchange {
         self.stage.errand().map(|errand| &errand.owner).or(self.shown.as_ref())
     }
 
-    fn identify(&mut self, owner: KeyOwner<'_>) {
-        self.shown = Some(Identity::new(owner));
-    }
-
-    /// Notes whose good key came with a request that was refused before any key was checked.
-    fn identify_by(&mut self, key: Option<&[u8]>, now: Now) {
-        let snapshot = Arc::clone(&self.snapshot);
-        if let Some(owner) = key.and_then(|key| policy::credential::owner(&snapshot.consumers, key, now.wall)) {
-            self.identify(owner);
-        }
-    }
-
-    /// Records that a key was accepted, whatever becomes of the request.
-    fn note_key_use(&mut self, owner: KeyOwner<'_>, now: Now) {
-        if owner.credential.refusal_at(now.wall).is_none() {
-            let (consumer, key_id) = (&owner.consumer.name, &owner.credential.id);
-            self.key_first_used = self.tables.key_uses.mark(consumer, key_id, now.wall);
-        }
-    }
-
-    /// Charges the budgets for a refusal; a stolen token raises an alarm.
-    fn refuse(&mut self, denial: &Denial, now: Now) {
-        let consumer = self.owner().map(|owner| Arc::clone(&owner.consumer));
-        policy::budget::charge(denial, &self.tables, self.head.client.address, consumer.as_deref(), now.mono);
-        if denial.code == DenyCode::SessionNotYours {
-            self.alarm = Some(Alarm::TokenOfAnother);
-        }
-    }
-
-    /// Notes what was given away on a transport where others can read it: whose key has to be replaced.
-    fn note_exposed(&mut self, snapshot: &Snapshot, request: &RequestView<'_>, now: Now) {
-        let Some(exposed) = policy::transport::exposed(&snapshot.consumers, request, now.wall) else { return };
-        self.alarm = Some(Alarm::KeyInClear);
-        match exposed {
-            Exposed::Key(owner) => self.identify(owner),
-            Exposed::UnknownKey => {
-                policy::budget::charge_failed_credential(&self.tables, self.head.client.address, now.mono);
-            }
-            Exposed::Token => {}
-        }
-    }
-
     /// What came of a login that was taken to 8sens.
     fn login(&self) -> Option<LoginOutcome> {
         let answered = self.stage.answer().and_then(|answer| answer.login);
@@ -574,11 +458,6 @@ const fn question<'e>(
     attempt: Attempt,
 ) -> Question<'e> {
     Question { snapshot, tables, owner: &errand.owner, purpose: errand.purpose, sent: attempt.sent }
-}
-
-fn rate_limit_fields(buckets: &Buckets, now: Now) -> Option<RateLimitFields> {
-    let service = buckets.service(now.mono)?;
-    Some(RateLimitFields { policy: service.policy_value(), limit: service.limit_value() })
 }
 
 /// The source values of the client IP. Where there were more than the view keeps, one that cannot be read precedes
