@@ -11,7 +11,7 @@ use sensgate::domain::denial::{Denial, DenyCode};
 use sensgate::domain::exchange::{Exchange, Outcome, Record, Step};
 use sensgate::domain::limit::{Quota, gcra};
 use sensgate::domain::policy;
-use sensgate::domain::request::head::{self, Origin, Scan};
+use sensgate::domain::request::head::{self, FieldLines, Origin, Scan};
 use sensgate::domain::request::{RequestView, Transport};
 use sensgate::domain::rules::snapshot::Snapshot;
 use sensgate::domain::types::{HttpVersion, Mono, Now, RequestId};
@@ -36,7 +36,7 @@ fn ordinary_head(key: &str) -> Vec<u8> {
 }
 
 fn scanned<'a>(head: &'a [u8], snapshot: &Snapshot) -> RequestView<'a> {
-    match head::scan(head, snapshot.limits.head, &snapshot.fields, ORIGIN) {
+    match head::scan(head, snapshot.limits.head, &snapshot.fields, ORIGIN, &mut FieldLines::default()) {
         Scan::Complete(_, view) => view,
         other => panic!("{other:?}"),
     }
@@ -50,7 +50,11 @@ fn scanning(criterion: &mut Criterion) {
     let snapshot = thousand_consumers();
     let bytes = ordinary_head(&key(MIDDLE));
     criterion.bench_function("head scan", |bencher| {
-        bencher.iter(|| head::scan(black_box(&bytes), snapshot.limits.head, &snapshot.fields, ORIGIN));
+        let mut lines = FieldLines::default();
+        bencher.iter(|| {
+            let scan = head::scan(black_box(&bytes), snapshot.limits.head, &snapshot.fields, ORIGIN, &mut lines);
+            matches!(scan, Scan::Complete(..))
+        });
     });
     let fields: Vec<(&[u8], &[u8])> = bytes
         .split(|byte| *byte == b'\n')

@@ -3,7 +3,7 @@
 use super::gates::{GUARD, Gate, KEY, OBSERVE, ONE_PLACE, OTHER_KEY, OTHER_TOKEN, TOKEN};
 use secrecy::ExposeSecret;
 use sensgate::domain::exchange::{ForwardPlan, Observe, Record, Step, Target};
-use sensgate::domain::request::head::{self, Origin, Scan};
+use sensgate::domain::request::head::{self, FieldLines, Origin, Scan};
 use sensgate::domain::request::query::{Carried, secrets};
 use sensgate::domain::request::{FieldRole, RequestView, TokenPlace, Transport, split_target};
 use sensgate::domain::rules::api_key;
@@ -25,7 +25,9 @@ pub fn check(bytes: &[u8]) {
             transport: Transport::Trusted,
             version: HttpVersion::Http11,
         };
-        let (len, view) = match head::scan(bytes, gate.snapshot.limits.head, &gate.snapshot.fields, origin) {
+        let mut lines = FieldLines::default();
+        let (limits, table) = (gate.snapshot.limits.head, &gate.snapshot.fields);
+        let (len, view) = match head::scan(bytes, limits, table, origin, &mut lines) {
             Scan::Complete(len, view) => (len, view),
             Scan::Refused(_, fragment) => {
                 shows_nothing(bytes, &[], &format!("{fragment:?}"));

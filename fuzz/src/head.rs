@@ -1,7 +1,7 @@
 //! The head scanner: what it accepts has one reading, and how the bytes were cut into reads does not matter.
 
 use sensgate::domain::denial::Denial;
-use sensgate::domain::request::head::{self, HeadLimits, Origin, Scan};
+use sensgate::domain::request::head::{self, FieldLines, HeadLimits, Origin, Scan};
 use sensgate::domain::request::{FieldRole, FieldTable, Framing, RequestView, TokenPlace, Transport};
 use sensgate::domain::types::HttpVersion;
 use std::net::{IpAddr, Ipv4Addr};
@@ -64,7 +64,7 @@ struct Seen<'a> {
 fn verdict(bytes: &[u8], limits: HeadLimits) -> Verdict<'_> {
     let origin =
         Origin { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Trusted, version: HttpVersion::Http11 };
-    match head::scan(bytes, limits, &TABLE, origin) {
+    match head::scan(bytes, limits, &TABLE, origin, &mut FieldLines::default()) {
         Scan::Partial => Verdict::Partial,
         Scan::Complete(len, view) => Verdict::Accepted(seen(len, &view)),
         Scan::Refused(denial, _) => Verdict::Refused(denial),

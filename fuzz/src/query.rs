@@ -3,7 +3,7 @@
 use super::gates::{GUARD, Gate, KEY, ONE_PLACE};
 use sensgate::domain::exchange::{Step, Target};
 use sensgate::domain::request::query::{Carried, is_strictly_encoded, may_go_on, secrets};
-use sensgate::domain::request::{RequestView, Transport, split_target};
+use sensgate::domain::request::{RequestView, TokenPlace, Transport, split_target};
 use sensgate::domain::types::HttpVersion;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -51,7 +51,7 @@ fn forwarded(gate: &Gate, query: &[u8]) {
         Target::Rewritten(sent) => sent,
     };
     let sent = split_target(sent).1.unwrap_or_default();
-    let takes_token = plan.fields.token_from.iter().any(|place| place.as_str() == "query:access_token");
+    let takes_token = plan.fields.token_from.contains(TokenPlace::AccessTokenQuery);
     assert!(takes_token || secrets(sent).count() == 0, "a token where 8sens reads none");
     assert!(secrets(query).count() > 0 || sent == query, "a query goes on as it came");
 }

@@ -120,7 +120,7 @@ pub(crate) fn plan(target: Target) -> ForwardPlan {
 pub(crate) fn field_edits() -> FieldEdits {
     FieldEdits {
         of_connection: vec![b"x-hop"[..].into()],
-        token_from: vec![TokenPlace::AccessTokenHeader],
+        token_from: [TokenPlace::AccessTokenHeader].into_iter().collect(),
         pass_cookies: false,
         answer_is_read: false,
         client_ip: Ipv4Addr::new(192, 0, 2, 7).into(),

@@ -57,15 +57,80 @@ impl HttpVersion {
     }
 }
 
+/// A text of at most `MAX` bytes, in place: it costs no memory of its own. What is longer is cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ShortText<const MAX: usize> {
+    bytes: [u8; MAX],
+    len: u8,
+}
+
+impl<const MAX: usize> ShortText<MAX> {
+    #[must_use]
+    pub const fn new() -> Self {
+        const { assert!(MAX <= u8::MAX as usize) };
+        Self { bytes: [0; MAX], len: 0 }
+    }
+
+    /// Appends as much as there is room for.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let room = &mut self.bytes[usize::from(self.len)..];
+        let len = bytes.len().min(room.len());
+        room[..len].copy_from_slice(&bytes[..len]);
+        // It fits: `MAX` does.
+        self.len += len as u8;
+    }
+
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl<const MAX: usize> Default for ShortText<MAX> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const MAX: usize> From<&[u8]> for ShortText<MAX> {
+    fn from(bytes: &[u8]) -> Self {
+        let mut text = Self::new();
+        text.push(bytes);
+        text
+    }
+}
+
+impl<const MAX: usize> From<&str> for ShortText<MAX> {
+    fn from(text: &str) -> Self {
+        text.as_bytes().into()
+    }
+}
+
+impl<const MAX: usize> fmt::Debug for ShortText<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.as_bytes().escape_ascii())
+    }
+}
+
 /// The identifier that ties one request together across caller, gate and 8sens.
 ///
 /// At most 128 bytes of `[A-Za-z0-9._-]`, so that it is safe in a header, a log line and a shell.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RequestId(Box<str>);
+pub struct RequestId(Text);
+
+/// A text, in place when it has the length of those that are made here.
+#[derive(Clone, PartialEq, Eq)]
+enum Text {
+    Made([u8; RequestId::MADE_LEN]),
+    /// Of another length.
+    Given(Box<[u8]>),
+}
 
 impl RequestId {
     /// Longest identifier taken over from a caller, in bytes.
     pub const MAX_LEN: usize = 128;
+
+    const MADE_LEN: usize = 32;
 
     /// Takes over a caller's `X-Request-ID` when every byte is safe.
     #[must_use]
@@ -74,24 +139,35 @@ impl RequestId {
         if value.is_empty() || value.len() > Self::MAX_LEN || !value.iter().all(safe) {
             return None;
         }
-        std::str::from_utf8(value).ok().map(|s| Self(s.into()))
+        Some(Self(value.try_into().map_or_else(|_| Text::Given(value.into()), Text::Made)))
     }
 
     /// Makes an identifier of 32 hexadecimal digits from 16 random bytes.
     #[must_use]
     pub fn from_random(bytes: [u8; 16]) -> Self {
-        Self(HEXLOWER.encode_mut_str(&bytes, &mut [0; 32]).into())
+        let mut text = [0; Self::MADE_LEN];
+        HEXLOWER.encode_mut(&bytes, &mut text);
+        Self(Text::Made(text))
+    }
+
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Text::Made(text) => text,
+            Text::Given(text) => text,
+        }
     }
 
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        // Each of its bytes is ASCII.
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 
 impl fmt::Debug for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RequestId({})", self.0)
+        write!(f, "RequestId({})", self.as_str())
     }
 }
 

@@ -5,26 +5,27 @@
 //! cannot be told: a write whose body is complete goes on when its caller leaves, a caller that stops reading is cut
 //! off, and a chunked body is followed strictly.
 
+use super::buffer::{ReadBuffer, SMALL};
 use super::pace::Pace;
 use super::socket::Socket;
 use crate::config::ConnectionSettings;
 use crate::domain::request::Framing;
-use crate::domain::request::chunked::ChunkScanner;
-use bytes::{Buf, BytesMut};
+use crate::domain::request::chunked::{ChunkScanner, InvalidChunk};
+use crate::domain::request::head::FieldLines;
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
-/// Bytes read from the socket at a time, and kept of a next request while one is under way.
-const READ_SIZE: usize = 4096;
+/// With so many bytes of a next request, no more are read while one is under way.
+const KEPT_MAX: usize = 4096;
 
 /// What the stream has seen of its caller during one request, shared with whoever finishes the exchange.
 #[derive(Debug, Default)]
@@ -82,11 +83,35 @@ enum Window {
     Chunked(u64, ChunkScanner),
 }
 
+impl Window {
+    fn is_done(&self) -> bool {
+        match self {
+            Self::Exactly(left) => *left == 0,
+            Self::Chunked(head, scanner) => *head == 0 && scanner.is_done(),
+        }
+    }
+
+    /// How many of `bytes`, which come next on the connection, belong to the request; those are counted off.
+    fn claim(&mut self, bytes: &[u8]) -> Result<usize, InvalidChunk> {
+        match self {
+            Self::Exactly(left) | Self::Chunked(left, _) if *left > 0 => {
+                let take = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= take as u64;
+                Ok(take)
+            }
+            Self::Exactly(_) => Ok(0),
+            Self::Chunked(_, scanner) => scanner.follow(bytes),
+        }
+    }
+}
+
 /// One downstream connection.
 pub struct CallerStream {
     inner: Socket,
     /// Read from the socket and not yet part of any request.
-    buffer: BytesMut,
+    buffer: ReadBuffer<SMALL>,
+    /// The field lines of the head that was scanned last.
+    lines: FieldLines,
     window: Window,
     /// The caller sends no more: FIN, or an error.
     read_closed: bool,
@@ -95,23 +120,28 @@ pub struct CallerStream {
     state: Arc<CallerState>,
     body_pace: Pace,
     answer_pace: Pace,
-    limits: ConnectionSettings,
 }
 
 impl CallerStream {
     #[must_use]
-    pub fn new(inner: Socket, limits: ConnectionSettings) -> Self {
+    pub fn new(inner: Socket, limits: &ConnectionSettings) -> Self {
         Self {
             inner,
-            buffer: BytesMut::new(),
+            buffer: ReadBuffer::default(),
+            lines: FieldLines::default(),
             window: Window::Exactly(0),
             read_closed: false,
             outlives_caller: false,
             state: Arc::default(),
             body_pace: Pace::new(limits.body),
             answer_pace: Pace::new(limits.answer),
-            limits,
         }
+    }
+
+    /// The same stream, on which small writes of one answer leave together.
+    #[must_use]
+    pub fn gathering(self) -> Self {
+        Self { inner: self.inner.gathering(), ..self }
     }
 
     /// Gives the socket back, and forgets what was read and not used.
@@ -149,27 +179,32 @@ impl CallerStream {
     /// What was read and belongs to no request yet.
     #[must_use]
     pub fn buffered(&self) -> &[u8] {
-        &self.buffer
+        self.buffer.filled()
     }
 
-    /// Reads more into the buffer; 0 is the end of the stream. The buffer's memory is given back while the connection
-    /// is idle.
+    /// The same, and where a scan of it writes down what lines the head has.
+    pub fn to_scan(&mut self) -> (&[u8], &mut FieldLines) {
+        (self.buffer.filled(), &mut self.lines)
+    }
+
+    /// The field lines of the head of the request under way, as places in its bytes.
+    #[must_use]
+    pub const fn head_lines(&self) -> &FieldLines {
+        &self.lines
+    }
+
+    /// Reads more into the buffer; 0 is the end of the stream. While nothing comes and nothing is there, no memory is
+    /// held for it.
     ///
     /// # Errors
     /// When the connection failed.
     pub async fn fill(&mut self) -> io::Result<usize> {
-        if self.read_closed {
-            return Ok(0);
-        }
-        self.buffer.reserve(READ_SIZE);
-        let read = self.inner.read_buf(&mut self.buffer).await?;
-        self.read_closed = read == 0;
-        Ok(read)
+        poll_fn(|cx| self.poll_fill(cx)).await
     }
 
     /// Waits until the caller has closed or lost the connection. What it sends meanwhile is kept, up to a bound.
     pub async fn gone(&mut self) {
-        while self.buffer.len() < READ_SIZE {
+        while self.buffered().len() < KEPT_MAX {
             if !matches!(self.fill().await, Ok(read) if read > 0) {
                 return;
             }
@@ -179,15 +214,12 @@ impl CallerStream {
 
     /// Takes `len` buffered bytes away: part of a request that nobody will read.
     pub fn discard(&mut self, len: usize) {
-        self.buffer.advance(len.min(self.buffer.len()));
+        self.buffer.consume(len);
     }
 
     /// Writes other bytes in place of some of the buffered ones.
     pub fn replace(&mut self, range: Range<usize>, with: &[u8]) {
-        let rest = self.buffer.split_off(range.end.min(self.buffer.len()));
-        self.buffer.truncate(range.start);
-        self.buffer.extend_from_slice(with);
-        self.buffer.unsplit(rest);
+        self.buffer.replace(range, with);
     }
 
     /// Opens the window for one request whose head is the first `head_len` buffered bytes.
@@ -199,103 +231,73 @@ impl CallerStream {
             Framing::Chunked => Window::Chunked(head, ChunkScanner::default()),
         };
         self.outlives_caller = is_write;
-        self.state = Arc::default();
-        self.body_pace = Pace::new(self.limits.body);
-        self.answer_pace = Pace::new(self.limits.answer);
+        match Arc::get_mut(&mut self.state) {
+            Some(state) => *state = CallerState::default(),
+            // Whoever finishes the last exchange still looks at it.
+            None => self.state = Arc::default(),
+        }
+        self.body_pace.restart();
+        self.answer_pace.restart();
         Arc::clone(&self.state)
     }
 
     /// True when the connection can carry another request after the one that was just served.
     #[must_use]
     pub fn is_reusable(&self) -> bool {
-        self.window_is_done() && !self.state.has_left() && !(self.read_closed && self.buffer.is_empty())
-    }
-
-    fn window_is_done(&self) -> bool {
-        match &self.window {
-            Window::Exactly(left) => *left == 0,
-            Window::Chunked(head, scanner) => *head == 0 && scanner.is_done(),
-        }
-    }
-
-    /// How many of `bytes`, which come next on the connection, belong to the request; those are counted off the window.
-    fn claim(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.window {
-            Window::Exactly(left) | Window::Chunked(left, _) if *left > 0 => {
-                let take = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
-                *left -= take as u64;
-                Ok(take)
-            }
-            Window::Exactly(_) => Ok(0),
-            Window::Chunked(_, scanner) => scanner.follow(bytes).map_err(|invalid| {
-                self.state.bad_chunk.store(true, Ordering::Relaxed);
-                io::Error::new(io::ErrorKind::InvalidData, invalid.0)
-            }),
-        }
+        self.window.is_done() && !self.state.has_left() && !(self.read_closed && self.buffered().is_empty())
     }
 
     /// Serves the request under way: buffered bytes first, then the socket.
     fn poll_request(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.buffer.is_empty() {
+        if self.buffered().is_empty() {
             ready!(self.poll_body(cx))?;
-            if self.buffer.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
         }
-        let bytes = self.buffer.split_to(self.buffer.len().min(out.remaining()));
-        let taken = self.claim(&bytes)?;
+        let bytes = self.buffer.filled();
+        let bytes = &bytes[..bytes.len().min(out.remaining())];
+        let taken = self.window.claim(bytes).map_err(|invalid| {
+            self.state.bad_chunk.store(true, Ordering::Relaxed);
+            io::Error::new(io::ErrorKind::InvalidData, invalid.0)
+        })?;
         out.put_slice(&bytes[..taken]);
-        if taken < bytes.len() {
-            let mut rest = BytesMut::from(&bytes[taken..]);
-            rest.unsplit(self.buffer.split());
-            self.buffer = rest;
-        }
+        self.buffer.consume(taken);
         Poll::Ready(Ok(()))
     }
 
     /// Reads more of a body that has to come at its pace.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Poll::Ready(filled) = self.poll_fill(cx) {
-            self.body_pace.moved(self.buffer.len());
-            return Poll::Ready(filled);
+            self.body_pace.moved(self.buffered().len());
+            return Poll::Ready(filled.map(|_| ()));
         }
         ready!(self.body_pace.poll_too_slow(cx));
         self.state.slow_body.store(true, Ordering::Relaxed);
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the body comes too slowly")))
     }
 
-    /// Reads once from the socket into the buffer; an unchanged buffer is the end of the stream.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Reads once from the socket into the buffer; 0 is the end of the stream.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.read_closed {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Ok(0));
         }
-        let mut chunk = [const { MaybeUninit::<u8>::uninit() }; READ_SIZE];
-        let mut chunk = ReadBuf::uninit(&mut chunk);
-        match ready!(Pin::new(&mut self.inner).poll_read(cx, &mut chunk)) {
-            Ok(()) => {
-                self.read_closed = chunk.filled().is_empty();
-                self.buffer.extend_from_slice(chunk.filled());
-                Poll::Ready(Ok(()))
-            }
-            Err(error) => {
-                self.read_closed = true;
-                self.state.left.store(true, Ordering::Relaxed);
-                Poll::Ready(Err(error))
-            }
+        let filled = ready!(self.buffer.poll_fill(cx, &mut self.inner));
+        self.read_closed = !matches!(filled, Ok(read) if read > 0);
+        if filled.is_err() {
+            self.state.left.store(true, Ordering::Relaxed);
         }
+        Poll::Ready(filled)
     }
 
     /// The whole request was read: only the caller's leaving is of interest, and bytes of a next request are kept for
     /// later.
     fn poll_leaving(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.buffer.len() < READ_SIZE && !self.read_closed {
+        while self.buffered().len() < KEPT_MAX && !self.read_closed {
             let outcome = ready!(self.poll_fill(cx));
             if self.outlives_caller {
                 continue;
             }
             outcome?;
         }
-        if !self.read_closed || !self.buffer.is_empty() {
+        if !self.read_closed || !self.buffered().is_empty() {
             return Poll::Pending;
         }
         self.state.left.store(true, Ordering::Relaxed);
@@ -330,7 +332,7 @@ impl CallerStream {
 
 impl AsyncRead for CallerStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.window_is_done() { self.poll_leaving(cx) } else { self.poll_request(cx, out) }
+        if self.window.is_done() { self.poll_leaving(cx) } else { self.poll_request(cx, out) }
     }
 }
 
@@ -367,6 +369,6 @@ impl AsyncWrite for CallerStream {
 /// Never shows bytes: they hold keys.
 impl fmt::Debug for CallerStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallerStream").field("buffered", &self.buffer.len()).finish_non_exhaustive()
+        f.debug_struct("CallerStream").field("buffered", &self.buffered().len()).finish_non_exhaustive()
     }
 }

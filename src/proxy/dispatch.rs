@@ -62,13 +62,13 @@ async fn open_and_serve(
         if socket.speaks_http2() {
             return listener.cut_off(stated.ip(), none.denial(), none.outcome());
         }
-        let caller = CallerStream::new(socket, limits.clone());
+        let caller = Box::new(CallerStream::new(socket, limits));
         return Connection::new(listener, origin, shutdown).turn_away(caller, none).await;
     }
     if socket.speaks_http2() {
         return http2::serve(listener, socket, origin, shutdown).await;
     }
-    let caller = CallerStream::new(socket, limits.clone());
+    let caller = Box::new(CallerStream::new(socket, limits));
     Connection::new(listener, origin, shutdown).serve(caller).await
 }
 
@@ -85,7 +85,7 @@ async fn turn_away(
     let Some(transport) = listener.opening.without_ado(peer.ip()) else {
         return listener.cut_off(peer.ip(), none.denial(), none.outcome());
     };
-    let caller = CallerStream::new(Socket::plain(stream, peer), settings.connections.clone());
+    let caller = Box::new(CallerStream::new(Socket::plain(stream, peer), &settings.connections));
     let origin = Origin { peer: peer.ip(), transport, version: HttpVersion::Http11 };
     Connection::new(listener, origin, shutdown).turn_away(caller, none).await
 }

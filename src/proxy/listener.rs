@@ -15,11 +15,15 @@ use crate::domain::types::RequestId;
 use crate::platform::clock;
 use crate::telemetry::{ConnectionOutcome, OpenConnection, Telemetry};
 use http::HeaderValue;
+use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::watch;
+
+/// Random bytes of a request id.
+const ID_LEN: usize = 16;
 
 /// A caller's connection that has its slot, counted as open.
 #[derive(Debug)]
@@ -126,11 +130,20 @@ impl Listener {
     }
 }
 
-/// A random request id. Without randomness ids would repeat, which costs traceability and nothing else.
+/// A random request id. Without randomness ids would repeat, which costs traceability and nothing else. A thread asks
+/// the system for many at a time.
 pub(super) fn fresh_id() -> RequestId {
-    let mut bytes = [0; 16];
-    if getrandom::fill(&mut bytes).is_err() {
-        bytes[..8].copy_from_slice(&clock::now().mono.0.to_be_bytes());
+    thread_local! {
+        /// Random bytes, and how many of them nobody had yet.
+        static DRAWN: RefCell<([u8; 64 * ID_LEN], usize)> = const { RefCell::new(([0; 64 * ID_LEN], 0)) };
     }
-    RequestId::from_random(bytes)
+    let bytes = DRAWN.with_borrow_mut(|(bytes, left)| {
+        if *left == 0 {
+            getrandom::fill(bytes).ok()?;
+            *left = bytes.len();
+        }
+        *left -= ID_LEN;
+        bytes[*left..].first_chunk().copied()
+    });
+    RequestId::from_random(bytes.unwrap_or_else(|| u128::from(clock::now().mono.0).to_be_bytes()))
 }

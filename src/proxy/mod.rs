@@ -5,11 +5,13 @@
 //! writes every refusal, and [`ticket`] makes sure that each exchange leaves exactly one record.
 
 pub mod acceptor;
+mod buffer;
 pub mod caller_stream;
 mod dispatch;
 mod http1;
 pub mod http2;
 pub mod lane;
+mod lazy_timer;
 pub mod lent;
 pub mod linger;
 pub mod listener;

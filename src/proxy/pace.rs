@@ -27,6 +27,11 @@ impl Pace {
         Self { minimum, moved: 0, waited: Duration::ZERO, since: None, too_slow: None }
     }
 
+    /// Another transfer begins.
+    pub fn restart(&mut self) {
+        *self = Self::new(self.minimum);
+    }
+
     /// Goes on waiting. Ready when the other end has been too slow.
     pub fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let until = self.waits_until();

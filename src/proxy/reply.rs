@@ -5,8 +5,9 @@
 
 use crate::domain::denial::{Denial, DenyCode};
 use crate::domain::exchange::RateLimitFields;
+use crate::domain::limit::headers::VALUE_MAX;
 use crate::domain::request::Method;
-use crate::domain::types::{RequestId, Wall};
+use crate::domain::types::{RequestId, ShortText, Wall};
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::Serialize;
@@ -63,8 +64,9 @@ impl Problem {
             fields.push(("Retry-After", whole_seconds(wait).to_string()));
         }
         if let Some(rate_limit) = rate_limit {
-            fields.push(("RateLimit-Policy", rate_limit.policy.clone()));
-            fields.push(("RateLimit", rate_limit.limit.clone()));
+            let value = |text: &ShortText<VALUE_MAX>| String::from_utf8_lossy(text.as_bytes()).into_owned();
+            fields.push(("RateLimit-Policy", value(&rate_limit.policy)));
+            fields.push(("RateLimit", value(&rate_limit.limit)));
         }
         // Plain strings and a number always serialise.
         let body = serde_json::to_vec(&document).unwrap_or_default().into();

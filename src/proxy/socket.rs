@@ -1,4 +1,4 @@
-//! A caller's socket, encrypted or not: small writes of one answer leave together.
+//! A caller's socket, encrypted or not. Where an answer is written in small pieces, they leave together.
 
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
@@ -101,10 +101,34 @@ pub fn tune(stream: &TcpStream, patience: Duration) {
     let _ = patience;
 }
 
+/// The way to the wire.
+#[derive(Debug)]
+enum Stream {
+    Direct(Wire),
+    /// For whoever writes an answer in small pieces: they are gathered until it flushes.
+    Gathered(BufWriter<Wire>),
+}
+
+impl Stream {
+    fn wire(&self) -> &Wire {
+        match self {
+            Self::Direct(wire) => wire,
+            Self::Gathered(writer) => writer.get_ref(),
+        }
+    }
+
+    fn wire_mut(&mut self) -> &mut Wire {
+        match self {
+            Self::Direct(wire) => wire,
+            Self::Gathered(writer) => writer.get_mut(),
+        }
+    }
+}
+
 /// A connection on which HTTP is about to begin.
 #[derive(Debug)]
 pub struct Socket {
-    stream: BufWriter<Wire>,
+    stream: Stream,
     peer: SocketAddr,
     id: u32,
     /// Since when the other end has taken nothing of what is being sent.
@@ -133,7 +157,17 @@ impl Socket {
     fn on(wire: Wire, peer: SocketAddr) -> Self {
         static NEXT_ID: AtomicU32 = AtomicU32::new(0);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Self { stream: BufWriter::with_capacity(WRITE_BUFFER, wire), peer, id, stalled_since: None }
+        Self { stream: Stream::Direct(wire), peer, id, stalled_since: None }
+    }
+
+    /// The same connection, on which small writes leave together. The buffer for it is there from now on.
+    #[must_use]
+    pub fn gathering(self) -> Self {
+        let stream = match self.stream {
+            Stream::Direct(wire) => Stream::Gathered(BufWriter::with_capacity(WRITE_BUFFER, wire)),
+            gathered @ Stream::Gathered(_) => gathered,
+        };
+        Self { stream, ..self }
     }
 
     /// The address of the other end, as a PROXY header stated it where there was one.
@@ -145,7 +179,7 @@ impl Socket {
     /// True when the handshake has settled on HTTP/2.
     #[must_use]
     pub fn speaks_http2(&self) -> bool {
-        match self.stream.get_ref() {
+        match self.stream.wire() {
             Wire::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2),
             Wire::Plain(_) | Wire::Piped(_) => false,
         }
@@ -161,7 +195,7 @@ impl Socket {
     /// the end of the stream. Nothing can be read in earnest afterwards.
     pub fn poll_discard(&mut self, cx: &mut Context<'_>, scratch: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         scratch.clear();
-        ready!(match self.stream.get_mut() {
+        ready!(match self.stream.wire_mut() {
             Wire::Plain(stream) => Pin::new(stream).poll_read(cx, scratch),
             Wire::Tls(stream) => Pin::new(stream.get_mut().0).poll_read(cx, scratch),
             Wire::Piped(stream) => Pin::new(stream).poll_read(cx, scratch),
@@ -172,7 +206,7 @@ impl Socket {
     /// Closes without a farewell: what the system still holds for the other end is dropped with the connection, instead
     /// of being kept for as long as it takes nothing.
     pub fn reset(self) {
-        let stream = match self.stream.get_ref() {
+        let stream = match self.stream.wire() {
             Wire::Plain(stream) => stream,
             Wire::Tls(stream) => stream.get_ref().0,
             Wire::Piped(_) => return,
@@ -197,18 +231,24 @@ impl Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, out)
+        Pin::new(self.stream.wire_mut()).poll_read(cx, out)
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let outcome = match &mut self.stream {
+            Stream::Direct(wire) => Pin::new(wire).poll_write(cx, bytes),
+            Stream::Gathered(writer) => Pin::new(writer).poll_write(cx, bytes),
+        };
         self.note(outcome)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        let outcome = match &mut self.stream {
+            Stream::Direct(wire) => Pin::new(wire).poll_flush(cx),
+            Stream::Gathered(writer) => Pin::new(writer).poll_flush(cx),
+        };
         if outcome.is_ready() {
             // A write that is ready may have filled a buffer of our own and nothing else.
             self.stalled_since = None;
@@ -217,7 +257,10 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
+        let outcome = match &mut self.stream {
+            Stream::Direct(wire) => Pin::new(wire).poll_shutdown(cx),
+            Stream::Gathered(writer) => Pin::new(writer).poll_shutdown(cx),
+        };
         self.note(outcome)
     }
 }

@@ -1,6 +1,7 @@
 //! An exchange on its way through the edges, with the promise that it leaves exactly one record.
 
 use crate::domain::exchange::{Exchange, Outcome};
+use crate::domain::types::Now;
 use crate::platform::clock;
 use crate::telemetry::{InFlight, Telemetry};
 use std::sync::Arc;
@@ -16,9 +17,15 @@ pub struct Ticket {
 
 impl Ticket {
     #[must_use]
-    pub fn new(exchange: Exchange, telemetry: Arc<Telemetry>) -> Self {
+    pub fn new(exchange: impl Into<Box<Exchange>>, telemetry: Arc<Telemetry>) -> Self {
         let in_flight = telemetry.metrics.request_in_flight();
-        Self { exchange: Some(Box::new(exchange)), telemetry, _in_flight: in_flight }
+        Self { exchange: Some(exchange.into()), telemetry, _in_flight: in_flight }
+    }
+
+    /// The clocks as they were read when it began.
+    #[must_use]
+    pub fn began(&self) -> Now {
+        self.exchange.as_ref().map_or_else(clock::now, |exchange| exchange.began())
     }
 
     /// The exchange under way. `None` is unreachable between `new` and `finish`; callers need no second path for it.
@@ -33,7 +40,7 @@ impl Ticket {
 
     fn close(&mut self, outcome: Outcome) {
         if let Some(exchange) = self.exchange.take() {
-            let now = clock::now();
+            let now = clock::later(exchange.began());
             self.telemetry.record(&exchange.finish(outcome, now), now.mono);
         }
     }

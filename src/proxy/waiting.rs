@@ -17,7 +17,7 @@ pub(super) struct Left;
 pub(super) enum Decided {
     Deny(Denial),
     TellMethods,
-    Forward(ForwardPlan),
+    Forward(Box<ForwardPlan>),
 }
 
 /// Meets the needs of an exchange one after the other, until it is forwarded or refused.
@@ -70,7 +70,7 @@ mod tests {
 
     fn pair() -> (DuplexStream, CallerStream) {
         let (near, far) = duplex(64);
-        (near, CallerStream::new(Socket::piped(far), ConnectionSettings::for_tests()))
+        (near, CallerStream::new(Socket::piped(far), &ConnectionSettings::for_tests()))
     }
 
     #[tokio::test]

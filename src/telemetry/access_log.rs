@@ -6,11 +6,9 @@ use crate::domain::request::client_ip;
 use crate::telemetry::log_line;
 use crate::telemetry::log_writer::{LogName, LogWriter};
 use prometheus::IntCounter;
+use std::cell::RefCell;
 use std::io;
 use std::time::Duration;
-
-/// Room for an ordinary line.
-const LINE_CAPACITY: usize = 512;
 
 const NAME: LogName = LogName("access log");
 
@@ -39,15 +37,21 @@ impl AccessLog {
 
     /// Hands the line of one record to the writer. Never waits.
     pub fn log(&self, record: &Record) {
-        let Some(writer) = &self.writer else { return };
-        let mut line = Vec::with_capacity(LINE_CAPACITY);
-        if self.anonymize_ip {
-            let client_ip = client_ip::anonymized(record.client_ip);
-            log_line::encode(&Record { client_ip, ..record.clone() }, &mut line);
-        } else {
-            log_line::encode(record, &mut line);
+        thread_local! {
+            /// The line that is being made: it is bounded, and so is what is kept.
+            static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
-        writer.write(line);
+        let Some(writer) = &self.writer else { return };
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            if self.anonymize_ip {
+                let client_ip = client_ip::anonymized(record.client_ip);
+                log_line::encode(&Record { client_ip, ..record.clone() }, line);
+            } else {
+                log_line::encode(record, line);
+            }
+            writer.write(line);
+        });
     }
 
     /// Lets the next line go to a newly opened file.

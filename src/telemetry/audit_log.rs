@@ -46,7 +46,7 @@ impl AuditLog {
     /// Writes down one event. Never waits.
     pub fn tell(&self, event: &AuditEvent<'_>) {
         if let Some(writer) = &self.writer {
-            writer.write(event.line(clock::now().wall, self.anonymize_ip));
+            writer.write(&event.line(clock::now().wall, self.anonymize_ip));
         }
     }
 

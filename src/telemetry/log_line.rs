@@ -5,28 +5,32 @@
 //! that number.
 
 use crate::domain::exchange::Record;
-use crate::domain::request::client_ip;
+use crate::domain::request::client_ip::AddressText;
 use crate::domain::types::Wall;
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
+use std::cell::Cell;
 use std::time::Duration;
+
+/// Bytes of a time up to its fraction: `2026-09-21T14:13:20.`
+const SECOND: usize = 20;
 
 /// Appends the line of `record` and its line feed. Bounded by the bounds of the record: about 7 KiB for the longest
 /// path, and the names from the configuration.
 pub fn encode(record: &Record, line: &mut Vec<u8>) {
     line.extend_from_slice(b"{\"time\":\"");
     time(line, record.wall);
-    line.extend_from_slice(b"\",\"request_id\":");
-    text(line, record.request_id.as_str());
+    // Made of letters, digits and `.`, `_`, `-`: it needs no escaping.
+    word(line, b"\",\"request_id\":\"", record.request_id.as_str());
     line.extend_from_slice(b",\"consumer\":");
     optional(line, record.consumer.as_deref(), text);
     line.extend_from_slice(b",\"key_id\":");
     optional(line, record.key_id.as_deref(), text);
     line.extend_from_slice(b",\"client_ip\":\"");
-    client_ip::write(record.client_ip, line);
+    line.extend_from_slice(AddressText::of(record.client_ip).as_bytes());
     line.extend_from_slice(b"\",\"http\":");
-    optional(line, record.http, |line, version| text(line, version.as_str()));
+    optional(line, record.http, |line, version| word(line, b"\"", version.as_str()));
     line.extend_from_slice(b",\"method\":");
     bytes(line, &record.method);
     line.extend_from_slice(b",\"path\":");
@@ -85,24 +89,47 @@ fn optional<T>(line: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec
     }
 }
 
-/// RFC 3339 in UTC with milliseconds. A clock beyond the years of the format reads as the nearest end of them.
+/// RFC 3339 in UTC with milliseconds. A clock beyond the years of the format reads as the nearest end of them. What a
+/// second is written as is kept by each thread until the next one.
 pub(super) fn time(line: &mut Vec<u8>, wall: Wall) {
     const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+    thread_local! {
+        static LATEST: Cell<(i64, [u8; SECOND])> = const { Cell::new((i64::MIN, [0; SECOND])) };
+    }
+    let (second, millis) = (wall.0.div_euclid(1000), wall.0.rem_euclid(1000));
+    let (latest, written) = LATEST.get();
+    if latest == second {
+        line.extend_from_slice(&written);
+        thousandths(line, millis.unsigned_abs());
+        line.push(b'Z');
+        return;
+    }
+    let from = line.len();
+    let instant = Timestamp::from_millisecond(wall.0);
     let nearest = if wall.0 < 0 { Timestamp::MIN } else { Timestamp::MAX };
-    let instant = Timestamp::from_millisecond(wall.0).unwrap_or(nearest);
+    let is_exact = instant.is_ok();
     // Writing to memory cannot fail.
-    let _ = PRINTER.print_timestamp(&instant, line);
+    let _ = PRINTER.print_timestamp(&instant.unwrap_or(nearest), &mut *line);
+    // Years of more than four digits are longer.
+    if is_exact
+        && line.len() - from == SECOND + "000Z".len()
+        && let Some(written) = line[from..].first_chunk()
+    {
+        LATEST.set((second, *written));
+    }
 }
 
 /// Milliseconds to the microsecond, as a JSON number.
 fn milliseconds(line: &mut Vec<u8>, duration: Duration) {
     let micros = microseconds(duration);
     decimal(line, micros / 1000);
-    let rest = micros % 1000;
     line.push(b'.');
-    for digit in [rest / 100, rest / 10 % 10, rest % 10] {
-        line.push(b"0123456789"[digit as usize]);
-    }
+    thousandths(line, micros % 1000);
+}
+
+/// Three digits.
+fn thousandths(line: &mut Vec<u8>, number: u64) {
+    line.extend_from_slice(&[number / 100, number / 10, number].map(|digits| b"0123456789"[(digits % 10) as usize]));
 }
 
 const fn is_plain(byte: u8) -> bool {

@@ -12,12 +12,13 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Lines are written together up to about this many bytes.
+/// With this many bytes, nobody waits for more of them before they are written.
 const BATCH: usize = 64 * 1024;
+/// A buffer that had to become larger than this is not kept.
+const SPARE_MAX: usize = 4 * BATCH;
 /// Longest time for which lines are gathered before they are written.
 const MAX_GATHER: Duration = Duration::from_millis(10);
 
@@ -28,20 +29,34 @@ pub(crate) struct LogName(pub(crate) &'static str);
 /// The handle that lines are written through. The thread ends after it is dropped and the queue is empty.
 #[derive(Debug)]
 pub(crate) struct LogWriter {
-    lines: SyncSender<Vec<u8>>,
     shared: Arc<WriterState>,
+    /// Lines that may wait.
+    queue: u64,
     dropped: IntCounter,
 }
 
-/// What writers of lines and the thread tell each other beside the lines.
+/// What writers of lines and the thread tell each other.
 #[derive(Debug, Default)]
 struct WriterState {
-    /// Lines that were put into the queue.
-    queued: AtomicU64,
+    waiting: Mutex<Waiting>,
+    /// Told when there is a line for a thread that sleeps, and at the end.
+    filled: Condvar,
     /// Lines taken from the queue that were written or dropped.
     settled: Mutex<u64>,
     progress: Condvar,
     reopen: AtomicBool,
+}
+
+/// Lines that wait to be written, one behind the other: a line costs a copy, and no memory of its own.
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    lines: u64,
+    /// Lines that were ever put here.
+    queued: u64,
+    /// The thread sleeps until there is a line.
+    sleeps: bool,
+    ended: bool,
 }
 
 impl LogWriter {
@@ -71,7 +86,6 @@ impl LogWriter {
         dropped: IntCounter,
     ) -> io::Result<Self> {
         let shared = Arc::new(WriterState::default());
-        let (lines, received) = sync_channel(queue.max(1));
         let thread = Thread {
             name,
             path,
@@ -82,17 +96,25 @@ impl LogWriter {
             gather: Duration::from_micros(queue as u64).min(MAX_GATHER),
             reports: Throttle::default(),
         };
-        std::thread::Builder::new().name(name.0.replace(' ', "-")).spawn(move || thread.run(&received))?;
-        Ok(Self { lines, shared, dropped })
+        std::thread::Builder::new().name(name.0.replace(' ', "-")).spawn(move || thread.run())?;
+        Ok(Self { shared, queue: queue.max(1) as u64, dropped })
     }
 
-    /// Hands over one line, which ends in a line feed. Never waits.
-    pub(crate) fn write(&self, line: Vec<u8>) {
-        match self.lines.try_send(line) {
-            Ok(()) => {
-                self.shared.queued.fetch_add(1, Ordering::SeqCst);
-            }
-            Err(_) => self.dropped.inc(),
+    /// Hands over one line, which ends in a line feed. Never waits for the target.
+    pub(crate) fn write(&self, line: &[u8]) {
+        let mut waiting = self.shared.waiting.lock();
+        if waiting.lines >= self.queue {
+            drop(waiting);
+            self.dropped.inc();
+            return;
+        }
+        waiting.bytes.extend_from_slice(line);
+        waiting.lines += 1;
+        waiting.queued += 1;
+        let sleeps = std::mem::take(&mut waiting.sleeps);
+        drop(waiting);
+        if sleeps {
+            self.shared.filled.notify_one();
         }
     }
 
@@ -105,10 +127,17 @@ impl LogWriter {
     /// Waits until every line handed over before this call is written or dropped, at most `deadline`. False when time
     /// ran out.
     pub(crate) fn flush(&self, deadline: Duration) -> bool {
-        let queued = self.shared.queued.load(Ordering::SeqCst);
+        let queued = self.shared.waiting.lock().queued;
         let mut settled = self.shared.settled.lock();
         self.shared.progress.wait_while_for(&mut settled, |settled| *settled < queued, deadline);
         *settled >= queued
+    }
+}
+
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        self.shared.waiting.lock().ended = true;
+        self.shared.filled.notify_one();
     }
 }
 
@@ -127,25 +156,8 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(mut self, lines: &Receiver<Vec<u8>>) {
-        let mut more_waits = false;
-        while let Ok(first) = lines.recv() {
-            // A writer that waits in `recv` is woken by the thread that logs, for each line when traffic is thin. Away
-            // from the queue for a moment, it is woken by nobody and finds a batch. After a full batch there is nothing
-            // to gather: the rest waits.
-            if !more_waits {
-                std::thread::park_timeout(self.gather);
-            }
-            self.batch.clear();
-            self.batch.extend_from_slice(&first);
-            let mut taken = 1;
-            while self.batch.len() < BATCH
-                && let Ok(line) = lines.try_recv()
-            {
-                self.batch.extend_from_slice(&line);
-                taken += 1;
-            }
-            more_waits = self.batch.len() >= BATCH;
+    fn run(mut self) {
+        while let Some(taken) = self.take() {
             // After the batch is taken: a line logged after `reopen` finds the new file.
             if self.shared.reopen.swap(false, Ordering::SeqCst) {
                 self.reopen();
@@ -156,6 +168,31 @@ impl Thread {
             *self.shared.settled.lock() += taken;
             self.shared.progress.notify_all();
         }
+    }
+
+    /// Waits for lines and takes all that wait; how many, or `None` when there will be no more.
+    fn take(&mut self) -> Option<u64> {
+        let mut waiting = self.shared.waiting.lock();
+        while waiting.lines == 0 {
+            if waiting.ended {
+                return None;
+            }
+            waiting.sleeps = true;
+            self.shared.filled.wait(&mut waiting);
+        }
+        // A thread that sleeps until there is a line is woken by whoever logs, for each line when traffic is thin. Away
+        // for a moment, it is woken by nobody and finds a batch.
+        if waiting.bytes.len() < BATCH && !waiting.ended {
+            drop(waiting);
+            std::thread::park_timeout(self.gather);
+            waiting = self.shared.waiting.lock();
+        }
+        self.batch.clear();
+        if self.batch.capacity() > SPARE_MAX {
+            self.batch = Vec::new();
+        }
+        std::mem::swap(&mut waiting.bytes, &mut self.batch);
+        Some(std::mem::take(&mut waiting.lines))
     }
 
     fn reopen(&mut self) {
@@ -212,7 +249,7 @@ mod tests {
         let log = to_file(&path, 2_000);
         let names: Vec<_> = (0..1_000).map(|i| format!("r{i}")).collect();
         for name in &names {
-            log.write(line(name));
+            log.write(&line(name));
         }
         assert!(log.flush(PATIENCE));
         assert_eq!(lines(&path), names);
@@ -227,7 +264,7 @@ mod tests {
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let log = &log;
-                scope.spawn(move || (0..500).for_each(|i| log.write(line(&format!("t{thread}.{i}")))));
+                scope.spawn(move || (0..500).for_each(|i| log.write(&line(&format!("t{thread}.{i}")))));
             }
         });
         assert!(log.flush(PATIENCE));
@@ -239,13 +276,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (path, rotated) = (directory.path().join("access.log"), directory.path().join("access.log.1"));
         let log = to_file(&path, 16);
-        log.write(line("before"));
+        log.write(&line("before"));
         assert!(log.flush(PATIENCE));
         std::fs::rename(&path, &rotated).unwrap();
-        log.write(line("between"));
+        log.write(&line("between"));
         assert!(log.flush(PATIENCE));
         log.reopen();
-        log.write(line("after"));
+        log.write(&line("after"));
         assert!(log.flush(PATIENCE));
         assert_eq!(lines(&rotated), ["before", "between"]);
         assert_eq!(lines(&path), ["after"]);
@@ -259,7 +296,7 @@ mod tests {
         std::fs::rename(&path, &rotated).unwrap();
         std::fs::create_dir(&path).unwrap();
         log.reopen();
-        log.write(line("kept"));
+        log.write(&line("kept"));
         assert!(log.flush(PATIENCE));
         assert_eq!(lines(&rotated), ["kept"]);
         assert_eq!(log.dropped.get(), 0);
@@ -277,7 +314,7 @@ mod tests {
     fn a_full_disk_drops_and_counts_and_goes_on() {
         let log = to_file(Path::new("/dev/full"), 64);
         for round in 1..=3 {
-            (0..10).for_each(|_| log.write(long()));
+            (0..10).for_each(|_| log.write(&long()));
             assert!(log.flush(PATIENCE));
             assert_eq!(log.dropped.get(), 10 * round);
         }
@@ -293,7 +330,7 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
 
         let log = to_file(&path, 64);
-        (0..LOGGED).for_each(|_| log.write(long()));
+        (0..LOGGED).for_each(|_| log.write(&long()));
         // The pipe, one batch and the queue hold a small part; this line is reached because nothing waited for the
         // rest.
         let lost = log.dropped.get();

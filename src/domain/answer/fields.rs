@@ -69,7 +69,7 @@ impl AnswerEdits<'_> {
             write("RateLimit-Policy", rate_limit.policy.as_bytes());
             write("RateLimit", rate_limit.limit.as_bytes());
         }
-        write("X-Request-ID", self.of_request.request_id.as_str().as_bytes());
+        write("X-Request-ID", self.of_request.request_id.as_bytes());
         if let Some(hsts) = self.hsts {
             write("Strict-Transport-Security", hsts);
         }

@@ -8,6 +8,7 @@
 use crate::domain::answer::framing::{AnswerFraming, FramingFault, FramingLines};
 use crate::domain::request::Method;
 use crate::domain::request::grammar::{elements, is_token};
+use crate::domain::request::plain;
 use std::fmt;
 use std::ops::Range;
 
@@ -81,6 +82,8 @@ pub struct Head {
     pub framing: AnswerFraming,
     /// 8sens means to keep the connection (RFC 9112 section 9.3). Never so for HTTP/1.0.
     pub keeps_connection: bool,
+    /// Its connection has options by which other fields may be meant.
+    pub nominates: bool,
     reason: Range<usize>,
     fields: Range<usize>,
 }
@@ -155,6 +158,13 @@ impl AnswerScanner {
     /// Scans `bytes`, which begin as they did at the last call, and may have become more. After [`Scan::Interim`] they
     /// begin behind the bytes that it counts. Bytes past the limit of a head are never looked at.
     pub fn scan(&mut self, bytes: &[u8]) -> Scan {
+        // Most answers come whole, and are written in the plainest way.
+        if self.line == 0
+            && self.searched == 0
+            && let Some(head) = plain(&bytes[..bytes.len().min(MAX_HEAD)], self.method)
+        {
+            return Scan::Complete(head);
+        }
         match self.lines(&bytes[..bytes.len().min(MAX_HEAD)]) {
             Ok(scan) => scan,
             Err(fault) => Scan::Invalid(fault),
@@ -201,13 +211,36 @@ impl AnswerScanner {
                 *self = Self { interim: self.interim + 1, ..Self::new(self.method) };
                 Ok(Scan::Interim(empty.end))
             }
-            status => {
-                let (framing, keeps_connection) = settle(&bytes[line.end..empty.start], &line, self.method)?;
-                let (reason, fields) = (line.reason, line.end..empty.start);
-                Ok(Scan::Complete(Head { len: empty.end, status, framing, keeps_connection, reason, fields }))
+            _ => {
+                let mut settling = Settling::of(&line);
+                for field in fields(&bytes[line.end..empty.start]) {
+                    settling.push(field.name, field.value);
+                }
+                Ok(Scan::Complete(settling.head(line, self.method, empty)?))
             }
         }
     }
+}
+
+/// A final head that is complete and written in the plainest way, in which no strict reader would find a fault. `None`
+/// for everything else, good or bad.
+fn plain(bytes: &[u8], method: Method) -> Option<Head> {
+    let end = plain::run::<b' '>(bytes);
+    if bytes.get(end..end + 2)? != b"\r\n" {
+        return None;
+    }
+    let status = status_line(&bytes[..end], 0, end + 2).ok().filter(|line| line.status >= 200)?;
+    let (mut at, mut settling, mut count) = (status.end, Settling::of(&status), 0);
+    while !bytes[at..].starts_with(b"\r\n") {
+        let line = plain::line(&bytes[at..])?;
+        settling.push(line.name, line.value);
+        count += 1;
+        at += line.len;
+    }
+    if count > MAX_FIELDS {
+        return None;
+    }
+    settling.head(status, method, at..at + 2).ok()
 }
 
 /// Whether `bytes` can still become something that begins with `beginning`.
@@ -257,24 +290,56 @@ const fn is_text(byte: u8) -> bool {
 fn fields(lines: &[u8]) -> impl Iterator<Item = Field<'_>> + Clone {
     let mut rest = lines;
     std::iter::from_fn(move || {
-        let end = memchr::memchr(b'\n', rest)? + 1;
-        let (line, after) = rest.split_at(end);
-        rest = after;
+        let whole = rest;
+        if let Some(plain::PlainLine { name, value, len }) = plain::line(whole) {
+            rest = &whole[len..];
+            return Some(Field { name, value, line: &whole[..len] });
+        }
+        let end = memchr::memchr(b'\n', whole)? + 1;
+        let line = &whole[..end];
+        rest = &whole[end..];
         let colon = memchr::memchr(b':', line)?;
         Some(Field { name: &line[..colon], value: line[colon + 1..].trim_ascii(), line })
     })
 }
 
-/// The framing of a final answer, and whether its connection goes on.
-fn settle(lines: &[u8], line: &StatusLine, method: Method) -> Result<(AnswerFraming, bool), AnswerFault> {
-    let (mut framing, mut closes) = (FramingLines::default(), !line.is_http11);
-    for field in fields(lines) {
-        framing.push(field.name, field.value);
-        closes |= field.name.eq_ignore_ascii_case(b"connection")
-            && elements(std::iter::once(field.value)).any(|option| option.eq_ignore_ascii_case(b"close"));
+/// What the field lines of a final answer settle: its framing, and what becomes of the connection.
+#[derive(Default)]
+struct Settling {
+    framing: FramingLines,
+    closes: bool,
+    nominates: bool,
+}
+
+impl Settling {
+    fn of(line: &StatusLine) -> Self {
+        Self { closes: !line.is_http11, ..Self::default() }
     }
-    let framing = framing.settle(method, line.status, line.is_http11).map_err(AnswerFault::Framing)?;
-    Ok((framing, !closes && !framing.announced_too_much))
+
+    fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.framing.push(name, value);
+        if name.eq_ignore_ascii_case(b"connection") {
+            for option in elements(std::iter::once(value)) {
+                let closes = option.eq_ignore_ascii_case(b"close");
+                self.closes |= closes;
+                self.nominates |= !(closes || option.is_empty() || option.eq_ignore_ascii_case(b"keep-alive"));
+            }
+        }
+    }
+
+    /// The head whose empty line is there.
+    fn head(self, line: StatusLine, method: Method, empty: Range<usize>) -> Result<Head, AnswerFault> {
+        let framing = self.framing.settle(method, line.status, line.is_http11).map_err(AnswerFault::Framing)?;
+        Ok(Head {
+            len: empty.end,
+            status: line.status,
+            framing,
+            keeps_connection: !self.closes && !framing.announced_too_much,
+            nominates: self.nominates,
+            reason: line.reason,
+            fields: line.end..empty.start,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -418,6 +483,31 @@ mod tests {
     }
 
     proptest! {
+        /// What is read in one pass is what whoever looks at every byte reads.
+        #[test]
+        fn a_plain_head_has_no_second_reading(
+            line in "HTTP/1.(0|1|2) (200|204|304|101|99|2x0)( |  |)(OK|N o|é|)(\r\n|\n)",
+            fields in proptest::collection::vec(
+                ("(Content-Length|Transfer-Encoding|Connection|X|é|)", "(:|: |:  |:\t| :|)",
+                 "(1|12|1, 1|chunked|close|keep-alive, x|[ -~]{0,9}|é|\u{7f}|\r)", "(\r\n|\n| \r\n)"),
+                0..6,
+            ),
+            end in "(\r\n|\n|)(rest)?",
+        ) {
+            let fields: String =
+                fields.iter().map(|(name, colon, value, end)| format!("{name}{colon}{value}{end}")).collect();
+            let text = format!("{line}{fields}{end}");
+            let bytes = text.as_bytes();
+            let Some(head) = plain(bytes, Method::Get) else { return Ok(()) };
+            let strict = AnswerScanner::new(Method::Get).lines(bytes);
+            prop_assert_eq!(&strict, &Ok(Scan::Complete(head.clone())));
+            for field in head.fields(bytes) {
+                prop_assert!(check_field(field.line.strip_suffix(b"\r\n").unwrap()).is_ok());
+                let after = &field.line[field.name.len() + 1..];
+                prop_assert_eq!(after.trim_ascii(), field.value);
+            }
+        }
+
         /// However an answer is cut into reads, it is the same answer.
         #[test]
         fn cuts_do_not_matter(

@@ -1,9 +1,11 @@
 //! What 8sens sees of a request's fields, as rules on names and values: which of the caller's lines go on as they came,
 //! and what the gate writes itself. Any lane applies them.
 
+use crate::domain::limit::headers::VALUE_MAX;
 use crate::domain::policy;
-use crate::domain::request::{FieldRole, FieldTable, RequestView, TokenPlace, client_ip};
-use crate::domain::types::RequestId;
+use crate::domain::request::client_ip::AddressText;
+use crate::domain::request::{FieldRole, FieldTable, RequestView, TokenPlace, TokenPlaces};
+use crate::domain::types::{RequestId, ShortText};
 use std::net::IpAddr;
 
 /// What the gate calls itself in `Via` (RFC 9110 section 7.6.3).
@@ -18,7 +20,7 @@ const HINDER_READING: [&[u8]; 4] = [b"accept-encoding", b"range", b"if-none-matc
 pub struct FieldEdits {
     /// Fields that the caller meant for its own connection: lower-case names, in order and each once.
     pub of_connection: Vec<Box<[u8]>>,
-    pub token_from: Vec<TokenPlace>,
+    pub token_from: TokenPlaces,
     pub pass_cookies: bool,
     /// 8sens's answer is read here, so it has to come whole and as it is.
     pub answer_is_read: bool,
@@ -34,8 +36,8 @@ pub struct FieldEdits {
 /// The values of `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimitFields {
-    pub policy: String,
-    pub limit: String,
+    pub policy: ShortText<VALUE_MAX>,
+    pub limit: ShortText<VALUE_MAX>,
 }
 
 impl FieldEdits {
@@ -44,9 +46,9 @@ impl FieldEdits {
     pub fn keeps(&self, name: &[u8], role: Option<FieldRole>, value: &[u8]) -> bool {
         match role {
             None => !(self.is_of_connection(name) || self.answer_is_read && hinders_reading(name)),
-            Some(FieldRole::Token(place)) => self.token_from.contains(&place),
+            Some(FieldRole::Token(place)) => self.token_from.contains(place),
             Some(FieldRole::Authorization) => {
-                !policy::token::is_bearer(value) || self.token_from.contains(&TokenPlace::Bearer)
+                !policy::token::is_bearer(value) || self.token_from.contains(TokenPlace::Bearer)
             }
             Some(FieldRole::Cookie) => self.pass_cookies,
             Some(role) => role.is_forwarded(),
@@ -57,11 +59,10 @@ impl FieldEdits {
     /// says the way in its order. None of the kept ones has such a name but `Via`. `Host` and the upstream key are for
     /// the lane to write: once each, and no caller's copy of them is kept.
     pub fn add(&self, mut write: impl FnMut(&'static str, &[u8])) {
-        let mut address = Vec::with_capacity(40);
-        client_ip::write(self.client_ip, &mut address);
+        let address = AddressText::of(self.client_ip);
         write("Via", VIA);
-        write("X-Request-ID", self.request_id.as_str().as_bytes());
-        write("X-Forwarded-For", &address);
+        write("X-Request-ID", self.request_id.as_bytes());
+        write("X-Forwarded-For", address.as_bytes());
         write("X-Forwarded-Proto", if self.https { b"https" } else { b"http" });
     }
 

@@ -58,7 +58,7 @@ pub enum Step {
     Deny(Denial),
     /// Say which methods are forwarded: the answer to `OPTIONS *` (RFC 9110 section 9.3.7).
     TellMethods,
-    Forward(ForwardPlan),
+    Forward(Box<ForwardPlan>),
     Need(Need),
 }
 
@@ -204,6 +204,12 @@ impl Exchange {
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// When its head was complete.
+    #[must_use]
+    pub const fn began(&self) -> Now {
+        self.head.began
     }
 
     #[must_use]
@@ -376,7 +382,7 @@ impl Exchange {
         }
         let owner = Identity::new(admission.caller.into());
         let errand = Errand {
-            route: admission.route.map(Arc::from),
+            route: admission.route.cloned(),
             token_place: admission.session.and_then(|_| policy::token::place(request)),
             purpose: match admission.session {
                 _ if admission.is_login => Purpose::Login(owner.caller_id(&self.tables)),
@@ -405,16 +411,16 @@ impl Exchange {
             return Step::Need(need);
         }
         self.stage = Stage::Connecting { errand, reservation: Some(reservation), attempt: None };
-        Step::Forward(*plan)
+        Step::Forward(plan)
     }
 
     fn plan(&self, request: &RequestView<'_>, method: Method, is_login: bool) -> ForwardPlan {
         let session = &self.snapshot.session;
         // A login brings no token along: an old one would keep its caller from ever logging in again.
-        let token_from = if is_login { Vec::new() } else { session.token_from.clone() };
+        let token_from = session.token_from.iter().copied().filter(|_| !is_login).collect();
         ForwardPlan {
             method,
-            target: plan::forwarded_target(request, &token_from),
+            target: plan::forwarded_target(request, token_from),
             fields: FieldEdits {
                 of_connection: fields::of_connection(&self.snapshot.fields, request),
                 token_from,

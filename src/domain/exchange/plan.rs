@@ -3,7 +3,7 @@
 use super::fields::FieldEdits;
 use crate::domain::policy;
 use crate::domain::request::path::NormalPath;
-use crate::domain::request::{Method, RequestView, TokenPlace, split_target};
+use crate::domain::request::{Method, RequestView, TokenPlace, TokenPlaces, split_target};
 use std::fmt;
 use std::sync::Arc;
 
@@ -60,9 +60,9 @@ pub enum Resend {
 
 /// The target with its path in normal form, and without `access_token` parameters when 8sens does not read the token
 /// there.
-pub(super) fn forwarded_target(request: &RequestView<'_>, token_from: &[TokenPlace]) -> Target {
+pub(super) fn forwarded_target(request: &RequestView<'_>, token_from: TokenPlaces) -> Target {
     let query = request.query();
-    let drops_tokens = !token_from.contains(&TokenPlace::AccessTokenQuery);
+    let drops_tokens = !token_from.contains(TokenPlace::AccessTokenQuery);
     let drops_tokens = drops_tokens && policy::token::is_in_query(request);
     if !drops_tokens && request.normal_path().map_or(true, NormalPath::is_as_received) {
         return if request.is_origin_form { Target::AsReceived } else { Target::Rewritten(request.target().into()) };
@@ -90,17 +90,18 @@ mod tests {
 
     #[test]
     fn a_target_goes_on_in_normal_form_and_with_a_token_only_where_8sens_reads_it() {
-        let everywhere = TokenPlace::ALL;
+        let everywhere: TokenPlaces = TokenPlace::ALL.iter().copied().collect();
+        let nowhere = TokenPlaces::default();
         let rewritten = |target: &str| Target::Rewritten(target.as_bytes().into());
         for (target, places, expected) in [
             ("/v1/a?x=1", everywhere, Target::AsReceived),
             ("/v1/a?access_token=t&x=1", everywhere, Target::AsReceived),
-            ("/v1/a?x=1", &[], Target::AsReceived),
-            ("/v1/a?access_token=t&x=1&y", &[], rewritten("/v1/a?x=1&y")),
-            ("/v1/a?access_token=t", &[], rewritten("/v1/a")),
+            ("/v1/a?x=1", nowhere, Target::AsReceived),
+            ("/v1/a?access_token=t&x=1&y", nowhere, rewritten("/v1/a?x=1&y")),
+            ("/v1/a?access_token=t", nowhere, rewritten("/v1/a")),
             ("/v1/%61", everywhere, rewritten("/v1/a")),
             ("/v1/%61?access_token=t", everywhere, rewritten("/v1/a?access_token=t")),
-            ("/v1/%61?access_token=t&x", &[], rewritten("/v1/a?x")),
+            ("/v1/%61?access_token=t&x", nowhere, rewritten("/v1/a?x")),
         ] {
             let mut request = view("GET", target, &[]);
             request.is_origin_form = true;

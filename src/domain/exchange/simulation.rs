@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::domain::fixture::{self, NOW, consumer, quota};
-use crate::domain::request::head::{Origin, Scan, scan};
+use crate::domain::request::head::{FieldLines, Origin, Scan, scan};
 use crate::domain::rules::consumer::Consumer;
 use crate::domain::types::Wall;
 use std::net::Ipv4Addr;
@@ -52,9 +52,8 @@ impl Gate {
         let origin =
             Origin { peer: Ipv4Addr::LOCALHOST.into(), transport: Transport::Trusted, version: HttpVersion::Http11 };
         let limits = self.snapshot.limits.head;
-        let Scan::Complete(_, view) = scan(request.as_bytes(), limits, &self.snapshot.fields, origin) else {
-            panic!("not a request: {request}")
-        };
+        let scanned = scan(request.as_bytes(), limits, &self.snapshot.fields, origin, &mut FieldLines::default());
+        let Scan::Complete(_, view) = scanned else { panic!("not a request: {request}") };
         let mut id = [0; 16];
         id[..8].copy_from_slice(&self.requests.to_be_bytes());
         let (snapshot, tables) = (Arc::clone(&self.snapshot), Arc::clone(&self.tables));

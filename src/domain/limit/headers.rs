@@ -1,7 +1,11 @@
 //! The values of `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).
 
 use super::{Quota, Remaining};
+use crate::domain::types::ShortText;
 use std::time::Duration;
+
+/// Bytes of a value at most: the name of a policy is `consumer` or `route`, and what follows is two numbers.
+pub const VALUE_MAX: usize = 64;
 
 /// What a caller is told about one of its quotas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +26,7 @@ impl Service<'_> {
 
     /// The value of `RateLimit-Policy`: the count and the seconds of its period, `"consumer";q=20;w=1`.
     #[must_use]
-    pub fn policy_value(&self) -> String {
+    pub fn policy_value(&self) -> ShortText<VALUE_MAX> {
         self.value([(";q=", self.quota.count().into()), (";w=", self.quota.period().seconds().into())])
     }
 
@@ -31,17 +35,17 @@ impl Service<'_> {
     ///
     /// With nothing left that is the same instant as `Retry-After`. The burst can make `r` larger than `q`.
     #[must_use]
-    pub fn limit_value(&self) -> String {
+    pub fn limit_value(&self) -> ShortText<VALUE_MAX> {
         let Remaining { requests, reset } = self.remaining;
         self.value([(";r=", requests.into()), (";t=", whole_seconds(reset))])
     }
 
-    fn value(&self, parameters: [(&str, u64); 2]) -> String {
-        let mut value = String::with_capacity(64);
+    fn value(&self, parameters: [(&str, u64); 2]) -> ShortText<VALUE_MAX> {
+        let mut value = ShortText::new();
         push_quoted(&mut value, self.policy);
         for (name, number) in parameters {
-            value.push_str(name);
-            value.push_str(itoa::Buffer::new().format(number));
+            value.push(name.as_bytes());
+            value.push(itoa::Buffer::new().format(number).as_bytes());
         }
         value
     }
@@ -53,20 +57,15 @@ fn whole_seconds(time: Duration) -> u64 {
 
 /// A String of RFC 9651 section 3.3.3. It has no way to write a character that is not visible ASCII or space: those are
 /// left out.
-fn push_quoted(value: &mut String, name: &str) {
-    value.push('"');
-    if name.bytes().fold(true, |plain, b| plain & matches!(b, b' '..=b'~') & (b != b'"') & (b != b'\\')) {
-        value.push_str(name);
-        value.push('"');
-        return;
-    }
-    for c in name.chars().filter(|c| matches!(c, ' '..='~')) {
-        if matches!(c, '"' | '\\') {
-            value.push('\\');
+fn push_quoted(value: &mut ShortText<VALUE_MAX>, name: &str) {
+    value.push(b"\"");
+    for byte in name.bytes().filter(|byte| matches!(byte, b' '..=b'~')) {
+        if matches!(byte, b'"' | b'\\') {
+            value.push(b"\\");
         }
-        value.push(c);
+        value.push(&[byte]);
     }
-    value.push('"');
+    value.push(b"\"");
 }
 
 #[cfg(test)]
@@ -81,19 +80,19 @@ mod tests {
     #[test]
     fn values() {
         let consumer = service("consumer", "20/s, burst 40", 12, 50);
-        assert_eq!(consumer.policy_value(), r#""consumer";q=20;w=1"#);
-        assert_eq!(consumer.limit_value(), r#""consumer";r=12;t=1"#);
+        assert_eq!(consumer.policy_value().as_bytes(), br#""consumer";q=20;w=1"#);
+        assert_eq!(consumer.limit_value().as_bytes(), br#""consumer";r=12;t=1"#);
         let daily = service("* /v1/*", "1000/d", 0, 86_400);
-        assert_eq!(daily.policy_value(), r#""* /v1/*";q=1000;w=86400"#);
-        assert_eq!(daily.limit_value(), r#""* /v1/*";r=0;t=87"#);
-        assert_eq!(service("consumer", "1/min", 0, 60_000).limit_value(), r#""consumer";r=0;t=60"#);
-        assert_eq!(service("consumer", "1/h", 1, 0).policy_value(), r#""consumer";q=1;w=3600"#);
+        assert_eq!(daily.policy_value().as_bytes(), br#""* /v1/*";q=1000;w=86400"#);
+        assert_eq!(daily.limit_value().as_bytes(), br#""* /v1/*";r=0;t=87"#);
+        assert_eq!(service("consumer", "1/min", 0, 60_000).limit_value().as_bytes(), br#""consumer";r=0;t=60"#);
+        assert_eq!(service("consumer", "1/h", 1, 0).policy_value().as_bytes(), br#""consumer";q=1;w=3600"#);
     }
 
     #[test]
     fn no_name_breaks_the_syntax() {
         let odd = service("a\"b\\c\r\né", "1/min", 1, 0);
-        assert_eq!(odd.limit_value(), r#""a\"b\\c";r=1;t=0"#);
+        assert_eq!(odd.limit_value().as_bytes(), br#""a\"b\\c";r=1;t=0"#);
     }
 
     #[test]

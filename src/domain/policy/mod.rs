@@ -34,6 +34,7 @@ use order::{Allowed, Case, Judge};
 use quota::Buckets;
 pub use refusal::{KeyOwner, Refusal};
 use session::SessionUse;
+use std::sync::Arc;
 pub use trial::{Ruling, rehearse};
 
 /// What an operator reads of a request that has passed a policy.
@@ -49,7 +50,7 @@ pub struct Admission<'s> {
     pub method: Method,
     pub caller: Caller<'s>,
     /// The rule that allowed it, as written; `None` when nothing but the absence of rules did.
-    pub route: Option<&'s str>,
+    pub route: Option<&'s Arc<str>>,
     pub is_login: bool,
     /// What is taken from the consumer's quotas until the request is on its way.
     pub reservation: Reservation,

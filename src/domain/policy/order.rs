@@ -17,6 +17,7 @@ use crate::domain::rules::snapshot::{SessionMode, Snapshot};
 use crate::domain::tables::Tables;
 use crate::domain::types::Now;
 use std::net::IpAddr;
+use std::sync::Arc;
 use strum::IntoStaticStr;
 
 /// Declares the policies: the file of each, and its name.
@@ -115,7 +116,7 @@ pub(super) fn of_caller(judge: &mut impl Judge, case: Case<'_, '_>, caller: Call
 /// What came of the rules about the request itself.
 #[derive(Debug)]
 pub(super) struct Allowed<'s> {
-    pub route: Option<&'s str>,
+    pub route: Option<&'s Arc<str>>,
     pub is_login: bool,
     pub buckets: Buckets,
     pub reservation: Reservation,

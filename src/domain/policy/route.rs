@@ -7,6 +7,7 @@ use crate::domain::denial::{Denial, Reason};
 use crate::domain::request::RequestView;
 use crate::domain::rules::route::{RouteRule, covering};
 use crate::domain::rules::snapshot::SessionRules;
+use std::sync::Arc;
 
 /// What an operator reads of a request that has passed.
 pub(super) const PASSED: Passed = Passed {
@@ -28,12 +29,12 @@ pub(super) fn check<'s>(
     caller: Caller<'s>,
     request: &RequestView<'_>,
     session: &'s SessionRules,
-) -> Result<Option<&'s str>, Denial> {
+) -> Result<Option<&'s Arc<str>>, Denial> {
     let (method, path) = (request.method, request.path());
     if caller.consumer().deny.iter().any(|rule| rule.covers_any_spelling(method, path)) {
         return Err(Denial::because(Reason::DeniedByRule));
     }
-    let named = |rules: &'s [RouteRule]| covering(rules, method, path).map(|index| rules[index].as_str());
+    let named = |rules: &'s [RouteRule]| covering(rules, method, path).map(|index| rules[index].name());
     if let Some(login) = named(&session.login_routes) {
         return Ok(Some(login));
     }
@@ -60,7 +61,7 @@ mod tests {
         let (caller, _) = super::super::credential::assume(&shop, &view, Wall(0));
         let caller = caller.expect("it has a key");
         match check_login_spelling(&view, &session).and_then(|()| check(caller, &view, &session)) {
-            Ok(rule) => rule.unwrap_or("everything").to_owned(),
+            Ok(rule) => rule.map_or("everything", |rule| rule).to_owned(),
             Err(denial) => denial.reason_word().to_owned(),
         }
     }

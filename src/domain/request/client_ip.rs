@@ -7,19 +7,54 @@
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
-/// Appends `address` as text (RFC 5952 for IPv6). Each request is written twice, to 8sens and to the log.
-pub fn write(address: IpAddr, text: &mut Vec<u8>) {
-    match address {
-        IpAddr::V4(address) => {
-            for (index, octet) in address.octets().into_iter().enumerate() {
-                if index > 0 {
-                    text.push(b'.');
-                }
-                text.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+/// An address as text (RFC 5952 for IPv6). Each request is written twice, to 8sens and to the log.
+#[derive(Clone, Copy, Debug)]
+pub struct AddressText {
+    bytes: [u8; Self::LONGEST],
+    len: usize,
+}
+
+impl AddressText {
+    /// An IPv4 address in an IPv6 one, in full.
+    const LONGEST: usize = 45;
+
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        let mut bytes = [0; Self::LONGEST];
+        let len = match address {
+            IpAddr::V4(address) => dotted(address.octets(), &mut bytes),
+            IpAddr::V6(address) => {
+                let text = address.to_string();
+                let len = text.len().min(Self::LONGEST);
+                bytes[..len].copy_from_slice(&text.as_bytes()[..len]);
+                len
+            }
+        };
+        Self { bytes, len }
+    }
+
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Writes four octets with dots between them; how many bytes that takes.
+fn dotted(octets: [u8; 4], bytes: &mut [u8]) -> usize {
+    let mut len = 0;
+    for octet in octets {
+        if len > 0 {
+            bytes[len] = b'.';
+            len += 1;
+        }
+        for (from, place) in [(100, 100), (10, 10), (0, 1)] {
+            if octet >= from {
+                bytes[len] = b'0' + octet / place % 10;
+                len += 1;
             }
         }
-        IpAddr::V6(address) => text.extend_from_slice(address.to_string().as_bytes()),
     }
+    len
 }
 
 /// Who may state the client's address for others, compiled from `[client_ip]`.
@@ -103,6 +138,18 @@ pub fn is_private(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_written_as_everybody_writes_it() {
+        for octet in 0..=u8::MAX {
+            for address in [[octet, 0, 10, 100], [9, 99, octet, octet]].map(IpAddr::from) {
+                assert_eq!(AddressText::of(address).as_bytes(), address.to_string().as_bytes());
+            }
+        }
+        for address in ["2001:db8::7", "::ffff:192.0.2.128", "1111:2222:3333:4444:5555:6666:7777:8888"] {
+            assert_eq!(AddressText::of(address.parse().unwrap()).as_bytes(), address.as_bytes());
+        }
+    }
 
     fn resolve(trusted: &[&str], peer: &str, values: &[&str]) -> (String, bool) {
         let proxies = TrustedProxies::new(trusted.iter().map(|n| n.parse().unwrap()).collect());

@@ -6,8 +6,11 @@ pub mod grammar;
 pub mod head;
 pub mod pasted;
 pub mod path;
+pub mod plain;
 pub mod query;
 pub mod spelling;
 mod view;
 
-pub use view::{FieldRole, FieldTable, Framing, Method, RequestView, TokenPlace, Transport, Values, split_target};
+pub use view::{
+    FieldRole, FieldTable, Framing, Method, RequestView, TokenPlace, TokenPlaces, Transport, Values, split_target,
+};

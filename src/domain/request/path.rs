@@ -42,6 +42,9 @@ impl NormalPath<'_> {
 /// # Errors
 /// Why the path could be read in two ways.
 pub fn normalise(path: &[u8]) -> Result<NormalPath<'_>, Reason> {
+    if is_ordinary(path) {
+        return Ok(NormalPath { bytes: Cow::Borrowed(path), has_encoded_slash: false });
+    }
     let bytes = decode_unreserved(path)?;
     if !bytes.starts_with(b"/") {
         return Err(Reason::PathNotAbsolute);
@@ -53,6 +56,28 @@ pub fn normalise(path: &[u8]) -> Result<NormalPath<'_>, Reason> {
     }
     Ok(NormalPath { bytes, has_encoded_slash })
 }
+
+/// True for a path that nobody has to look at twice: plain characters without dots, and no empty segment but the last.
+fn is_ordinary(path: &[u8]) -> bool {
+    let mut before = 0;
+    path.first() == Some(&b'/')
+        && path.iter().all(|byte| {
+            ORDINARY[usize::from(*byte)] && !(*byte == b'/' && before == b'/') && {
+                before = *byte;
+                true
+            }
+        })
+}
+
+const ORDINARY: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = is_plain(byte as u8).is_ok() && byte as u8 != b'.';
+        byte += 1;
+    }
+    table
+};
 
 /// True when `path` is in normal form already, and has one reading.
 #[must_use]
@@ -78,8 +103,13 @@ pub fn segments(path: &[u8], reading: Reading) -> impl Iterator<Item = (&[u8], b
     let mut rest = path.strip_prefix(b"/");
     std::iter::from_fn(move || {
         let path = rest?;
-        let at = memchr::memchr2_iter(b'/', b'%', path)
-            .find(|at| path[*at] == b'/' || (reading == Reading::SlashDecoded && is_encoded_slash(&path[*at..])));
+        let at = match reading {
+            // A segment is short.
+            Reading::Written => path.iter().position(|byte| *byte == b'/'),
+            Reading::SlashDecoded => {
+                memchr::memchr2_iter(b'/', b'%', path).find(|at| path[*at] == b'/' || is_encoded_slash(&path[*at..]))
+            }
+        };
         let Some(at) = at else {
             rest = None;
             return Some((path, true));

@@ -129,11 +129,45 @@ impl TokenPlace {
     }
 }
 
+/// Some of the places of a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenPlaces([bool; TokenPlace::ALL.len()]);
+
+impl TokenPlaces {
+    #[must_use]
+    pub const fn contains(self, place: TokenPlace) -> bool {
+        self.0[place as usize]
+    }
+
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl FromIterator<TokenPlace> for TokenPlaces {
+    fn from_iter<T: IntoIterator<Item = TokenPlace>>(places: T) -> Self {
+        let mut some = Self::default();
+        places.into_iter().for_each(|place| some.0[place as usize] = true);
+        some
+    }
+}
+
 /// Name → role, compiled once for each configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldTable {
-    /// Lower-case names, grouped by length so that a lookup compares a handful at most.
-    by_len: Vec<Vec<(Box<[u8]>, FieldRole)>>,
+    /// Grouped by length, so that a lookup compares a handful at most.
+    by_len: Vec<Vec<Named>>,
+}
+
+/// One name of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Named {
+    /// Its first byte, folded: most names that a caller sends differ in it from those of their length.
+    first: u8,
+    /// In lower case.
+    name: Box<[u8]>,
+    role: FieldRole,
 }
 
 /// Names that claim to know the request's origin, or override its method or target. Trusting any of them by accident
@@ -260,16 +294,17 @@ impl FieldTable {
         }
         let bucket = &mut self.by_len[name.len()];
         let name = name.to_ascii_lowercase();
-        if !bucket.iter().any(|(known, _)| **known == *name.as_bytes()) {
-            bucket.push((name.into_bytes().into(), role));
+        if !bucket.iter().any(|known| *known.name == *name.as_bytes()) {
+            let first = name.as_bytes().first().map_or(0, folded);
+            bucket.push(Named { first, name: name.into_bytes().into(), role });
         }
     }
 
     /// The names with this role, in lower case and a fixed order.
     #[must_use]
     pub fn names_of(&self, role: FieldRole) -> Vec<&[u8]> {
-        let named = self.by_len.iter().flatten().filter(|(_, known)| *known == role);
-        let mut names: Vec<&[u8]> = named.map(|(name, _)| name.as_ref()).collect();
+        let named = self.by_len.iter().flatten().filter(|named| named.role == role);
+        let mut names: Vec<&[u8]> = named.map(|named| named.name.as_ref()).collect();
         names.sort_unstable();
         names
     }
@@ -278,17 +313,19 @@ impl FieldTable {
     /// lookalike: CGI and its heirs cannot tell the two apart (RFC 3875 section 4.1.18).
     #[must_use]
     pub fn role(&self, name: &[u8]) -> Option<FieldRole> {
-        let begins = |prefix: &[u8]| alike(prefix, name.get(..prefix.len()).unwrap_or_default());
+        let first = folded(name.first()?);
+        let begins = |prefix: &[u8]| first == prefix[0] && alike(prefix, name.get(..prefix.len()).unwrap_or_default());
         let bucket = self.by_len.get(name.len()).map_or(&[][..], Vec::as_slice);
-        if let Some((_, role)) = bucket.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
-            return Some(*role);
+        let mut near = bucket.iter().filter(|named| named.first == first);
+        if let Some(named) = near.clone().find(|named| named.name.eq_ignore_ascii_case(name)) {
+            return Some(named.role);
         }
         if begins(FORWARDING_PREFIX) {
             return Some(FieldRole::Forwarding);
         }
-        let resembled = bucket.iter().find(|(known, _)| alike(known, name)).map(|(_, role)| match role {
+        let resembled = near.find(|named| alike(&named.name, name)).map(|named| match named.role {
             FieldRole::Key | FieldRole::KeyAlias | FieldRole::KeyLookalike => FieldRole::KeyLookalike,
-            FieldRole::HopByHop | FieldRole::EndToEnd => *role,
+            FieldRole::HopByHop | FieldRole::EndToEnd => named.role,
             _ => FieldRole::Lookalike,
         });
         resembled.or_else(|| begins(CONTENT_PREFIX).then_some(FieldRole::EndToEnd))
@@ -305,8 +342,12 @@ impl FieldTable {
 
 /// True when two field names are one to a program that knows neither case nor `-`.
 fn alike(a: &[u8], b: &[u8]) -> bool {
-    let folded = |byte: &u8| if *byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
     a.len() == b.len() && a.iter().map(folded).eq(b.iter().map(folded))
+}
+
+/// A byte of a name as such a program reads it.
+const fn folded(byte: &u8) -> u8 {
+    if *byte == b'-' { b'_' } else { byte.to_ascii_lowercase() }
 }
 
 /// The values of one role: `N` of them as they are, and how many there were in all.
@@ -483,8 +524,13 @@ impl<'a> RequestView<'a> {
 
     /// Files one field under its role.
     pub fn push_field(&mut self, table: &FieldTable, name: &[u8], value: &'a [u8]) {
+        self.push(table.role(name), value);
+    }
+
+    /// Files the value of a field of this role.
+    pub fn push(&mut self, role: Option<FieldRole>, value: &'a [u8]) {
         self.field_count += 1;
-        match table.role(name) {
+        match role {
             Some(FieldRole::Key) => self.keys.push(value),
             Some(FieldRole::KeyAlias) => self.key_aliases.push(value),
             Some(FieldRole::KeyLookalike) => self.key_lookalikes.push(value),

@@ -12,11 +12,12 @@
 use crate::domain::request::path::{self, Reading};
 use crate::domain::request::spelling;
 use std::fmt;
+use std::sync::Arc;
 
 /// One parsed rule. Its text, as written, is its name in logs and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteRule {
-    text: Box<str>,
+    text: Arc<str>,
     method: MethodRule,
     segments: Vec<Segment>,
     tail: Tail,
@@ -113,6 +114,12 @@ impl RouteRule {
         &self.text
     }
 
+    /// The same, shared.
+    #[must_use]
+    pub const fn name(&self) -> &Arc<str> {
+        &self.text
+    }
+
     /// True when the rule covers `method` and `path` exactly as they are written.
     #[must_use]
     pub fn matches(&self, method: &[u8], path: &[u8]) -> bool {
@@ -130,7 +137,8 @@ impl RouteRule {
         let readings = if path::has_encoded_slash(path) { &Reading::BOTH[..] } else { &Reading::BOTH[..1] };
         readings.iter().any(|reading| {
             // A segment of nothing but dots is a name to one system and nothing to another.
-            let has_dots = || path::segments(path, *reading).any(|(segment, _)| is_only_dots(segment));
+            let has_dots =
+                || path.contains(&b'.') && path::segments(path, *reading).any(|(segment, _)| is_only_dots(segment));
             self.matches_path(path, *reading)
                 || self.matches_folded(path, *reading, Dots::Kept)
                 || (has_dots() && self.matches_folded(path, *reading, Dots::Dropped))

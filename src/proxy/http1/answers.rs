@@ -15,7 +15,11 @@ use std::sync::Arc;
 
 impl Connection<'_> {
     /// Answers a connection for which there is no slot.
-    pub(in crate::proxy) async fn turn_away(&mut self, mut caller: CallerStream, none: NoSlot) -> ConnectionOutcome {
+    pub(in crate::proxy) async fn turn_away(
+        &mut self,
+        mut caller: Box<CallerStream>,
+        none: NoSlot,
+    ) -> ConnectionOutcome {
         let settings = self.shared().settings.load_full();
         let denial = none.denial();
         let exchange = self.unreadable(&settings, Fragment::default(), &denial);
@@ -30,7 +34,7 @@ impl Connection<'_> {
 
     /// Closes so that the last answer arrives, and says how the connection ended. Who took an answer too slowly is let
     /// go at once, with what the system still holds of it.
-    pub(super) async fn close(&self, caller: CallerStream) -> ConnectionOutcome {
+    pub(super) async fn close(&self, caller: Box<CallerStream>) -> ConnectionOutcome {
         let outcome = ended(caller.state());
         if caller.state().read_too_slowly() {
             caller.into_socket().reset();
@@ -45,11 +49,12 @@ impl Connection<'_> {
     pub(super) async fn refuse(
         &self,
         caller: &mut CallerStream,
-        exchange: Exchange,
+        exchange: impl Into<Box<Exchange>>,
         denial: Denial,
         is_head: bool,
         keeps: bool,
     ) -> bool {
+        let exchange = exchange.into();
         let problem = Problem::new(&denial, exchange.request_id(), exchange.rate_limit())
             .with_hsts(self.listener.hsts(self.origin.transport));
         let bytes = problem.to_http1(&http_date(clock::now().wall), is_head, keeps);
@@ -62,13 +67,13 @@ impl Connection<'_> {
     /// Refuses a request whose head was fine, and saves the connection when its body is small and comes at once.
     pub(super) async fn deny(
         &self,
-        mut caller: CallerStream,
-        exchange: Exchange,
+        mut caller: Box<CallerStream>,
+        exchange: Box<Exchange>,
         denial: Denial,
         is_head: bool,
         last: bool,
         body: Body,
-    ) -> Result<CallerStream, ConnectionOutcome> {
+    ) -> Result<Box<CallerStream>, ConnectionOutcome> {
         caller.discard(body.head_len);
         let may_keep = !last && !denial.code.framing_in_doubt();
         let keeps = may_keep && body.drain(&mut caller).await && !self.gate_is_ending();
@@ -79,11 +84,11 @@ impl Connection<'_> {
     /// Answers a question about the gate itself.
     pub(super) async fn tell_methods(
         &self,
-        mut caller: CallerStream,
-        exchange: Exchange,
+        mut caller: Box<CallerStream>,
+        exchange: Box<Exchange>,
         last: bool,
         body: Body,
-    ) -> Result<CallerStream, ConnectionOutcome> {
+    ) -> Result<Box<CallerStream>, ConnectionOutcome> {
         caller.discard(body.head_len);
         let keeps = !last && body.drain(&mut caller).await && !self.gate_is_ending();
         let hsts = self.listener.hsts(self.origin.transport);

@@ -11,6 +11,7 @@ mod without_policy;
 use self::reading::{Asked, Next};
 use super::caller_stream::CallerStream;
 use super::lane::{Carried, Handoff};
+use super::lazy_timer::LazyTimer;
 use super::listener::Listener;
 use super::reply::ANSWER_TIMEOUT;
 use super::shared::Shared;
@@ -21,6 +22,7 @@ use crate::domain::denial::DenyCode;
 use crate::domain::exchange::{Exchange, ForwardPlan, Outcome, has_body};
 use crate::domain::request::head::Origin;
 use crate::telemetry::ConnectionOutcome;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -30,11 +32,13 @@ pub struct Connection<'a> {
     origin: Origin,
     shutdown: watch::Receiver<bool>,
     served: u32,
+    /// The one timer for whatever the caller is waited for between two requests.
+    timer: LazyTimer,
 }
 
 impl<'a> Connection<'a> {
     pub fn new(listener: &'a Arc<Listener>, origin: Origin, shutdown: watch::Receiver<bool>) -> Self {
-        Self { listener, origin, shutdown, served: 0 }
+        Self { listener, origin, shutdown, served: 0, timer: LazyTimer::default() }
     }
 }
 
@@ -44,19 +48,25 @@ impl Connection<'_> {
     }
 
     /// Serves requests until the connection ends.
-    pub async fn serve(&mut self, mut caller: CallerStream) -> ConnectionOutcome {
+    pub async fn serve(&mut self, mut caller: Box<CallerStream>) -> ConnectionOutcome {
+        // One for all of its requests: listening anew for each would take a lock that all connections share.
+        let mut stop = self.shutdown.clone();
+        let mut ending = pin!(async move {
+            // A gate whose sender is gone is ending as well.
+            let _ = stop.wait_for(|stop| *stop).await;
+        });
         loop {
-            match self.next(&mut caller).await {
+            match self.next(&mut caller, ending.as_mut()).await {
                 Next::End(outcome) => return outcome,
                 Next::Answered { exchange, status, bytes } => {
-                    let ticket = Ticket::new(*exchange, Arc::clone(&self.shared().telemetry));
+                    let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
                     caller.send(&bytes, ANSWER_TIMEOUT).await;
                     ticket.finish(Outcome::Answered { status });
                     return self.close(caller).await;
                 }
                 Next::Refused { exchange, denial, is_head } => {
                     let is_slow = denial.code == DenyCode::RequestTimeout;
-                    self.refuse(&mut caller, *exchange, denial, is_head, false).await;
+                    self.refuse(&mut caller, exchange, denial, is_head, false).await;
                     let outcome = self.close(caller).await;
                     return if is_slow { ConnectionOutcome::SlowHead } else { outcome };
                 }
@@ -69,16 +79,20 @@ impl Connection<'_> {
     }
 
     /// Does what was decided on a request, and gives its connection back when it can carry another one.
-    async fn obey(&mut self, mut caller: CallerStream, asked: Asked) -> Result<CallerStream, ConnectionOutcome> {
+    async fn obey(
+        &mut self,
+        mut caller: Box<CallerStream>,
+        asked: Asked,
+    ) -> Result<Box<CallerStream>, ConnectionOutcome> {
         self.served += 1;
         let Asked { body, is_head, closes, mut exchange, step } = asked;
         let last = closes || self.is_last();
         match until_decided(step, &mut exchange, &mut caller, &mut self.shutdown).await {
-            Ok(Decided::Deny(denial)) => self.deny(caller, *exchange, denial, is_head, last, body).await,
-            Ok(Decided::TellMethods) => self.tell_methods(caller, *exchange, last, body).await,
-            Ok(Decided::Forward(plan)) => self.forward(caller, *exchange, plan, last, body).await,
+            Ok(Decided::Deny(denial)) => self.deny(caller, exchange, denial, is_head, last, body).await,
+            Ok(Decided::TellMethods) => self.tell_methods(caller, exchange, last, body).await,
+            Ok(Decided::Forward(plan)) => self.forward(caller, exchange, plan, last, body).await,
             Err(Left) => {
-                let ticket = Ticket::new(*exchange, Arc::clone(&self.shared().telemetry));
+                let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
                 ticket.finish(Outcome::CallerLeft { status: None });
                 Err(ConnectionOutcome::Closed)
             }
@@ -96,12 +110,12 @@ impl Connection<'_> {
     /// Hands one request to the lane and takes the connection back.
     async fn forward(
         &self,
-        mut caller: CallerStream,
-        exchange: Exchange,
-        plan: ForwardPlan,
+        mut caller: Box<CallerStream>,
+        exchange: Box<Exchange>,
+        plan: Box<ForwardPlan>,
         last: bool,
         body: Body,
-    ) -> Result<CallerStream, ConnectionOutcome> {
+    ) -> Result<Box<CallerStream>, ConnectionOutcome> {
         let settings = self.shared().settings.load_full();
         let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
         let awaits_word = body.expects_continue && has_body(body.framing) && caller.buffered().len() == body.head_len;

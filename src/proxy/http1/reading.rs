@@ -13,8 +13,12 @@ use crate::proxy::listener::fresh_id;
 use crate::proxy::ticket::Ticket;
 use crate::proxy::unread_body::Body;
 use crate::telemetry::ConnectionOutcome;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
-use tokio::time::{Instant, timeout, timeout_at};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// What reading the next head came to.
 pub(super) enum Next {
@@ -29,6 +33,14 @@ pub(super) enum Next {
     End(ConnectionOutcome),
 }
 
+/// What came of waiting for the beginning of a head.
+enum First {
+    Came,
+    /// The caller has closed, or the gate is ending.
+    Over,
+    Late,
+}
+
 /// A request, and what was decided on it.
 pub(super) struct Asked {
     pub body: Body,
@@ -40,28 +52,23 @@ pub(super) struct Asked {
 }
 
 impl Connection<'_> {
-    /// Waits for the next head, reads it and decides.
-    pub(super) async fn next(&mut self, caller: &mut CallerStream) -> Next {
+    /// Waits for the next head, reads it and decides. `ending` is ready when the gate is ending.
+    pub(super) async fn next(&mut self, caller: &mut CallerStream, ending: Pin<&mut impl Future<Output = ()>>) -> Next {
         let settings = self.shared().settings.load_full();
         let limits = &settings.connections;
         if caller.buffered().is_empty() {
             let patience = if self.served == 0 { limits.head_timeout } else { limits.keepalive_timeout };
-            let first = tokio::select! {
-                biased;
-                read = timeout(patience, caller.fill()) => read,
-                _ = self.shutdown.wait_for(|stop| *stop) => return Next::End(ConnectionOutcome::Closed),
-            };
-            match first {
-                Ok(Ok(read)) if read > 0 => {}
-                Ok(_) => return Next::End(ConnectionOutcome::Closed),
-                Err(_) if self.served == 0 => {
+            match self.first_bytes(caller, ending, patience).await {
+                First::Came => {}
+                First::Over => return Next::End(ConnectionOutcome::Closed),
+                First::Late if self.served == 0 => {
                     self.record_silence(&settings);
                     return Next::End(ConnectionOutcome::Silent);
                 }
-                Err(_) => return Next::End(ConnectionOutcome::Idle),
+                First::Late => return Next::End(ConnectionOutcome::Idle),
             }
         }
-        let deadline = Instant::now() + limits.head_timeout;
+        let mut deadline = None;
         let mut may_skip = true;
         loop {
             if may_skip && caller.buffered().starts_with(b"\r\n") {
@@ -69,16 +76,21 @@ impl Connection<'_> {
                 caller.discard(2);
                 may_skip = false;
             }
-            if let Some(next) = self.decide(caller.buffered()) {
+            if let Some(next) = self.decide(caller) {
                 return next;
             }
-            match timeout_at(deadline, caller.fill()).await {
-                Ok(Ok(read)) if read > 0 => {}
-                Ok(_) => {
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + limits.head_timeout);
+            let more = poll_fn(|cx| match caller.poll_fill(cx) {
+                Poll::Ready(read) => Poll::Ready(Some(read)),
+                Poll::Pending => self.timer.poll(cx, deadline).map(|()| None),
+            });
+            match more.await {
+                Some(Ok(read)) if read > 0 => {}
+                Some(_) => {
                     self.record_break(&settings, caller.buffered());
                     return Next::End(ConnectionOutcome::Broken);
                 }
-                Err(_) => {
+                None => {
                     let denial = Denial::because(Reason::HeadTooSlow);
                     return self.refused(&settings, denial, head::fragment(caller.buffered()));
                 }
@@ -86,11 +98,33 @@ impl Connection<'_> {
         }
     }
 
+    /// Waits for the beginning of a head.
+    async fn first_bytes(
+        &mut self,
+        caller: &mut CallerStream,
+        mut ending: Pin<&mut impl Future<Output = ()>>,
+        patience: Duration,
+    ) -> First {
+        let mut deadline = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(read) = caller.poll_fill(cx) {
+                return Poll::Ready(if matches!(read, Ok(read) if read > 0) { First::Came } else { First::Over });
+            }
+            if ending.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(First::Over);
+            }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + patience);
+            self.timer.poll(cx, deadline).map(|()| First::Late)
+        })
+        .await
+    }
+
     /// Scans what is buffered, under the rules of this moment; `None` while the head is incomplete.
-    fn decide(&self, buffered: &[u8]) -> Option<Next> {
+    fn decide(&self, caller: &mut CallerStream) -> Option<Next> {
         let settings = &*self.shared().settings.load();
         let snapshot = &settings.snapshot;
-        match head::scan(buffered, snapshot.limits.head, &snapshot.fields, self.origin) {
+        let (buffered, lines) = caller.to_scan();
+        match head::scan(buffered, snapshot.limits.head, &snapshot.fields, self.origin, lines) {
             Scan::Partial => None,
             Scan::Refused(denial, fragment) => Some(self.refused(settings, denial, fragment)),
             Scan::Complete(head_len, view) => {

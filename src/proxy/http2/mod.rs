@@ -64,7 +64,7 @@ pub async fn serve(
     origin: Origin,
     shutdown: watch::Receiver<bool>,
 ) -> ConnectionOutcome {
-    let (lent, loan) = lend(socket);
+    let (lent, loan) = lend(socket.gathering());
     let outcome = serve_streams(listener, loan, &lent, origin, shutdown.clone()).await;
     if let Some(socket) = lent.returned() {
         match outcome {

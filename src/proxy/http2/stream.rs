@@ -127,7 +127,7 @@ impl StreamLane {
     /// Starts the lane of HTTP/1.1 for one request and returns the caller's end of it.
     fn lane(&self, slot: Slot, limits: &ConnectionSettings) -> DuplexStream {
         let (near, far) = tokio::io::duplex(PIPE);
-        let caller = CallerStream::new(Socket::piped(far), limits.clone());
+        let caller = Box::new(CallerStream::new(Socket::piped(far), limits));
         // A stream that was taken is served, also by a gate that is ending: the connection tells callers to send no
         // more.
         let (never, stop) = watch::channel(false);

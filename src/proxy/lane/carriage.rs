@@ -13,7 +13,7 @@ use crate::domain::answer::head::MAX_INTERIM;
 use crate::domain::denial::Denial;
 use crate::domain::exchange::{Attempts, ChunkVerdict, Ending, Fault, ForwardPlan};
 use crate::domain::request::Framing;
-use crate::domain::types::Mono;
+use crate::domain::types::{Mono, Now};
 use crate::platform::clock;
 use crate::proxy::caller_stream::CallerState;
 use crate::proxy::reply::Problem;
@@ -23,6 +23,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A switch of protocols (RFC 9110 section 15.2.2).
 const SWITCHING_PROTOCOLS: u16 = 101;
@@ -30,9 +31,11 @@ const SWITCHING_PROTOCOLS: u16 = 101;
 /// A request on its way.
 #[derive(Debug)]
 pub struct Carriage {
-    pub plan: ForwardPlan,
+    pub plan: Box<ForwardPlan>,
     pub settings: Arc<Settings>,
     ticket: Ticket,
+    /// The clocks as they were read last.
+    now: Now,
     caller: Arc<CallerState>,
     hsts: Option<HeaderValue>,
     framing: Framing,
@@ -73,6 +76,7 @@ impl Carriage {
         Self {
             plan,
             settings,
+            now: ticket.began(),
             ticket,
             caller,
             hsts,
@@ -95,6 +99,18 @@ impl Carriage {
         &self.caller
     }
 
+    /// Reads the clocks: to be called when something has come that is told here.
+    pub fn read_clock(&mut self) -> Instant {
+        self.now = clock::later(self.now);
+        clock::instant(self.now.mono)
+    }
+
+    /// When they were read last.
+    #[must_use]
+    pub const fn now(&self) -> Now {
+        self.now
+    }
+
     /// True when the request takes a connection that nobody has used and nobody is going to: a write, or a second
     /// sending, must not meet one that 8sens is just closing (decision 0004).
     #[must_use]
@@ -109,13 +125,14 @@ impl Carriage {
     /// When the name of 8sens was never resolved.
     pub async fn begin_attempt(&mut self, upstream: &Upstream) -> Result<(Arc<Addresses>, Duration), Fault> {
         self.attempts.begin();
-        let now = clock::now();
+        self.read_clock();
         if let Some(exchange) = self.ticket.exchange() {
-            exchange.upstream_started(now);
+            exchange.upstream_started(self.now);
         }
         let has_failed = self.connecting_since.is_some();
-        let since = *self.connecting_since.get_or_insert(now.mono);
-        upstream.whereabouts(self.settings.upstream.connect_timeout, since, has_failed).await.ok_or(Fault::NotResolved)
+        let since = *self.connecting_since.get_or_insert(self.now.mono);
+        let within = self.settings.upstream.connect_timeout.saturating_sub(self.now.mono.since(since));
+        upstream.whereabouts(within, has_failed).await.ok_or(Fault::NotResolved)
     }
 
     /// There is a connection: the request counts.
@@ -161,7 +178,7 @@ impl Carriage {
         self.drops_content = framing.content == Content::Dropped;
         self.status = Some(status);
         if let Some(exchange) = self.ticket.exchange() {
-            exchange.response_head(status, clock::now());
+            exchange.response_head(status, self.now);
         }
     }
 
@@ -181,8 +198,9 @@ impl Carriage {
 
     /// The head of the answer is on its way to the caller.
     pub fn answer_head_sent(&mut self) {
+        self.read_clock();
         if let Some(exchange) = self.ticket.exchange() {
-            exchange.response_head_sent(clock::now());
+            exchange.response_head_sent(self.now);
         }
     }
 
@@ -195,7 +213,7 @@ impl Carriage {
         let chunk = if self.drops_content { b"" } else { chunk };
         self.is_complete |= last && !self.caller.has_left();
         let Some(exchange) = self.ticket.exchange() else { return Ok(Passing::AsItIs) };
-        match exchange.response_chunk(chunk, last, clock::now()) {
+        match exchange.response_chunk(chunk, last, self.now) {
             ChunkVerdict::Release if !self.held.is_empty() => {
                 self.held.extend_from_slice(chunk);
                 Ok(Passing::Held(std::mem::take(&mut self.held).freeze()))

@@ -9,12 +9,12 @@ use http::HeaderValue;
 use std::sync::Arc;
 
 /// A decided request. Its head is the first `head_len` bytes that the caller's stream has buffered, as it came: the
-/// lane reads its lines with [`crate::domain::request::head::field_lines`] and never by another grammar. What was read
-/// of the body follows it. The caller was told to go on where it waited for that.
+/// lane takes its lines from the stream, as the scan has found them, and never reads them by another grammar. What was
+/// read of the body follows it. The caller was told to go on where it waited for that.
 #[derive(Debug)]
 pub struct Handoff {
     pub ticket: Ticket,
-    pub plan: ForwardPlan,
+    pub plan: Box<ForwardPlan>,
     /// Those of this moment. The rules that decided are the exchange's own.
     pub settings: Arc<Settings>,
     /// `Strict-Transport-Security` for the answer.
@@ -30,9 +30,9 @@ pub struct Handoff {
 #[derive(Debug)]
 pub enum Carried {
     /// It may carry another request.
-    Reusable(CallerStream),
+    Reusable(Box<CallerStream>),
     /// Everything was said on it; it is to be closed so that the answer arrives.
-    ToClose(CallerStream),
+    ToClose(Box<CallerStream>),
     /// It could not be had back.
     Lost,
 }

@@ -41,7 +41,12 @@ impl Lane {
 
     /// Carries one request to its end, records it, and gives the caller's connection back. `shutdown` turns true when
     /// the gate is ending.
-    pub async fn carry(&self, caller: CallerStream, handoff: Handoff, shutdown: &watch::Receiver<bool>) -> Carried {
+    pub async fn carry(
+        &self,
+        caller: Box<CallerStream>,
+        handoff: Handoff,
+        shutdown: &watch::Receiver<bool>,
+    ) -> Carried {
         match self {
             Self::Direct(lane) => lane.carry(caller, handoff, shutdown).await,
             Self::Pingora(lane) => lane.carry(caller, handoff, shutdown).await,

@@ -16,12 +16,15 @@ use prometheus::{Encoder, IntCounter, Registry, TextEncoder};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Everything that is counted and measured. Cheap to use from any thread; nothing here waits or allocates per request
 /// once a series exists.
 pub struct Metrics {
     registry: Registry,
     series: Series,
+    /// No other metrics of this process have it.
+    number: u64,
     /// What the gauge of their expiries was made from.
     certificates: Mutex<BTreeMap<SocketAddr, Vec<Expiry>>>,
 }
@@ -45,7 +48,9 @@ impl Metrics {
         series.start_time.set(clock::now().wall.0 as f64 / 1000.0);
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { registry, series, certificates: Mutex::default() })
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { registry, series, number, certificates: Mutex::default() })
     }
 
     /// States how many charges had to share a bucket so far.

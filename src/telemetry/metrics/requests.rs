@@ -1,10 +1,13 @@
 //! Requests: how many there were, how long they took, what an admin has to know about them.
 
 use super::Metrics;
-use crate::domain::exchange::Record;
+use crate::domain::exchange::{EndCode, Record};
 use crate::domain::session::LoginOutcome;
 use crate::domain::session::unfamiliar::Issued;
 use crate::telemetry::gauge_guard::InFlight;
+use prometheus::{Histogram, IntCounter};
+use std::cell::RefCell;
+use std::sync::Arc;
 
 /// The `consumer` of a request without an accepted key, and the `status_class` of one that was sent no status.
 const NONE: &str = "-";
@@ -12,19 +15,27 @@ const NONE: &str = "-";
 /// The `route` of a request that no rule allowed by name.
 const OTHER: &str = "other";
 
+/// Series that a thread finds again without their labels, by kind of request.
+const FOUND_MAX: usize = 256;
+
+/// Spreads addresses over the bits of a word.
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+
 impl Metrics {
     /// Counts one ended request.
     pub fn observe(&self, record: &Record) {
         let consumer = record.consumer.as_deref().unwrap_or(NONE);
-        let route = record.route.as_deref().unwrap_or(OTHER);
-        self.series
-            .requests
-            .with_label_values(&[consumer, route, status_class(record.status), record.code.as_str()])
-            .inc();
-        self.series.request_duration.with_label_values(&[consumer, route]).observe(record.total.as_secs_f64());
-        if let Some(upstream) = record.upstream {
-            self.series.upstream_duration.with_label_values(&[consumer, route]).observe(upstream.as_secs_f64());
-        }
+        self.with_found(record, |found| {
+            found.requests.inc();
+            found.duration.observe(record.total.as_secs_f64());
+            if let Some(upstream) = record.upstream {
+                let series = found.upstream_duration.get_or_insert_with(|| {
+                    let route = record.route.as_deref().unwrap_or(OTHER);
+                    self.series.upstream_duration.with_label_values(&[consumer, route])
+                });
+                series.observe(upstream.as_secs_f64());
+            }
+        });
         self.series.overhead.observe(record.own.as_secs_f64());
         if record.client_ip_unreadable {
             self.series.client_ip_unreadable.inc();
@@ -37,6 +48,42 @@ impl Metrics {
             }
         }
         self.observe_notices(record, consumer);
+    }
+
+    /// Gives `observe` the series of a record: those that this thread has found lately, or else found by their labels.
+    fn with_found(&self, record: &Record, observe: impl FnOnce(&mut Found)) {
+        thread_local! {
+            static LATELY: RefCell<Vec<Option<Found>>> = const { RefCell::new(Vec::new()) };
+        }
+        let sought = Sought::of(self.number, record);
+        LATELY.with_borrow_mut(|lately| {
+            if lately.is_empty() {
+                lately.resize_with(FOUND_MAX, || None);
+            }
+            let slot = &mut lately[sought.slot()];
+            if !slot.as_ref().is_some_and(|found| found.is(&sought)) {
+                *slot = Some(self.find(record));
+            }
+            if let Some(found) = slot {
+                observe(found);
+            }
+        });
+    }
+
+    fn find(&self, record: &Record) -> Found {
+        let consumer = record.consumer.as_deref().unwrap_or(NONE);
+        let route = record.route.as_deref().unwrap_or(OTHER);
+        let class = status_class(record.status);
+        Found {
+            of: self.number,
+            consumer: record.consumer.clone(),
+            route: record.route.clone(),
+            class,
+            code: record.code,
+            requests: self.series.requests.with_label_values(&[consumer, route, class, record.code.as_str()]),
+            duration: self.series.request_duration.with_label_values(&[consumer, route]),
+            upstream_duration: None,
+        }
     }
 
     /// Counts what would have been refused and what an admin has to look at.
@@ -53,6 +100,62 @@ impl Metrics {
     /// Counts a request as in flight until the guard is dropped.
     pub fn request_in_flight(&self) -> InFlight {
         InFlight::new(&self.series.requests_in_flight)
+    }
+}
+
+/// What tells the series of a record from others. Names are told apart by where they are: each has one place for as
+/// long as its configuration is in force.
+struct Sought<'r> {
+    of: u64,
+    consumer: Option<&'r Arc<str>>,
+    route: Option<&'r Arc<str>>,
+    class: &'static str,
+    code: EndCode,
+}
+
+impl<'r> Sought<'r> {
+    fn of(metrics: u64, record: &'r Record) -> Self {
+        let (consumer, route) = (record.consumer.as_ref(), record.route.as_ref());
+        Self { of: metrics, consumer, route, class: status_class(record.status), code: record.code }
+    }
+
+    /// Where among those found lately it is looked for.
+    fn slot(&self) -> usize {
+        let place = |name: Option<&Arc<str>>| name.map_or(0, |name| name.as_ptr().addr() as u64);
+        let class = u64::from(self.class.as_bytes()[0]);
+        let mixed = (place(self.consumer).rotate_left(20) ^ place(self.route) ^ class).wrapping_mul(MIX);
+        // The upper bits depend on all of them.
+        (mixed >> 56) as usize % FOUND_MAX
+    }
+}
+
+/// The series of requests of one consumer on one route that ended in one way. They are never taken out of the registry,
+/// so what was found once stays right.
+struct Found {
+    of: u64,
+    /// Held, so that no other name can be in its place.
+    consumer: Option<Arc<str>>,
+    route: Option<Arc<str>>,
+    class: &'static str,
+    code: EndCode,
+    requests: IntCounter,
+    duration: Histogram,
+    /// `None` until a request was taken to 8sens.
+    upstream_duration: Option<Histogram>,
+}
+
+impl Found {
+    fn is(&self, sought: &Sought<'_>) -> bool {
+        let same = |one: Option<&Arc<str>>, other: Option<&Arc<str>>| match (one, other) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        self.of == sought.of
+            && same(self.consumer.as_ref(), sought.consumer)
+            && same(self.route.as_ref(), sought.route)
+            && self.class == sought.class
+            && self.code == sought.code
     }
 }
 

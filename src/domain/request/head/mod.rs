@@ -1,14 +1,16 @@
 //! Reading an HTTP/1.1 request head strictly, as bytes, before anything else has seen it.
 //!
-//! [`scan`] finds the end of a head and fills a [`RequestView`]. `httparse` splits the fields; everything that two
-//! programs could read differently is refused here, because only the raw bytes still show it: Pingora's own parser
-//! escapes bad targets, accepts bare line feeds and drops `Content-Length` beside `Transfer-Encoding` before a hook
-//! runs.
+//! [`scan`] finds the end of a head and fills a [`RequestView`]. A head in the plainest spelling is read in one pass;
+//! any other is judged byte by byte, with the fields split by `httparse`, and the two agree on every head that both
+//! take. Everything that two programs could read differently is refused here, because only the raw bytes still show it:
+//! Pingora's own parser escapes bad targets, accepts bare line feeds and drops `Content-Length` beside
+//! `Transfer-Encoding` before a hook runs.
 
 mod fault;
 
 use crate::domain::denial::{Denial, DenyCode, Reason};
 use crate::domain::request::grammar::{elements, is_token};
+use crate::domain::request::plain;
 use crate::domain::request::{FieldRole, FieldTable, Framing, RequestView, Transport};
 use crate::domain::types::HttpVersion;
 use httparse::{EMPTY_HEADER, Header};
@@ -78,10 +80,31 @@ impl fmt::Debug for Fragment<'_> {
 }
 
 /// Scans `bytes`, the beginning of a connection's next request. How many bytes were read at once makes no difference:
-/// those past the limit of a head are never looked at.
+/// those past the limit of a head are never looked at. Of a complete head, `lines` are its field lines.
 #[must_use]
-pub fn scan<'a>(bytes: &'a [u8], limits: HeadLimits, table: &FieldTable, origin: Origin) -> Scan<'a> {
+pub fn scan<'a>(
+    bytes: &'a [u8],
+    limits: HeadLimits,
+    table: &FieldTable,
+    origin: Origin,
+    lines: &mut FieldLines,
+) -> Scan<'a> {
     let bytes = &bytes[..bytes.len().min(limits.bytes)];
+    // Most heads are written in the plainest way.
+    match plain(bytes, limits, table, origin, lines) {
+        Some((len, view)) => Scan::Complete(len, view),
+        None => scan_strictly(bytes, limits, table, origin, lines),
+    }
+}
+
+/// Looks at everything.
+fn scan_strictly<'a>(
+    bytes: &'a [u8],
+    limits: HeadLimits,
+    table: &FieldTable,
+    origin: Origin,
+    lines: &mut FieldLines,
+) -> Scan<'a> {
     let Some(len) = head_len(bytes) else {
         return match unfinished(bytes, limits) {
             Some(denial) => Scan::Refused(denial, fragment(bytes)),
@@ -89,12 +112,54 @@ pub fn scan<'a>(bytes: &'a [u8], limits: HeadLimits, table: &FieldTable, origin:
         };
     };
     match complete(&bytes[..len], limits, table, origin) {
-        Ok(view) => Scan::Complete(len, view),
+        Ok(view) => {
+            lines.read(&bytes[..len], table);
+            Scan::Complete(len, view)
+        }
         Err(denial) => {
             let key = fault::sole_key(&bytes[..len], table);
             Scan::Refused(denial, Fragment { key, ..fragment(bytes) })
         }
     }
+}
+
+/// A head that is complete and written in the plainest way, in which no strict reader would find a fault. `None` for
+/// everything else, good or bad.
+fn plain<'a>(
+    bytes: &'a [u8],
+    limits: HeadLimits,
+    table: &FieldTable,
+    origin: Origin,
+    lines: &mut FieldLines,
+) -> Option<(usize, RequestView<'a>)> {
+    lines.clear();
+    let method_len = bytes.iter().position(|byte| !byte.is_ascii_uppercase()).filter(|len| *len > 0)?;
+    let (method, rest) = bytes.split_at(method_len);
+    let rest = rest.strip_prefix(b" ").filter(|rest| rest.starts_with(b"/"))?;
+    let (target, rest) = rest.split_at(plain::run::<b'!'>(rest));
+    if target.len() > limits.uri || !rest.starts_with(b" HTTP/1.1\r\n") {
+        return None;
+    }
+    let mut at = method_len + 1 + target.len() + b" HTTP/1.1\r\n".len();
+    let mut view = RequestView::new(method, target, origin.version, origin.peer, origin.transport);
+    let mut length = None;
+    while !bytes[at..].starts_with(b"\r\n") {
+        let line = plain::line(&bytes[at..])?;
+        let role = table.role(line.name);
+        match role {
+            Some(FieldRole::Host) if view.host.count() > 0 || !is_host(line.value) => return None,
+            Some(FieldRole::ContentLength) if length.is_some() => return None,
+            Some(FieldRole::ContentLength) => length = Some(content_length(line.value)?),
+            Some(FieldRole::TransferEncoding) => return None,
+            _ => {}
+        }
+        view.push(role, line.value);
+        lines.push(at, line.name.len(), line.len, role)?;
+        at += line.len;
+    }
+    view.framing = length.map_or(Framing::None, Framing::Length);
+    let is_good = view.host.count() == 1 && view.field_count <= limits.fields;
+    is_good.then_some((at + 2, view))
 }
 
 /// The length of the head with its empty line, once that line is there.
@@ -141,27 +206,79 @@ pub struct FieldLine<'a> {
     pub name: &'a [u8],
     /// Without the blanks around it.
     pub value: &'a [u8],
+    pub role: Option<FieldRole>,
 }
 
 /// The value may be a key.
 impl fmt::Debug for FieldLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FieldLine").field("name", &self.name.escape_ascii()).finish_non_exhaustive()
+        f.debug_struct("FieldLine")
+            .field("name", &self.name.escape_ascii())
+            .field("role", &self.role)
+            .finish_non_exhaustive()
     }
 }
 
-/// The field lines of a head that [`scan`] has found complete, in their order. Nothing is read anew: what a line is,
-/// and that each has a name and one value, was settled by the scan. Of anything else, only the lines that look like
-/// fields are given.
-pub fn field_lines(head: &[u8]) -> impl Iterator<Item = FieldLine<'_>> {
-    let mut rest = memchr::memchr(b'\n', head).map_or(&[][..], |end| &head[end + 1..]);
-    std::iter::from_fn(move || {
-        let end = memchr::memchr(b'\n', rest)? + 1;
-        let (line, after) = rest.split_at(end);
-        rest = after;
-        let colon = memchr::memchr(b':', line)?;
-        Some(FieldLine { line, name: &line[..colon], value: line[colon + 1..].trim_ascii() })
-    })
+/// The field lines of a head, as places in it and what each is to the gate: found once, by the scan. Used again for the
+/// next head, so that an ordinary one takes no memory anew.
+#[derive(Debug, Default)]
+pub struct FieldLines(Vec<LineSpan>);
+
+/// Where one line is.
+#[derive(Clone, Copy, Debug)]
+struct LineSpan {
+    start: u32,
+    /// Bytes of the name.
+    name: u32,
+    /// Bytes of the line with its end.
+    len: u32,
+    role: Option<FieldRole>,
+}
+
+impl FieldLines {
+    /// The lines of a head that [`scan`] has found complete. Nothing is judged anew: what a line is, and that each has
+    /// a name and one value, was settled by the scan. Of anything else, only the lines that look like fields are given.
+    #[must_use]
+    pub fn of(head: &[u8], table: &FieldTable) -> Self {
+        let mut lines = Self::default();
+        lines.read(head, table);
+        lines
+    }
+
+    fn read(&mut self, head: &[u8], table: &FieldTable) {
+        self.clear();
+        let mut start = memchr::memchr(b'\n', head).map_or(head.len(), |end| end + 1);
+        while let Some(len) = memchr::memchr(b'\n', &head[start..]).map(|end| end + 1) {
+            let line = &head[start..start + len];
+            let Some(colon) = memchr::memchr(b':', line) else { return };
+            if self.push(start, colon, len, table.role(&line[..colon])).is_none() {
+                return;
+            }
+            start += len;
+        }
+    }
+
+    /// `None` when no head can be so long.
+    fn push(&mut self, start: usize, name: usize, len: usize, role: Option<FieldRole>) -> Option<()> {
+        let [start, name, len] = [start, name, len].map(u32::try_from);
+        self.0.push(LineSpan { start: start.ok()?, name: name.ok()?, len: len.ok()?, role });
+        Some(())
+    }
+
+    /// Forgets them. The memory of many is given back.
+    pub fn clear(&mut self) {
+        self.0.clear();
+        self.0.shrink_to(FEW_FIELDS);
+    }
+
+    /// The lines in their order. `head` are the bytes that were scanned.
+    pub fn iter<'l, 'a: 'l>(&'l self, head: &'a [u8]) -> impl Iterator<Item = FieldLine<'a>> + use<'l, 'a> {
+        self.0.iter().filter_map(|span| {
+            let line = head.get(span.start as usize..)?.get(..span.len as usize)?;
+            let (name, value) = line.split_at_checked(span.name as usize)?;
+            Some(FieldLine { line, name, value: value.get(1..)?.trim_ascii(), role: span.role })
+        })
+    }
 }
 
 fn complete<'a>(
@@ -291,7 +408,8 @@ fn fill<'a>(view: &mut RequestView<'a>, fields: &[Header<'a>], table: &FieldTabl
         if !value.iter().all(|b| *b == b'\t' || (*b >= 0x20 && *b != 0x7f)) {
             return Err(malformed(Reason::ControlInField));
         }
-        match table.role(field.name.as_bytes()) {
+        let role = table.role(field.name.as_bytes());
+        match role {
             Some(FieldRole::Host) => {
                 hosts += 1;
                 if !is_host(value) {
@@ -307,7 +425,7 @@ fn fill<'a>(view: &mut RequestView<'a>, fields: &[Header<'a>], table: &FieldTabl
             Some(FieldRole::TransferEncoding) => is_coded = true,
             _ => {}
         }
-        view.push_field(table, field.name.as_bytes(), value);
+        view.push(role, value);
     }
     match hosts {
         1 => {}
@@ -415,7 +533,7 @@ mod tests {
         let table = FieldTable::new([], "x-forwarded-for");
         let origin =
             Origin { peer: Ipv4Addr::LOCALHOST.into(), transport: Transport::Trusted, version: HttpVersion::Http11 };
-        match scan(bytes, LIMITS, &table, origin) {
+        match scan(bytes, LIMITS, &table, origin, &mut FieldLines::default()) {
             Scan::Partial => "partial".into(),
             Scan::Complete(len, view) => format!("{len} {:?}", view.framing),
             Scan::Refused(denial, _) => format!("{}: {}", denial.code.as_str(), denial.reason_word()),
@@ -599,7 +717,7 @@ mod tests {
                 transport: Transport::Trusted,
                 version: HttpVersion::Http11,
             };
-            match scan(head.as_bytes(), LIMITS, &table, origin) {
+            match scan(head.as_bytes(), LIMITS, &table, origin, &mut FieldLines::default()) {
                 Scan::Complete(_, view) => {
                     let target = String::from_utf8_lossy(view.target()).into_owned();
                     target + if view.asks_for_https { " by https" } else { "" }
@@ -653,7 +771,8 @@ mod tests {
             ("OPTIONS http://a HTTP/1.9", Some("OPTIONS * HTTP/1.1")),
         ] {
             let head = format!("{line}\r\nHost: a\r\n\r\n");
-            let Scan::Complete(_, view) = scan(head.as_bytes(), LIMITS, &table, origin) else { panic!("{line}") };
+            let scanned = scan(head.as_bytes(), LIMITS, &table, origin, &mut FieldLines::default());
+            let Scan::Complete(_, view) = scanned else { panic!("{line}") };
             let expected = rewritten.map(|to| (0..line.len(), to.as_bytes().to_vec()));
             assert_eq!(rewritten_line(head.as_bytes(), view.method, view.target()), expected, "{line}");
         }
@@ -662,15 +781,18 @@ mod tests {
     #[test]
     fn the_lines_of_a_scanned_head_are_there_as_they_came() {
         let head = b"GET / HTTP/1.1\r\nHost: a\r\nX-Own:\t b : c \r\nempty:\r\n\r\nbody: no\r\n";
-        let lines: Vec<_> =
-            field_lines(&head[..head.len() - 10]).map(|field| (field.line, field.name, field.value)).collect();
+        let table = FieldTable::new([], "x-forwarded-for");
+        let found = FieldLines::of(&head[..head.len() - 10], &table);
+        let lines: Vec<_> = found.iter(head).map(|field| (field.line, field.name, field.value)).collect();
         let expected: [(&[u8], &[u8], &[u8]); 3] = [
             (b"Host: a\r\n", b"Host", b"a"),
             (b"X-Own:\t b : c \r\n", b"X-Own", b"b : c"),
             (b"empty:\r\n", b"empty", b""),
         ];
         assert_eq!(lines, expected);
-        assert_eq!(field_lines(b"").count() + field_lines(b"GET / HTTP/1.1\r\n\r\n").count(), 0);
+        for none in [&b""[..], b"GET / HTTP/1.1\r\n\r\n"] {
+            assert_eq!(FieldLines::of(none, &table).iter(none).count(), 0);
+        }
     }
 
     proptest! {
@@ -687,8 +809,10 @@ mod tests {
             let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{text}\r\n");
             let (peer, version) = (Ipv4Addr::LOCALHOST.into(), HttpVersion::Http11);
             let origin = Origin { peer, transport: Transport::Trusted, version };
-            let Scan::Complete(len, view) = scan(head.as_bytes(), LIMITS, &table, origin) else { return Ok(()) };
-            let lines: Vec<_> = field_lines(&head.as_bytes()[..len]).collect();
+            let mut found = FieldLines::default();
+            let scanned = scan(head.as_bytes(), LIMITS, &table, origin, &mut found);
+            let Scan::Complete(len, view) = scanned else { return Ok(()) };
+            let lines: Vec<_> = found.iter(&head.as_bytes()[..len]).collect();
             prop_assert_eq!(lines.len(), view.field_count);
             let whole = lines.iter().map(|field| field.line).collect::<Vec<_>>().concat();
             prop_assert_eq!(whole, format!("Host: a\r\n{text}").into_bytes());
@@ -697,7 +821,42 @@ mod tests {
                 let (name, _, value, _) = seen.next().unwrap();
                 prop_assert_eq!(line.name, name.as_bytes());
                 prop_assert_eq!(line.value, value.trim_ascii_end().as_bytes());
+                prop_assert_eq!(line.role, table.role(line.name));
             }
+        }
+
+        /// What is read in one pass is what whoever looks at every byte reads.
+        #[test]
+        fn a_plain_head_has_no_second_reading(
+            line in "(GET|POST|X|get|)( |  )(/|/[a-c./%?*-]{0,70}|/é|http://a/)( )(HTTP/1.1|HTTP/1.2|)(\r\n|\n|)",
+            fields in proptest::collection::vec(
+                ("(Host|host|Content-Length|Transfer-Encoding|api_key|Connection|X|[!-~]{0,3}|é)",
+                 "(:|: |:  |:\t| :|)", "(a|a:80|12|012|chunked|close, x|[ -~]{0,9}|é|\u{7f}|\t|\r)",
+                 "(\r\n|\n| \r\n|)"),
+                0..10,
+            ),
+            end in "(\r\n|\n|)(rest)?",
+        ) {
+            let fields: String =
+                fields.iter().map(|(name, colon, value, end)| format!("{name}{colon}{value}{end}")).collect();
+            let head = format!("{line}Host: a\r\n{fields}{end}");
+            let table = FieldTable::new(["x-api-key"], "x-forwarded-for");
+            let (peer, version) = (Ipv4Addr::LOCALHOST.into(), HttpVersion::Http11);
+            let origin = Origin { peer, transport: Transport::Trusted, version };
+            let (mut lines, mut others) = (FieldLines::default(), FieldLines::default());
+            let Some((len, view)) = plain(head.as_bytes(), LIMITS, &table, origin, &mut lines) else { return Ok(()) };
+            let strict = scan_strictly(head.as_bytes(), LIMITS, &table, origin, &mut others);
+            let Scan::Complete(strict_len, strict) = strict else { panic!("{strict:?}") };
+            prop_assert_eq!(len, strict_len);
+            prop_assert_eq!(format!("{view:?} {:?}", view.target()), format!("{strict:?} {:?}", strict.target()));
+            let values = |view: &RequestView<'_>| [
+                view.keys.iter().collect::<Vec<_>>().concat(),
+                view.host.iter().collect::<Vec<_>>().concat(),
+                view.connection.iter().collect::<Vec<_>>().concat(),
+            ];
+            prop_assert_eq!(values(&view), values(&strict));
+            let head = head.as_bytes();
+            prop_assert_eq!(lines.iter(head).collect::<Vec<_>>(), others.iter(head).collect::<Vec<_>>());
         }
 
         /// However a head is cut into reads, the verdict on the whole is the same, and no part of a good head is

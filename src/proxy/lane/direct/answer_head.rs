@@ -31,8 +31,10 @@ pub fn write(out: &mut Vec<u8>, bytes: &[u8], head: &Head, rules: &AnswerRules<'
     out.extend_from_slice(head.reason(bytes));
     out.extend_from_slice(b"\r\n");
     // Most answers nominate nothing, and then nobody has to look for it.
-    let connection: Vec<&[u8]> =
-        head.fields(bytes).filter(|line| is(line, b"connection")).map(|line| line.value).collect();
+    let mut connection: Vec<&[u8]> = Vec::new();
+    if head.nominates {
+        connection.extend(head.fields(bytes).filter(|line| is(line, b"connection")).map(|line| line.value));
+    }
     let kept = |line: &Field<'_>| rules.edits.keeps(line.name, connection.iter().copied());
     let mut refers = false;
     for line in head.fields(bytes).filter(kept) {

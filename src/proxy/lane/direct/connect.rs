@@ -49,15 +49,15 @@ impl Connector {
         Self { pool: Pool::new(pool_size), trust: ArcSwapOption::empty() }
     }
 
-    /// A connection to one of these addresses, within that time. One from the pool, unless the request needs a `fresh`
-    /// one; of those only one that leads to the first address and was opened under this `generation`.
+    /// A connection to one of these addresses, within that time from now. One from the pool, unless the request needs a
+    /// `fresh` one; of those only one that leads to the first address and was opened under this `generation`.
     ///
     /// # Errors
     /// Why there is none.
     pub async fn connect(
         &self,
         settings: &UpstreamSettings,
-        (addresses, within): (&Addresses, Duration),
+        (addresses, now, within): (&Addresses, Instant, Duration),
         generation: u32,
         fresh: bool,
     ) -> Result<Connected, Fault> {
@@ -65,10 +65,10 @@ impl Connector {
         let number = trust.as_ref().map_or(0, |trust| trust.number);
         let route = |address: SocketAddr| Route { address, trust: number, generation };
         let wanted = route(addresses.first());
-        if !fresh && let Some(stream) = self.pool.take(wanted) {
+        if !fresh && let Some(stream) = self.pool.take(wanted, now) {
             return Ok(Connected { stream, route: wanted, is_reused: true });
         }
-        let deadline = Instant::now() + within;
+        let deadline = now + within;
         let reached = race::connect(addresses.in_order(), within).await.map_err(no_connection)?;
         tune(&reached.stream);
         let route = route(reached.address);

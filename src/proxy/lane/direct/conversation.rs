@@ -7,6 +7,7 @@ use super::sending::Sending;
 use super::stream::UpstreamStream;
 use crate::config::{MinimumRate, UpstreamSettings};
 use crate::domain::exchange::Fault;
+use crate::platform::clock;
 use crate::proxy::caller_stream::CallerStream;
 use crate::proxy::lane::Carriage;
 use crate::proxy::lane::upstream::Upstream;
@@ -61,9 +62,10 @@ pub async fn converse(
 ) -> Result<Answered, Broken> {
     let plan = &parties.carriage.plan;
     let settings = &parties.carriage.settings;
-    let sending = Sending::new(body, |out| {
-        request_head::write(out, head, plan, &settings.snapshot.fields, &settings.upstream, closes);
-    });
+    let lines = parties.caller.head_lines();
+    let now = clock::instant(parties.carriage.now().mono);
+    let sending =
+        Sending::new(body, now, |out| request_head::write(out, head, lines, plan, &settings.upstream, closes));
     let pace = MinimumRate { grace: settings.upstream.read_timeout, rate: CONTENT_RATE };
     let receiving = Receiving::new(plan.method, pace);
     let mut conversation = Conversation { sending, receiving, sent_at: None };
@@ -102,7 +104,7 @@ impl Conversation<'_> {
         let Parties { caller, carriage, upstream, shutdown } = parties;
         self.sending.poll(cx, stream, caller, carriage)?;
         if self.sending.is_over() && self.sent_at.is_none() {
-            self.sent_at = Some(Instant::now());
+            self.sent_at = Some(if self.sending.is_done() { self.sending.moved_at() } else { carriage.read_clock() });
         }
         let body_has_come = self.sending.body().has_come();
         let mut way = Way {

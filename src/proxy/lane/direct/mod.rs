@@ -5,10 +5,8 @@
 //! connections.
 
 mod answer_head;
-mod buffer;
 mod connect;
 mod conversation;
-mod lazy_timer;
 mod pool;
 mod receiving;
 mod request_body;
@@ -16,7 +14,6 @@ mod request_head;
 mod sending;
 mod stream;
 
-use self::buffer::WriteBuffer;
 use self::connect::{Connected, Connector};
 use self::conversation::{Answered, Broken, Parties, converse};
 use self::request_body::RequestBody;
@@ -26,6 +23,7 @@ use super::upstream::Upstream;
 use crate::domain::exchange::{Fault, Resend};
 use crate::domain::request::Method;
 use crate::platform::clock;
+use crate::proxy::buffer::WriteBuffer;
 use crate::proxy::caller_stream::CallerStream;
 use crate::proxy::reply::{ANSWER_TIMEOUT, http_date};
 use crate::telemetry::throttle::Throttle;
@@ -33,7 +31,6 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 /// The gate's own way to 8sens.
 #[derive(Debug)]
@@ -57,7 +54,12 @@ impl DirectLane {
     }
 
     /// Carries one request to its end.
-    pub async fn carry(&self, mut caller: CallerStream, handoff: Handoff, shutdown: &watch::Receiver<bool>) -> Carried {
+    pub async fn carry(
+        &self,
+        mut caller: Box<CallerStream>,
+        handoff: Handoff,
+        shutdown: &watch::Receiver<bool>,
+    ) -> Carried {
         // It is wanted again when the request is sent again.
         let mut head = WriteBuffer::default();
         head.take().extend_from_slice(caller.buffered().get(..handoff.head_len).unwrap_or_default());
@@ -111,7 +113,8 @@ impl DirectLane {
                 _ => broken,
             })?;
         if answered.keeps_upstream {
-            let expires = Instant::now() + parties.carriage.settings.upstream.keepalive_timeout;
+            let now = clock::instant(parties.carriage.now().mono);
+            let expires = now + parties.carriage.settings.upstream.keepalive_timeout;
             self.connector.pool.put(stream, route, expires);
         }
         Ok(answered)
@@ -130,9 +133,13 @@ impl DirectLane {
         let (addresses, within) = carriage.begin_attempt(&self.upstream).await?;
         let fresh = carriage.needs_fresh_connection();
         let (settings, generation) = (&carriage.settings.upstream, self.upstream.generation());
-        let connected = self.connector.connect(settings, (&addresses, within), generation, fresh).await;
+        let now = clock::instant(carriage.now().mono);
+        let connected = self.connector.connect(settings, (&addresses, now, within), generation, fresh).await;
         let connected = connected.inspect_err(|_| self.upstream.proven_down())?;
-        self.upstream.connected(connected.is_reused);
+        if !connected.is_reused {
+            carriage.read_clock();
+        }
+        self.upstream.connected(connected.is_reused, carriage.now().mono);
         if !connected.is_reused {
             self.upstream.answered(connected.route.address);
         }

@@ -73,10 +73,10 @@ impl Pool {
     }
 
     /// An idle connection on that route on which nothing has happened, if there is one.
-    pub fn take(&self, route: Route) -> Option<UpstreamStream> {
+    pub fn take(&self, route: Route, now: Instant) -> Option<UpstreamStream> {
         loop {
             let idle = self.idle.lock().pop()?;
-            if idle.route == route && idle.expires > Instant::now() && idle.stream.is_silent() {
+            if idle.route == route && idle.expires > now && idle.stream.is_silent() {
                 return Some(idle.stream);
             }
         }
@@ -177,9 +177,9 @@ mod tests {
             pool.put(near, route(0), Instant::now() + LONG);
         }
         assert_eq!(pool.len(), 2, "the oldest made room");
-        let taken = [pool.take(route(0)).unwrap(), pool.take(route(0)).unwrap()];
+        let taken = [pool.take(route(0), Instant::now()).unwrap(), pool.take(route(0), Instant::now()).unwrap()];
         assert_eq!(taken.map(|stream| local_port(&stream)), [ports[2], ports[1]]);
-        assert!(pool.take(route(0)).is_none());
+        assert!(pool.take(route(0), Instant::now()).is_none());
     }
 
     #[tokio::test]
@@ -187,11 +187,11 @@ mod tests {
         let (listener, pool) = (listener().await, Pool::new(4));
         let (near, _far) = connection(&listener).await;
         pool.put(near, route(1), Instant::now() + LONG);
-        assert!(pool.take(route(2)).is_none());
+        assert!(pool.take(route(2), Instant::now()).is_none());
         assert_eq!(pool.len(), 0);
         let (near, _far) = connection(&listener).await;
         pool.put(near, route(1), Instant::now());
-        assert!(pool.take(route(1)).is_none(), "it has expired");
+        assert!(pool.take(route(1), Instant::now()).is_none(), "it has expired");
     }
 
     /// Waits for what the watching task does.
@@ -228,7 +228,7 @@ mod tests {
         pool.put(near, route(0), Instant::now() + LONG);
         // Nothing is awaited in between, so the runtime cannot have looked.
         far.try_write(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-        assert!(pool.take(route(0)).is_none());
+        assert!(pool.take(route(0), Instant::now()).is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,6 @@
 //! The way of 8sens's answer to the caller.
 
 use super::answer_head::{self, AnswerRules};
-use super::buffer::{ReadBuffer, WriteBuffer};
 use super::request_body::chunk;
 use super::stream::UpstreamStream;
 use crate::config::MinimumRate;
@@ -10,7 +9,7 @@ use crate::domain::answer::head::{AnswerScanner, Head, Scan};
 use crate::domain::exchange::Fault;
 use crate::domain::request::Method;
 use crate::domain::request::chunked::{ChunkScanner, InvalidChunk};
-use crate::platform::clock;
+use crate::proxy::buffer::{ReadBuffer, SIZE, WriteBuffer};
 use crate::proxy::caller_stream::CallerStream;
 use crate::proxy::lane::upstream::Upstream;
 use crate::proxy::lane::{Carriage, Passing};
@@ -27,7 +26,7 @@ pub struct Receiving {
     content: Reading,
     /// How the caller is told where pieces end.
     is_chunked: bool,
-    read: ReadBuffer,
+    read: ReadBuffer<SIZE>,
     /// Data of chunks on its way from `read`.
     data: WriteBuffer,
     out: WriteBuffer,
@@ -162,7 +161,7 @@ impl Receiving {
             match self.read.poll_fill(cx, stream) {
                 Poll::Ready(Ok(0)) => self.end(way)?,
                 Poll::Ready(Ok(read)) => {
-                    self.moved_at = Some(Instant::now());
+                    self.moved_at = Some(way.carriage.read_clock());
                     self.pace.moved(read);
                     self.came = if self.came == Came::Nothing { Came::Something } else { self.came };
                     self.advance(way)?;
@@ -220,7 +219,7 @@ impl Receiving {
             edits: carriage.answer_edits(head.framing),
             upstream: &carriage.settings.upstream,
             addresses: &|| upstream.addresses(),
-            now: clock::now().wall,
+            now: carriage.now().wall,
             closes: self.closes_caller,
         };
         answer_head::write(self.out.take(), self.read.filled(), head, &rules);

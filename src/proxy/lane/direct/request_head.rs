@@ -2,23 +2,23 @@
 
 use crate::config::UpstreamSettings;
 use crate::domain::exchange::{ForwardPlan, Target};
-use crate::domain::request::head::{field_lines, fragment};
-use crate::domain::request::{FieldRole, FieldTable};
+use crate::domain::request::FieldRole;
+use crate::domain::request::head::{FieldLines, fragment};
 
 /// Bytes that the gate adds at most, beside the host and the key: the line ends, the names and values of its own
 /// fields.
 const ADDED: usize = 512;
 
 /// Writes it: the plan applied to the caller's head, whose untouched lines go on as they came, and the upstream key.
-/// `head` is what was scanned when the request was decided on. `closes` says that the connection serves this request
-/// alone.
+/// `head` is what was scanned when the request was decided on, `lines` what the scan found in it. `closes` says that
+/// the connection serves this request alone.
 ///
 /// `out` has room for all of it from the beginning, so that no copy of the key is left behind.
 pub fn write(
     out: &mut Vec<u8>,
     head: &[u8],
+    lines: &FieldLines,
     plan: &ForwardPlan,
-    table: &FieldTable,
     upstream: &UpstreamSettings,
     closes: bool,
 ) {
@@ -34,12 +34,11 @@ pub fn write(
         out.extend_from_slice(part);
     }
     field(out, "Host", host);
-    for line in field_lines(head) {
-        let role = table.role(line.name);
-        match role {
+    for line in lines.iter(head) {
+        match line.role {
             // The body is framed anew.
             Some(FieldRole::TransferEncoding) => field(out, "Transfer-Encoding", b"chunked"),
-            _ if plan.fields.keeps(line.name, role, line.value) => out.extend_from_slice(line.line),
+            role if plan.fields.keeps(line.name, role, line.value) => out.extend_from_slice(line.line),
             _ => {}
         }
     }
@@ -70,7 +69,8 @@ mod tests {
             .replace("file = \"8sens-api-key\"", "env = \"CARGO_PKG_NAME\"");
         let settings = crate::config::parse(&source, "minimal.toml", Path::new(".")).unwrap().settings;
         let mut out = Vec::new();
-        write(&mut out, head.as_bytes(), &plan(target), &settings.snapshot.fields, &settings.upstream, closes);
+        let lines = FieldLines::of(head.as_bytes(), &settings.snapshot.fields);
+        write(&mut out, head.as_bytes(), &lines, &plan(target), &settings.upstream, closes);
         String::from_utf8(out).unwrap()
     }
 

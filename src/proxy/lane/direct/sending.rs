@@ -1,9 +1,9 @@
 //! The way of one request to 8sens.
 
-use super::buffer::{SIZE, WriteBuffer};
 use super::request_body::{FRAMING, PIECE, RequestBody};
 use super::stream::UpstreamStream;
 use crate::domain::exchange::Fault;
+use crate::proxy::buffer::{SIZE, WriteBuffer};
 use crate::proxy::caller_stream::CallerStream;
 use crate::proxy::lane::Carriage;
 use std::pin::Pin;
@@ -18,6 +18,8 @@ use zeroize::Zeroize;
 pub struct Sending<'b> {
     out: WriteBuffer,
     written: usize,
+    /// Bytes that 8sens has taken in all.
+    taken: u64,
     /// Bytes of `out` that are the head.
     head: usize,
     body: &'b mut RequestBody,
@@ -29,24 +31,27 @@ pub struct Sending<'b> {
     blocked_since: Option<Instant>,
     /// When it took something last.
     moved_at: Instant,
+    was_polled: bool,
 }
 
 impl<'b> Sending<'b> {
     /// Sends that body behind the head that `write` makes.
     #[must_use]
-    pub fn new(body: &'b mut RequestBody, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+    pub fn new(body: &'b mut RequestBody, now: Instant, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut out = WriteBuffer::default();
         write(out.take());
         let head = out.len();
         Self {
             out,
             written: 0,
+            taken: 0,
             head,
             body,
             is_dirty: false,
             is_broken: false,
             blocked_since: None,
-            moved_at: Instant::now(),
+            moved_at: now,
+            was_polled: false,
         }
     }
 
@@ -90,11 +95,14 @@ impl<'b> Sending<'b> {
         caller: &mut CallerStream,
         carriage: &mut Carriage,
     ) -> Result<(), Fault> {
-        while !self.is_over() {
+        let (before, mut is_stuck) = (self.taken, false);
+        while !self.is_over() && !is_stuck {
             let awaits_caller = self.gather(cx, caller, carriage)?;
-            if self.write(cx, stream).is_pending() || awaits_caller {
-                break;
-            }
+            is_stuck = self.write(cx, stream).is_pending() || awaits_caller;
+        }
+        // What leaves at once leaves when this was made.
+        if std::mem::replace(&mut self.was_polled, true) && self.taken > before {
+            self.moved_at = carriage.read_clock();
         }
         Ok(())
     }
@@ -123,9 +131,9 @@ impl<'b> Sending<'b> {
             match Pin::new(&mut *stream).poll_write(cx, &self.out[self.written..]) {
                 Poll::Ready(Ok(written)) if written > 0 => {
                     self.written += written;
+                    self.taken += written as u64;
                     self.is_dirty = true;
                     self.blocked_since = None;
-                    self.moved_at = Instant::now();
                 }
                 Poll::Ready(_) => return self.break_off(),
                 Poll::Pending => return self.block(),

@@ -1,6 +1,6 @@
 //! A connection to 8sens, in clear or encrypted.
 
-use super::lazy_timer::LazyTimer;
+use crate::proxy::lazy_timer::LazyTimer;
 use socket2::SockRef;
 use std::io;
 use std::mem::MaybeUninit;

@@ -83,18 +83,18 @@ async fn carry(request: &[u8], does: Upstreams) -> (Vec<u8>, bool) {
     let snapshot = Arc::new(snapshot);
     let tables = Arc::new(tables(&snapshot));
     let origin = Origin { peer: PEER, transport: Transport::Trusted, version: HttpVersion::Http11 };
-    let Scan::Complete(head_len, view) = head::scan(request, snapshot.limits.head, &snapshot.fields, origin) else {
-        panic!("no request: {}", request.escape_ascii());
-    };
+    let (mut near, far) = tokio::io::duplex(1 << 20);
+    near.write_all(request).await.unwrap();
+    let mut caller = Box::new(CallerStream::new(Socket::piped(far), &settings.connections));
+    while !caller.buffered().ends_with(&request[request.len().saturating_sub(4)..]) {
+        caller.fill().await.unwrap();
+    }
+    let (buffered, lines) = caller.to_scan();
+    let scanned = head::scan(buffered, snapshot.limits.head, &snapshot.fields, origin, lines);
+    let Scan::Complete(head_len, view) = scanned else { panic!("no request: {}", request.escape_ascii()) };
     let (framing, id) = (view.framing, RequestId::from_random([7; 16]));
     let (exchange, step) = Exchange::begin(Arc::clone(&snapshot), tables, &view, id, NOW);
     let Step::Forward(plan) = step else { panic!("{step:?}") };
-    let (mut near, far) = tokio::io::duplex(1 << 20);
-    near.write_all(request).await.unwrap();
-    let mut caller = CallerStream::new(Socket::piped(far), settings.connections.clone());
-    while caller.buffered().len() < head_len {
-        caller.fill().await.unwrap();
-    }
     let ticket = Ticket::new(exchange, telemetry);
     let handoff = Handoff { ticket, plan, settings, hsts: None, head_len, framing, last: false };
     let (_running, shutdown) = watch::channel(false);

@@ -13,6 +13,7 @@ use super::raw_line::RawLine;
 use super::target;
 use crate::domain::answer::framing::AnswerFraming;
 use crate::domain::exchange::{Fault, Target};
+use crate::platform::clock;
 use crate::proxy::lane::carriage::{Carriage, Passing};
 use crate::proxy::lane::upstream::Upstream;
 use crate::proxy::reply::Problem;
@@ -159,7 +160,7 @@ impl ProxyHttp for Hooks {
         _digest: Option<&pingora_core::protocols::Digest>,
         ctx: &mut Context,
     ) -> Result<()> {
-        self.upstream.connected(reused);
+        self.upstream.connected(reused, clock::now().mono);
         if !reused && let Some(dial) = &ctx.dial {
             self.upstream.answered(dial.address());
         }
@@ -216,6 +217,7 @@ impl ProxyHttp for Hooks {
         if framing.announced_too_much && connection == Connection::Pooled {
             self.upstream.leave_idle_connections();
         }
+        carriage.read_clock();
         carriage.answer_head(status, framing);
         ctx.framing = Some(framing);
         Ok(())
@@ -252,7 +254,9 @@ impl ProxyHttp for Hooks {
         ctx: &mut Context,
     ) -> Result<Option<Duration>> {
         let chunk = body.as_deref().unwrap_or_default();
-        match ctx.carriage()?.answer_chunk(chunk, end_of_stream) {
+        let carriage = ctx.carriage()?;
+        carriage.read_clock();
+        match carriage.answer_chunk(chunk, end_of_stream) {
             Ok(Passing::AsItIs) => {}
             Ok(Passing::Nothing) => *body = None,
             Ok(Passing::Held(whole)) => *body = Some(whole),

@@ -48,10 +48,11 @@ impl PingoraLane {
     /// Lends Pingora the caller's stream for one request, and takes it back.
     pub async fn carry(
         &self,
-        mut caller: CallerStream,
+        caller: Box<CallerStream>,
         mut handoff: Handoff,
         shutdown: &watch::Receiver<bool>,
     ) -> Carried {
+        let mut caller = caller.gathering();
         let head_len = target::put_line(&mut caller, handoff.head_len, &mut handoff.plan);
         let state = caller.open_request(head_len, handoff.framing, handoff.plan.is_write);
         let keepalive = handoff.settings.connections.keepalive_timeout.as_secs().max(1);
@@ -65,8 +66,8 @@ impl PingoraLane {
         persistent.apply_to_session(&mut session);
         let keeps = self.proxy.process_new_http(session, shutdown).await.is_some();
         match lent.returned() {
-            Some(caller) if keeps && caller.is_reusable() => Carried::Reusable(caller),
-            Some(caller) => Carried::ToClose(caller),
+            Some(caller) if keeps && caller.is_reusable() => Carried::Reusable(Box::new(caller)),
+            Some(caller) => Carried::ToClose(Box::new(caller)),
             None => Carried::Lost,
         }
     }

@@ -61,21 +61,17 @@ impl Upstream {
         }
     }
 
-    /// Where a request that has tried to connect since then may try next, and how long that may take: all its attempts
-    /// share one connect timeout. Asks the resolver when it has not answered yet, or when an attempt `has_failed`.
-    /// `None` when the name of 8sens was never resolved.
-    pub async fn whereabouts(
-        &self,
-        connect_timeout: Duration,
-        since: Mono,
-        has_failed: bool,
-    ) -> Option<(Arc<Addresses>, Duration)> {
-        let left = || connect_timeout.saturating_sub(clock::now().mono.since(since));
-        if has_failed || self.addresses.load().is_none() {
-            // What the resolver leaves of the time is for the connection.
-            self.look_again(left() / 2).await;
+    /// Where a request may try to connect next, and how much of the time `within` which it has to is left then. Asks
+    /// the resolver when it has not answered yet, or when an attempt `has_failed`. `None` when the name of 8sens was
+    /// never resolved.
+    pub async fn whereabouts(&self, within: Duration, has_failed: bool) -> Option<(Arc<Addresses>, Duration)> {
+        if !has_failed && let Some(addresses) = self.addresses.load_full() {
+            return Some((addresses, within));
         }
-        Some((self.addresses.load_full()?, left()))
+        let since = clock::now().mono;
+        // What the resolver leaves of the time is for the connection.
+        self.look_again(within / 2).await;
+        Some((self.addresses.load_full()?, within.saturating_sub(clock::now().mono.since(since))))
     }
 
     /// 8sens took a connection at this address, which is tried first from now on.
@@ -110,20 +106,20 @@ impl Upstream {
     }
 
     /// A request goes out on a connection to 8sens.
-    pub fn connected(&self, reused: bool) {
+    pub fn connected(&self, reused: bool, now: Mono) {
         self.telemetry.metrics.upstream_connected(reused);
-        self.proven_up();
+        self.prove(UP, now);
     }
 
     /// 8sens took a connection or answered.
     pub fn proven_up(&self) {
-        self.prove(UP);
+        self.prove(UP, clock::now().mono);
     }
 
     /// 8sens could not be reached. Its name may have moved.
     pub fn proven_down(&self) {
         self.lookup_wanted.notify_one();
-        self.prove(DOWN);
+        self.prove(DOWN, clock::now().mono);
     }
 
     /// Whether 8sens answered when it was last needed or asked; `None` before that.
@@ -136,8 +132,8 @@ impl Upstream {
         }
     }
 
-    fn prove(&self, state: u8) {
-        self.proven_at.store(now_millis(), Ordering::Relaxed);
+    fn prove(&self, state: u8, now: Mono) {
+        self.proven_at.store(millis_of(now), Ordering::Relaxed);
         if self.state.swap(state, Ordering::Relaxed) != state {
             self.telemetry.metrics.upstream_up(state == UP);
             if state == UP {
@@ -150,7 +146,11 @@ impl Upstream {
 }
 
 fn now_millis() -> u64 {
-    clock::now().mono.0 / 1_000_000
+    millis_of(clock::now().mono)
+}
+
+const fn millis_of(instant: Mono) -> u64 {
+    instant.0 / 1_000_000
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -6,13 +6,17 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::thread::LocalKey;
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// Bytes of a buffer, before it has to grow.
 pub const SIZE: usize = 16 * 1024;
+
+/// Bytes of a buffer for what a caller sends: strangers may hold one each.
+pub const SMALL: usize = 4 * 1024;
 
 /// Buffers of each kind that a thread keeps for later.
 const SPARE_MAX: usize = 32;
@@ -20,26 +24,29 @@ const SPARE_MAX: usize = 32;
 thread_local! {
     /// All of their bytes are initialised, so that they can be read into.
     static FOR_READING: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static FOR_CALLERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     static FOR_WRITING: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What came and was not used yet.
+/// What came and was not used yet. A buffer of it has `LEN` bytes at first: [`SIZE`] or [`SMALL`].
 #[derive(Default)]
-pub struct ReadBuffer {
-    /// Empty while nothing is held; otherwise at least [`SIZE`] long.
+pub struct ReadBuffer<const LEN: usize> {
+    /// Empty while nothing is held; otherwise at least `LEN` long.
     bytes: Vec<u8>,
     start: usize,
     end: usize,
 }
 
 /// Never shows bytes: they may hold tokens.
-impl fmt::Debug for ReadBuffer {
+impl<const LEN: usize> fmt::Debug for ReadBuffer<LEN> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReadBuffer").field("filled", &self.filled().len()).finish_non_exhaustive()
     }
 }
 
-impl ReadBuffer {
+impl<const LEN: usize> ReadBuffer<LEN> {
+    const SPARE: &'static LocalKey<RefCell<Vec<Vec<u8>>>> = if LEN == SMALL { &FOR_CALLERS } else { &FOR_READING };
+
     #[must_use]
     pub fn filled(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
@@ -48,6 +55,17 @@ impl ReadBuffer {
     /// Takes the first `len` bytes away.
     pub fn consume(&mut self, len: usize) {
         self.start = self.end.min(self.start.saturating_add(len));
+    }
+
+    /// Puts other bytes in place of some of them.
+    pub fn replace(&mut self, range: Range<usize>, with: &[u8]) {
+        let mut filled = self.filled().to_vec();
+        filled.splice(range, with.iter().copied());
+        (self.start, self.end) = (0, filled.len());
+        if self.bytes.len() < filled.len() {
+            self.bytes.resize(filled.len(), 0);
+        }
+        self.bytes[..filled.len()].copy_from_slice(&filled);
     }
 
     /// Reads once, behind what is there; 0 is the end of the stream. What is there grows by what is not consumed: its
@@ -74,8 +92,8 @@ impl ReadBuffer {
 
     fn make_room(&mut self) {
         if self.bytes.is_empty() {
-            let spare = FOR_READING.with_borrow_mut(Vec::pop);
-            self.bytes = spare.unwrap_or_else(|| vec![0; SIZE]);
+            let spare = Self::SPARE.with_borrow_mut(Vec::pop);
+            self.bytes = spare.unwrap_or_else(|| vec![0; LEN]);
         }
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -91,13 +109,13 @@ impl ReadBuffer {
     fn give_back(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
         (self.start, self.end) = (0, 0);
-        if bytes.len() == SIZE {
-            keep(bytes, &FOR_READING);
+        if bytes.len() == LEN {
+            keep(bytes, Self::SPARE);
         }
     }
 }
 
-impl Drop for ReadBuffer {
+impl<const LEN: usize> Drop for ReadBuffer<LEN> {
     fn drop(&mut self) {
         self.give_back();
     }
@@ -154,7 +172,7 @@ impl Drop for WriteBuffer {
     }
 }
 
-fn keep(bytes: Vec<u8>, spare: &'static std::thread::LocalKey<RefCell<Vec<Vec<u8>>>>) {
+fn keep(bytes: Vec<u8>, spare: &'static LocalKey<RefCell<Vec<Vec<u8>>>>) {
     // A thread that ends keeps nothing.
     let _ = spare.try_with(|spare| {
         let mut spare = spare.borrow_mut();
@@ -176,7 +194,7 @@ mod tests {
         let sent: Vec<u8> = (0..3 * SIZE).map(|at| u8::try_from(at % 251).unwrap()).collect();
         far.write_all(&sent).await.unwrap();
         drop(far);
-        let mut buffer = ReadBuffer::default();
+        let mut buffer = ReadBuffer::<SIZE>::default();
         let mut seen = Vec::new();
         while poll_fn(|cx| buffer.poll_fill(cx, &mut near)).await.unwrap() > 0 {
             let take = buffer.filled().len() / 2;
@@ -190,7 +208,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_held_while_nothing_comes() {
         let (mut near, mut far) = tokio::io::duplex(64);
-        let mut buffer = ReadBuffer::default();
+        let mut buffer = ReadBuffer::<SIZE>::default();
         let pending = poll_fn(|cx| Poll::Ready(buffer.poll_fill(cx, &mut near).is_pending())).await;
         assert!(pending && buffer.bytes.is_empty());
         far.write_all(b"bytes").await.unwrap();
