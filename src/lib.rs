@@ -24,7 +24,6 @@ pub mod config;
 pub mod domain;
 pub mod explain;
 pub mod platform;
-#[allow(unreachable_pub, reason = "its items are not narrowed yet")]
 pub mod proxy;
 pub mod sandbox;
 pub mod server;

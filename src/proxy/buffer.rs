@@ -13,10 +13,10 @@ use std::thread::LocalKey;
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// Bytes of a buffer, before it has to grow.
-pub const SIZE: usize = 16 * 1024;
+pub(super) const SIZE: usize = 16 * 1024;
 
 /// Bytes of a buffer for what a caller sends: strangers may hold one each.
-pub const SMALL: usize = 4 * 1024;
+pub(super) const SMALL: usize = 4 * 1024;
 
 /// Buffers of each kind that a thread keeps for later.
 const SPARE_MAX: usize = 32;
@@ -30,7 +30,7 @@ thread_local! {
 
 /// What came and was not used yet. A buffer of it has `LEN` bytes at first: [`SIZE`] or [`SMALL`].
 #[derive(Default)]
-pub struct ReadBuffer<const LEN: usize> {
+pub(super) struct ReadBuffer<const LEN: usize> {
     /// Empty while nothing is held; otherwise at least `LEN` long.
     bytes: Vec<u8>,
     start: usize,
@@ -48,17 +48,17 @@ impl<const LEN: usize> ReadBuffer<LEN> {
     const SPARE: &'static LocalKey<RefCell<Vec<Vec<u8>>>> = if LEN == SMALL { &FOR_CALLERS } else { &FOR_READING };
 
     #[must_use]
-    pub fn filled(&self) -> &[u8] {
+    pub(super) fn filled(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
     /// Takes the first `len` bytes away.
-    pub fn consume(&mut self, len: usize) {
+    pub(super) fn consume(&mut self, len: usize) {
         self.start = self.end.min(self.start.saturating_add(len));
     }
 
     /// Puts other bytes in place of some of them.
-    pub fn replace(&mut self, range: Range<usize>, with: &[u8]) {
+    pub(super) fn replace(&mut self, range: Range<usize>, with: &[u8]) {
         let mut filled = self.filled().to_vec();
         filled.splice(range, with.iter().copied());
         (self.start, self.end) = (0, filled.len());
@@ -73,7 +73,7 @@ impl<const LEN: usize> ReadBuffer<LEN> {
     ///
     /// # Errors
     /// When the stream is broken.
-    pub fn poll_fill(
+    pub(super) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut (impl AsyncRead + Unpin),
@@ -123,7 +123,7 @@ impl<const LEN: usize> Drop for ReadBuffer<LEN> {
 
 /// Bytes to be written: a vector that comes from the thread and goes back to it.
 #[derive(Default)]
-pub struct WriteBuffer(Vec<u8>);
+pub(super) struct WriteBuffer(Vec<u8>);
 
 /// Never shows bytes: they may hold keys.
 impl fmt::Debug for WriteBuffer {
@@ -134,7 +134,7 @@ impl fmt::Debug for WriteBuffer {
 
 impl WriteBuffer {
     /// Makes sure that there is one, with its room.
-    pub fn take(&mut self) -> &mut Vec<u8> {
+    pub(super) fn take(&mut self) -> &mut Vec<u8> {
         if self.0.capacity() == 0 {
             let spare = FOR_WRITING.with_borrow_mut(Vec::pop);
             self.0 = spare.unwrap_or_else(|| Vec::with_capacity(SIZE));
@@ -143,7 +143,7 @@ impl WriteBuffer {
     }
 
     /// Forgets the bytes and gives the memory back.
-    pub fn give_back(&mut self) {
+    pub(super) fn give_back(&mut self) {
         let mut bytes = std::mem::take(&mut self.0);
         bytes.clear();
         if (SIZE..=2 * SIZE).contains(&bytes.capacity()) {

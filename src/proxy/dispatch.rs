@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// Carries one connection to its end.
-pub async fn carry(
+pub(super) async fn carry(
     listener: &Arc<Listener>,
     stream: TcpStream,
     peer: SocketAddr,

@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// One timer for all deadlines of one connection.
 #[derive(Default)]
-pub struct LazyTimer {
+pub(super) struct LazyTimer {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -22,7 +22,7 @@ impl fmt::Debug for LazyTimer {
 
 impl LazyTimer {
     /// Ready once `deadline` has passed; until then, the task is woken when it may have.
-    pub fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if sleep.deadline() > deadline {
             sleep.as_mut().reset(deadline);

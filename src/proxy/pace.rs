@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How one transfer has gone so far.
 #[derive(Debug)]
-pub struct Pace {
+pub(super) struct Pace {
     minimum: MinimumRate,
     moved: u64,
     /// Time waited before the wait under way.
@@ -23,17 +23,17 @@ pub struct Pace {
 
 impl Pace {
     #[must_use]
-    pub fn new(minimum: MinimumRate) -> Self {
+    pub(super) fn new(minimum: MinimumRate) -> Self {
         Self { minimum, moved: 0, waited: Duration::ZERO, since: None, too_slow: None }
     }
 
     /// Another transfer begins.
-    pub fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         *self = Self::new(self.minimum);
     }
 
     /// Goes on waiting. Ready when the other end has been too slow.
-    pub fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let until = self.waits_until();
         let too_slow = self.too_slow.get_or_insert_with(|| Box::pin(sleep_until(until)));
         ready!(too_slow.as_mut().poll(cx));
@@ -41,13 +41,13 @@ impl Pace {
     }
 
     /// Goes on waiting by a timer of somebody else's: until then, when nothing comes.
-    pub fn waits_until(&mut self) -> Instant {
+    pub(super) fn waits_until(&mut self) -> Instant {
         let since = *self.since.get_or_insert_with(Instant::now);
         since + patience(self.minimum, self.moved, self.waited)
     }
 
     /// Something came through: the wait is over.
-    pub fn moved(&mut self, bytes: usize) {
+    pub(super) fn moved(&mut self, bytes: usize) {
         self.moved = self.moved.saturating_add(bytes as u64);
         self.too_slow = None;
         if let Some(since) = self.since.take() {

@@ -17,14 +17,14 @@ const V2_START: usize = 16;
 
 /// Not a PROXY header, or one that is cut or too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoHeader;
+pub(super) struct NoHeader;
 
 /// Reads the header and not one byte more. Returns the stated source; `None` when the proxy speaks for itself, as in a
 /// health check.
 ///
 /// # Errors
 /// When what comes is no header. The connection is of no use then.
-pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<SocketAddr>, NoHeader> {
+pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<SocketAddr>, NoHeader> {
     let mut header = Vec::with_capacity(MAX_V1);
     loop {
         // Byte by byte: whatever comes after the header belongs to somebody else.

@@ -9,11 +9,11 @@ use tokio::time::{Instant, timeout_at};
 const WORTH_READING: u64 = 64 * 1024;
 
 /// How long such a body is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What follows the head of a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Body {
+pub(super) struct Body {
     pub head_len: usize,
     pub framing: Framing,
     pub expects_continue: bool,
@@ -22,7 +22,7 @@ pub struct Body {
 impl Body {
     /// Reads an unwanted body away when it is small and of known length. False when the connection cannot be used
     /// further.
-    pub async fn drain(self, caller: &mut CallerStream) -> bool {
+    pub(super) async fn drain(self, caller: &mut CallerStream) -> bool {
         // Who waits to be told to send the body will not send it after a refusal, or will: nobody knows.
         let mut left = match self.framing {
             Framing::None | Framing::Length(0) => return true,
@@ -47,7 +47,7 @@ impl Body {
 
 /// True when a body of which `read` bytes were read has a small rest of known length.
 #[must_use]
-pub fn has_small_rest(framing: Framing, read: u64) -> bool {
+pub(super) fn has_small_rest(framing: Framing, read: u64) -> bool {
     match framing {
         Framing::None => true,
         Framing::Length(length) => length.saturating_sub(read) <= WORTH_READING,

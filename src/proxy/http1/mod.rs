@@ -27,7 +27,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 /// One connection of HTTP/1.1 being served.
-pub struct Connection<'a> {
+pub(super) struct Connection<'a> {
     listener: &'a Arc<Listener>,
     origin: Origin,
     shutdown: watch::Receiver<bool>,
@@ -37,7 +37,7 @@ pub struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    pub fn new(listener: &'a Arc<Listener>, origin: Origin, shutdown: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(listener: &'a Arc<Listener>, origin: Origin, shutdown: watch::Receiver<bool>) -> Self {
         Self { listener, origin, shutdown, served: 0, timer: LazyTimer::default() }
     }
 }
@@ -48,7 +48,7 @@ impl Connection<'_> {
     }
 
     /// Serves requests until the connection ends.
-    pub async fn serve(&mut self, mut caller: Box<CallerStream>) -> ConnectionOutcome {
+    pub(super) async fn serve(&mut self, mut caller: Box<CallerStream>) -> ConnectionOutcome {
         // One for all of its requests: listening anew for each would take a lock that all connections share.
         let mut stop = self.shutdown.clone();
         let mut ending = pin!(async move {

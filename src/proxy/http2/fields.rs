@@ -14,11 +14,11 @@ const OF_A_CONNECTION: [&[u8]; 5] =
 const MAX_NAME: usize = 16 * 1024;
 
 /// One line: a name and a value, as they came.
-pub type FieldLine<'a> = (&'a [u8], &'a [u8]);
+pub(super) type FieldLine<'a> = (&'a [u8], &'a [u8]);
 
 /// The decoded lines of one block, as many as fit.
 #[derive(Debug, Default)]
-pub struct FieldLines {
+pub(super) struct FieldLines {
     bytes: Vec<u8>,
     lens: Vec<(usize, usize)>,
     /// What all of them count for, as `SETTINGS_MAX_HEADER_LIST_SIZE` does (RFC 9113 section 10.5.1).
@@ -27,7 +27,7 @@ pub struct FieldLines {
 
 impl FieldLines {
     /// Counts a line, and keeps it when all so far are within `limit`.
-    pub fn push(&mut self, name: &[u8], value: &[u8], limit: usize) {
+    pub(super) fn push(&mut self, name: &[u8], value: &[u8], limit: usize) {
         self.size = self.size.saturating_add(name.len() + value.len() + ENTRY_OVERHEAD);
         if self.size <= limit {
             self.bytes.extend_from_slice(name);
@@ -38,11 +38,11 @@ impl FieldLines {
 
     /// The size of all lines, also of those that were not kept.
     #[must_use]
-    pub const fn size(&self) -> usize {
+    pub(super) const fn size(&self) -> usize {
         self.size
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = FieldLine<'_>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = FieldLine<'_>> {
         let mut rest = &self.bytes[..];
         self.lens.iter().map(move |(name_len, value_len)| {
             let (name, behind) = rest.split_at(*name_len);
@@ -55,7 +55,7 @@ impl FieldLines {
 
 /// A request, whose bytes HTTP/1.1 can say: what it means is for the scanner and the rules.
 #[derive(Debug)]
-pub struct Head<'a> {
+pub(super) struct Head<'a> {
     pub method: &'a [u8],
     pub target: &'a [u8],
     /// Without pseudo-header fields; `host` is among them.
@@ -64,7 +64,7 @@ pub struct Head<'a> {
 
 /// A head that is no request, and what its record can say of it.
 #[derive(Debug)]
-pub struct Malformed<'a> {
+pub(super) struct Malformed<'a> {
     pub reason: Reason,
     pub method: &'a [u8],
     pub target: &'a [u8],
@@ -74,7 +74,7 @@ pub struct Malformed<'a> {
 
 /// True for what only HTTP/2 can get wrong, which resets its stream (RFC 9113 section 8.1.1). What HTTP/1.1 has as
 /// well is answered in the same words there and here.
-pub const fn resets(reason: Reason) -> bool {
+pub(super) const fn resets(reason: Reason) -> bool {
     use Reason::{
         Http2Authority, Http2ConnectionField, Http2PseudoLate, Http2PseudoMissing, Http2PseudoRepeated,
         Http2PseudoUnknown, Http2Scheme, Http2Target, Http2UpperCase,
@@ -123,7 +123,7 @@ impl<'a> Pseudo<'a> {
 ///
 /// # Errors
 /// With the first fault, when they are none.
-pub fn request(lines: &FieldLines) -> Result<Head<'_>, Malformed<'_>> {
+pub(super) fn request(lines: &FieldLines) -> Result<Head<'_>, Malformed<'_>> {
     let (mut pseudo, mut fields, mut fault) = (Pseudo::default(), Vec::new(), Ok(()));
     for line in lines.iter() {
         let sound = if line.0.starts_with(b":") {
@@ -147,7 +147,7 @@ pub fn request(lines: &FieldLines) -> Result<Head<'_>, Malformed<'_>> {
 }
 
 /// True for lines that trailers may have: fields, and nothing else (RFC 9113 section 8.1).
-pub fn are_trailers(lines: &FieldLines) -> bool {
+pub(super) fn are_trailers(lines: &FieldLines) -> bool {
     lines.iter().all(|line| field(line).is_ok())
 }
 

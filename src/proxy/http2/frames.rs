@@ -96,14 +96,14 @@ impl Meter {
 
 /// Tells the connection that its caller broke a rule that ends it: used its credit up, or sent what cannot be followed.
 #[derive(Debug, Default)]
-pub struct Breach {
+pub(super) struct Breach {
     code: OnceLock<ErrorCode>,
     bell: Notify,
 }
 
 impl Breach {
     /// Waits until there is one, and tells what the caller is told (RFC 9113 section 7).
-    pub async fn noticed(&self) -> ErrorCode {
+    pub(super) async fn noticed(&self) -> ErrorCode {
         loop {
             if let Some(code) = self.code() {
                 return code;
@@ -113,7 +113,7 @@ impl Breach {
     }
 
     #[must_use]
-    pub fn code(&self) -> Option<ErrorCode> {
+    pub(super) fn code(&self) -> Option<ErrorCode> {
         self.code.get().copied()
     }
 
@@ -127,7 +127,7 @@ impl Breach {
 /// A caller's connection whose frames are counted, and whose field blocks are read in front of the library. After a
 /// breach nothing more is read; writing goes on, for the GOAWAY.
 #[derive(Debug)]
-pub struct Metered<S> {
+pub(super) struct Metered<S> {
     inner: S,
     meter: Meter,
     breach: Arc<Breach>,
@@ -137,7 +137,7 @@ pub struct Metered<S> {
 }
 
 impl<S> Metered<S> {
-    pub fn new(inner: S, front: Front) -> (Self, Arc<Breach>) {
+    pub(super) fn new(inner: S, front: Front) -> (Self, Arc<Breach>) {
         let breach = Arc::new(Breach::default());
         (Self { inner, meter: Meter::new(), breach: Arc::clone(&breach), front, changed: BytesMut::new() }, breach)
     }

@@ -16,20 +16,20 @@ pub(super) const ENTRY_OVERHEAD: usize = 32;
 
 /// The compression of the connection cannot be followed any further (RFC 9113 section 4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CompressionError;
+pub(super) struct CompressionError;
 
 /// A name and a value, out of the table or out of the block.
 type DecodedLine<'t> = (Cow<'t, [u8]>, Cow<'t, [u8]>);
 
 /// Follows the compression of one caller. Each block has to pass through it, in order.
 #[derive(Debug)]
-pub struct Decoder {
+pub(super) struct Decoder {
     table: Table,
 }
 
 impl Decoder {
     #[must_use]
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { table: Table { entries: VecDeque::new(), size: 0, max: MAX_TABLE } }
     }
 
@@ -38,7 +38,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When the block is not HPACK, or contradicts what came before.
-    pub fn decode(
+    pub(super) fn decode(
         &mut self,
         mut block: &[u8],
         mut take: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,

@@ -35,13 +35,13 @@ pub(super) struct FrameHeader {
 
 impl FrameHeader {
     /// The header at the beginning of `bytes`; `None` when there are too few of them.
-    pub fn read(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let [a, b, c, kind, flags, d, e, f, g] = *bytes.first_chunk::<HEADER_LEN>()?;
         let len = u32::from_be_bytes([0, a, b, c]) as usize;
         Some(Self { len, kind, flags, stream: u32::from_be_bytes([d & 0x7f, e, f, g]) })
     }
 
-    pub fn write(self, out: &mut Vec<u8>) {
+    pub(super) fn write(self, out: &mut Vec<u8>) {
         let [_, a, b, c] = u32::try_from(self.len).unwrap_or(u32::MAX).to_be_bytes();
         out.extend_from_slice(&[a, b, c, self.kind, self.flags]);
         out.extend_from_slice(&self.stream.to_be_bytes());

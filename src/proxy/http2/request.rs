@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 ///
 /// # Errors
 /// For a method that hyper does not take.
-pub fn http1(method: &[u8], mut fields: HeaderMap, ended: bool) -> Result<Request<()>, Denial> {
+pub(super) fn http1(method: &[u8], mut fields: HeaderMap, ended: bool) -> Result<Request<()>, Denial> {
     let method = Method::from_bytes(method).map_err(|_| Denial::because(Reason::MethodByte))?;
     join_cookies(&mut fields);
     // Says what the caller takes of this connection alone; trailers are not passed on.
@@ -46,7 +46,7 @@ fn join_cookies(fields: &mut HeaderMap) {
 /// A connection of hyper's client for one request, whose request line is written here: hyper's type of a target does
 /// not hold every query that HTTP/1.1 does.
 #[derive(Debug)]
-pub struct OwnLine<S> {
+pub(super) struct OwnLine<S> {
     inner: S,
     line: Bytes,
     /// Still in the request line that hyper writes, which goes nowhere.
@@ -54,7 +54,7 @@ pub struct OwnLine<S> {
 }
 
 impl<S> OwnLine<S> {
-    pub fn new(inner: S, method: &[u8], target: &[u8]) -> Self {
+    pub(super) fn new(inner: S, method: &[u8], target: &[u8]) -> Self {
         let line = [method, b" ", target, b" HTTP/1.1\r\n"].concat();
         Self { inner, line: line.into(), in_first_line: true }
     }

@@ -22,10 +22,10 @@ const SEPARATOR: u8 = b' ';
 const MALFORMED: [u8; 5] = [0x10, 1, b'x', 0, 0x83];
 
 /// More than a stand-in can count for beyond what it stands for, in bytes of a list of fields.
-pub const OVERHEAD: usize = 512;
+pub(super) const OVERHEAD: usize = 512;
 
 /// Writes the block that stands for a request.
-pub fn write(head: &Result<Head<'_>, Malformed<'_>>, block: &mut Vec<u8>) {
+pub(super) fn write(head: &Result<Head<'_>, Malformed<'_>>, block: &mut Vec<u8>) {
     block.extend_from_slice(&PSEUDO);
     let fields = match head {
         Ok(head) => {
@@ -43,7 +43,7 @@ pub fn write(head: &Result<Head<'_>, Malformed<'_>>, block: &mut Vec<u8>) {
 }
 
 /// Writes the block of trailers: none that is good goes any further.
-pub fn write_trailers(are_good: bool, block: &mut Vec<u8>) {
+pub(super) fn write_trailers(are_good: bool, block: &mut Vec<u8>) {
     if !are_good {
         block.extend_from_slice(&MALFORMED);
     }
@@ -81,7 +81,7 @@ fn literal((name, value): FieldLine<'_>, block: &mut Vec<u8>) {
 
 /// What a stream asked for.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Asked {
+pub(super) struct Asked {
     /// Why it is no request, when it is none.
     pub fault: Option<Reason>,
     pub method: Vec<u8>,
@@ -89,7 +89,7 @@ pub struct Asked {
 }
 
 /// Takes what was added out of the fields of a stream. `None` when they were not written here.
-pub fn read(fields: &mut HeaderMap) -> Option<Asked> {
+pub(super) fn read(fields: &mut HeaderMap) -> Option<Asked> {
     let mut values = fields.get_all(CARRIER).iter().cloned();
     let (carried, own) = (values.next()?, values.collect::<Vec<_>>());
     fields.remove(CARRIER);

@@ -41,7 +41,7 @@ const PIPE: usize = 16 * 1024;
 const MAX_ANSWER_FIELDS: usize = 256 + 32;
 
 /// Where the streams of one connection come from.
-pub struct StreamLane {
+pub(super) struct StreamLane {
     pub listener: Arc<Listener>,
     pub origin: Origin,
     /// Turns true when the gate is ending.
@@ -50,7 +50,7 @@ pub struct StreamLane {
 
 /// How a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamEnd {
+pub(super) enum StreamEnd {
     /// The whole answer is on its way.
     Answered,
     /// Given up by either side.
@@ -83,7 +83,7 @@ impl From<hyper::Error> for Unsent {
 
 impl StreamLane {
     /// Serves one stream to its end. What it forwards goes on by itself when the caller is gone, where it has to.
-    pub async fn serve(
+    pub(super) async fn serve(
         self,
         request: Request<RecvStream>,
         respond: SendResponse<Bytes>,

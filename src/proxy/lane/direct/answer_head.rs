@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 
 /// What the head of one answer is made by, beside its bytes.
-pub struct AnswerRules<'r> {
+pub(super) struct AnswerRules<'r> {
     pub edits: AnswerEdits<'r>,
     /// 8sens as it is known from the configuration.
     pub upstream: &'r UpstreamSettings,
@@ -24,7 +24,7 @@ pub struct AnswerRules<'r> {
 
 /// Writes it: 8sens's own lines where they go on, led back to the gate where they name 8sens, and what the gate adds.
 /// `bytes` are those that were scanned.
-pub fn write(out: &mut Vec<u8>, bytes: &[u8], head: &Head, rules: &AnswerRules<'_>) {
+pub(super) fn write(out: &mut Vec<u8>, bytes: &[u8], head: &Head, rules: &AnswerRules<'_>) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(itoa::Buffer::new().format(head.status).as_bytes());
     out.push(b' ');

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// Where connections come from, and go back to.
 #[derive(Debug)]
-pub struct Connector {
+pub(super) struct Connector {
     pub pool: Pool,
     trust: ArcSwapOption<Trust>,
 }
@@ -35,7 +35,7 @@ struct Trust {
 
 /// A connection for one request.
 #[derive(Debug)]
-pub struct Connected {
+pub(super) struct Connected {
     pub stream: UpstreamStream,
     pub route: Route,
     /// It has served another request.
@@ -45,7 +45,7 @@ pub struct Connected {
 impl Connector {
     /// Keeps so many idle connections.
     #[must_use]
-    pub fn new(pool_size: usize) -> Self {
+    pub(super) fn new(pool_size: usize) -> Self {
         Self { pool: Pool::new(pool_size), trust: ArcSwapOption::empty() }
     }
 
@@ -54,7 +54,7 @@ impl Connector {
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn connect(
+    pub(super) async fn connect(
         &self,
         settings: &UpstreamSettings,
         (addresses, now, within): (&Addresses, Instant, Duration),

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 const CONTENT_RATE: u64 = 32;
 
 /// Both sides, for one request.
-pub struct Parties<'p> {
+pub(super) struct Parties<'p> {
     pub caller: &'p mut CallerStream,
     pub carriage: &'p mut Carriage,
     pub upstream: &'p Upstream,
@@ -32,7 +32,7 @@ pub struct Parties<'p> {
 
 /// How an attempt ended that got its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answered {
+pub(super) struct Answered {
     /// The connection to 8sens can carry another request.
     pub keeps_upstream: bool,
     /// So can the caller's.
@@ -41,7 +41,7 @@ pub struct Answered {
 
 /// Why an attempt did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Broken {
+pub(super) struct Broken {
     pub fault: Fault,
     /// The head of an answer is on its way to the caller.
     pub answer_has_begun: bool,
@@ -53,7 +53,7 @@ pub struct Broken {
 ///
 /// # Errors
 /// What broke it off. What was good of an answer was passed on.
-pub async fn converse(
+pub(super) async fn converse(
     stream: &mut UpstreamStream,
     parties: &mut Parties<'_>,
     head: &[u8],

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// Where a connection leads to and what it was opened under. It is used again only for a request to the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route {
+pub(super) struct Route {
     pub address: SocketAddr,
     /// Which authorities were believed, by number; 0 for none, in clear.
     pub trust: u32,
@@ -26,7 +26,7 @@ pub struct Route {
 }
 
 /// Idle connections, at most so many.
-pub struct Pool {
+pub(super) struct Pool {
     /// By the time they were put back.
     idle: Mutex<Vec<Idle>>,
     most: usize,
@@ -66,14 +66,14 @@ impl fmt::Debug for Pool {
 
 impl Pool {
     #[must_use]
-    pub fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         let alert = Arc::new(Alert::default());
         let waker = Waker::from(Arc::clone(&alert));
         Self { idle: Mutex::default(), most, alert, waker }
     }
 
     /// An idle connection on that route on which nothing has happened, if there is one.
-    pub fn take(&self, route: Route, now: Instant) -> Option<UpstreamStream> {
+    pub(super) fn take(&self, route: Route, now: Instant) -> Option<UpstreamStream> {
         loop {
             let idle = self.idle.lock().pop()?;
             if idle.route == route && idle.expires > now && idle.stream.is_silent() {
@@ -83,7 +83,7 @@ impl Pool {
     }
 
     /// Keeps a connection until it expires. Where there is no room, the one that was idle longest is closed for it.
-    pub fn put(&self, mut stream: UpstreamStream, route: Route, expires: Instant) {
+    pub(super) fn put(&self, mut stream: UpstreamStream, route: Route, expires: Instant) {
         if self.most == 0 || !stream.is_quiet(&mut Context::from_waker(&self.waker)) {
             return;
         }
@@ -98,7 +98,7 @@ impl Pool {
     }
 
     /// Closes what is of no use any more, for ever.
-    pub async fn watch(&self) {
+    pub(super) async fn watch(&self) {
         loop {
             match self.sweep() {
                 Some(next) => tokio::select! {

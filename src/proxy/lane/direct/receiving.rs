@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 /// An answer that is being read and passed on.
 #[derive(Debug)]
-pub struct Receiving {
+pub(super) struct Receiving {
     scanner: AnswerScanner,
     content: Reading,
     /// How the caller is told where pieces end.
@@ -44,7 +44,7 @@ pub struct Receiving {
 
 /// How much of an answer has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Came {
+pub(super) enum Came {
     Nothing,
     /// Some bytes, and no head that can be passed on.
     Something,
@@ -63,7 +63,7 @@ enum Reading {
 }
 
 /// What an answer is passed on by, beside its bytes.
-pub struct Way<'w> {
+pub(super) struct Way<'w> {
     pub caller: &'w mut CallerStream,
     pub carriage: &'w mut Carriage,
     pub upstream: &'w Upstream,
@@ -77,7 +77,7 @@ pub struct Way<'w> {
 
 /// Who has to do something before an answer goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitsFor {
+pub(super) enum WaitsFor {
     /// The whole answer was taken.
     Nobody,
     Caller,
@@ -87,7 +87,7 @@ pub enum WaitsFor {
 impl Receiving {
     /// The answer to a request with this method, whose body has to come at this pace while the gate waits for it.
     #[must_use]
-    pub fn new(method: Method, pace: MinimumRate) -> Self {
+    pub(super) fn new(method: Method, pace: MinimumRate) -> Self {
         Self {
             scanner: AnswerScanner::new(method),
             content: Reading::Head,
@@ -107,36 +107,36 @@ impl Receiving {
     }
 
     #[must_use]
-    pub const fn came(&self) -> Came {
+    pub(super) const fn came(&self) -> Came {
         self.came
     }
 
     /// When 8sens said something last.
     #[must_use]
-    pub const fn moved_at(&self) -> Option<Instant> {
+    pub(super) const fn moved_at(&self) -> Option<Instant> {
         self.moved_at
     }
 
     /// The answer has come to its end, and 8sens neither closes the connection nor has said anything behind it.
     #[must_use]
-    pub fn keeps_connection(&self) -> bool {
+    pub(super) fn keeps_connection(&self) -> bool {
         self.keeps_connection && matches!(self.content, Reading::Ended) && self.read.filled().is_empty()
     }
 
     /// The caller was told that its connection ends with this answer.
     #[must_use]
-    pub const fn closes_caller(&self) -> bool {
+    pub(super) const fn closes_caller(&self) -> bool {
         self.closes_caller
     }
 
     /// What was wrong with an answer that is not passed on.
     #[must_use]
-    pub const fn invalid(&self) -> Option<&'static str> {
+    pub(super) const fn invalid(&self) -> Option<&'static str> {
         self.invalid
     }
 
     /// When 8sens will have been too slow with the content that is waited for; `None` while its head is.
-    pub fn too_slow_at(&mut self) -> Option<Instant> {
+    pub(super) fn too_slow_at(&mut self) -> Option<Instant> {
         (self.came == Came::Head).then(|| self.pace.waits_until())
     }
 
@@ -144,7 +144,7 @@ impl Receiving {
     ///
     /// # Errors
     /// What broke it off. What was good of it may still have to be passed on: see [`Self::poll_pass_on`].
-    pub fn poll(
+    pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut UpstreamStream,
@@ -176,7 +176,7 @@ impl Receiving {
     ///
     /// # Errors
     /// When the caller takes no more.
-    pub fn poll_pass_on(&mut self, cx: &mut Context<'_>, caller: &mut CallerStream) -> Poll<Result<(), Fault>> {
+    pub(super) fn poll_pass_on(&mut self, cx: &mut Context<'_>, caller: &mut CallerStream) -> Poll<Result<(), Fault>> {
         let mut caller = Pin::new(caller);
         while self.taken < self.out.len() {
             match ready!(caller.as_mut().poll_write(cx, &self.out[self.taken..])) {

@@ -12,16 +12,16 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// Most bytes that are taken from the caller at a time.
-pub const PIECE: usize = 4096;
+pub(super) const PIECE: usize = 4096;
 
 /// Most bytes that framing adds to a piece: size and line ends of a chunk, and the last chunk.
-pub const FRAMING: usize = 32;
+pub(super) const FRAMING: usize = 32;
 
 /// Most bytes of a body that are kept in case the request is sent again.
 const KEPT_MAX: usize = 64 * 1024;
 
 /// Reads the body and frames it anew. Where the request may be sent again, what was read is kept.
-pub struct RequestBody {
+pub(super) struct RequestBody {
     framing: Framing,
     /// Bytes that are still to come of a body with a length.
     left: u64,
@@ -52,7 +52,7 @@ impl fmt::Debug for RequestBody {
 impl RequestBody {
     /// `may_be_resent` says that it is worth keeping.
     #[must_use]
-    pub fn new(framing: Framing, may_be_resent: bool) -> Self {
+    pub(super) fn new(framing: Framing, may_be_resent: bool) -> Self {
         Self {
             framing,
             left: if let Framing::Length(length) = framing { length } else { 0 },
@@ -66,7 +66,7 @@ impl RequestBody {
 
     /// All of it came from the caller.
     #[must_use]
-    pub fn has_come(&self) -> bool {
+    pub(super) fn has_come(&self) -> bool {
         match self.framing {
             Framing::None => true,
             Framing::Length(_) => self.left == 0,
@@ -76,25 +76,25 @@ impl RequestBody {
 
     /// All of it was given out.
     #[must_use]
-    pub fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         let is_framed = self.has_last_chunk || self.framing != Framing::Chunked;
         self.has_come() && self.unsent().is_empty() && is_framed
     }
 
     /// Bytes of data that came.
     #[must_use]
-    pub const fn read(&self) -> u64 {
+    pub(super) const fn read(&self) -> u64 {
         self.read
     }
 
     /// Whether it can be sent from its beginning.
     #[must_use]
-    pub const fn can_restart(&self) -> bool {
+    pub(super) const fn can_restart(&self) -> bool {
         self.read == 0 || matches!(self.kept, Kept::All(_))
     }
 
     /// Begins again with what was kept.
-    pub fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.sent_of_kept = 0;
         self.has_last_chunk = false;
     }
@@ -104,7 +104,7 @@ impl RequestBody {
     ///
     /// # Errors
     /// When the caller has left or has sent what is no body, and when the body is larger than allowed.
-    pub fn poll_piece(
+    pub(super) fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,
         caller: &mut CallerStream,
@@ -185,7 +185,7 @@ impl RequestBody {
 }
 
 /// Appends data as one chunk (RFC 9112 section 7.1). An empty one would be the end.
-pub fn chunk(out: &mut Vec<u8>, data: &[u8]) {
+pub(super) fn chunk(out: &mut Vec<u8>, data: &[u8]) {
     if data.is_empty() {
         return;
     }

@@ -14,7 +14,7 @@ const ADDED: usize = 512;
 /// the connection serves this request alone.
 ///
 /// `out` has room for all of it from the beginning, so that no copy of the key is left behind.
-pub fn write(
+pub(super) fn write(
     out: &mut Vec<u8>,
     head: &[u8],
     lines: &FieldLines,
@@ -52,7 +52,7 @@ pub fn write(
 }
 
 /// One field line.
-pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+pub(super) fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     for part in [name.as_bytes(), b": ", value, b"\r\n"] {
         out.extend_from_slice(part);
     }

@@ -15,7 +15,7 @@ use zeroize::Zeroize;
 /// A request that is being written. Its head holds the upstream key: that memory is wiped as soon as it was written,
 /// and whatever becomes of the request.
 #[derive(Debug)]
-pub struct Sending<'b> {
+pub(super) struct Sending<'b> {
     out: WriteBuffer,
     written: usize,
     /// Bytes that 8sens has taken in all.
@@ -37,7 +37,7 @@ pub struct Sending<'b> {
 impl<'b> Sending<'b> {
     /// Sends that body behind the head that `write` makes.
     #[must_use]
-    pub fn new(body: &'b mut RequestBody, now: Instant, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+    pub(super) fn new(body: &'b mut RequestBody, now: Instant, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut out = WriteBuffer::default();
         write(out.take());
         let head = out.len();
@@ -57,30 +57,30 @@ impl<'b> Sending<'b> {
 
     /// The last byte of the request was written.
     #[must_use]
-    pub fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         self.body.is_done() && self.out.is_empty() && !self.is_dirty
     }
 
     /// There is nothing more to be written, or nobody who takes it.
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.is_broken || self.is_done()
     }
 
     #[must_use]
-    pub const fn body(&self) -> &RequestBody {
+    pub(super) const fn body(&self) -> &RequestBody {
         self.body
     }
 
     /// When 8sens took something last; at first, when this was made.
     #[must_use]
-    pub const fn moved_at(&self) -> Instant {
+    pub(super) const fn moved_at(&self) -> Instant {
         self.moved_at
     }
 
     /// Since when it takes nothing of what there is to write.
     #[must_use]
-    pub const fn blocked_since(&self) -> Option<Instant> {
+    pub(super) const fn blocked_since(&self) -> Option<Instant> {
         self.blocked_since
     }
 
@@ -88,7 +88,7 @@ impl<'b> Sending<'b> {
     ///
     /// # Errors
     /// When the caller's body ends it.
-    pub fn poll(
+    pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut UpstreamStream,

@@ -20,32 +20,32 @@ enum Wire {
 
 /// One connection, with the timer of whoever uses it.
 #[derive(Debug)]
-pub struct UpstreamStream {
+pub(super) struct UpstreamStream {
     wire: Wire,
     pub timer: LazyTimer,
 }
 
 impl UpstreamStream {
     #[must_use]
-    pub fn plain(stream: TcpStream) -> Self {
+    pub(super) fn plain(stream: TcpStream) -> Self {
         Self { wire: Wire::Plain(stream), timer: LazyTimer::default() }
     }
 
     #[must_use]
-    pub fn tls(stream: TlsStream<TcpStream>) -> Self {
+    pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
         Self { wire: Wire::Tls(Box::new(stream)), timer: LazyTimer::default() }
     }
 
     /// Whether 8sens has said nothing that was not read, not even that it closes, as far as the runtime knows. When it
     /// does, `cx` is woken.
-    pub fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(super) fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
         let mut byte = [0];
         Pin::new(self).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 
     /// The same, as far as the system knows, which the runtime may not have heard yet. Nothing is read: where TLS has
     /// anything to say between two requests, that is no connection to send the next one on.
-    pub fn is_silent(&self) -> bool {
+    pub(super) fn is_silent(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         let peeked = SockRef::from(self.tcp()).peek(&mut byte);
         matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
@@ -53,7 +53,7 @@ impl UpstreamStream {
 
     /// The connection itself.
     #[must_use]
-    pub fn tcp(&self) -> &TcpStream {
+    pub(super) fn tcp(&self) -> &TcpStream {
         match &self.wire {
             Wire::Plain(stream) => stream,
             Wire::Tls(stream) => stream.get_ref().0,

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// One attempt at a connection.
 #[derive(Debug)]
-pub struct Dial {
+pub(super) struct Dial {
     addresses: Arc<Addresses>,
     within: Duration,
     reached: OnceLock<SocketAddr>,
@@ -39,13 +39,13 @@ impl Dial {
     /// Where the connection leads to that was made, the one from the pool if that was used, or the one that is going
     /// to be tried first.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         self.reached.get().copied().unwrap_or_else(|| self.addresses.first())
     }
 
     /// Whether Pingora's pool may have the connection back: it looks for it by the first address.
     #[must_use]
-    pub fn may_be_pooled(&self) -> bool {
+    pub(super) fn may_be_pooled(&self) -> bool {
         self.address() == self.addresses.first()
     }
 }

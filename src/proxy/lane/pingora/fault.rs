@@ -5,7 +5,7 @@ use pingora_error::{Error, ErrorSource, ErrorType};
 
 /// The fault of an attempt to connect.
 #[must_use]
-pub fn of_connect(e: &Error) -> Fault {
+pub(super) fn of_connect(e: &Error) -> Fault {
     match e.etype() {
         ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Fault::ConnectTimeout,
         ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert => Fault::Tls(of_handshake(e)),
@@ -15,7 +15,7 @@ pub fn of_connect(e: &Error) -> Fault {
 
 /// The fault of an exchange that had a connection, `reused` or not; `request_is_sent` when its whole body was read.
 #[must_use]
-pub fn of_exchange(e: &Error, reused: bool, request_is_sent: bool) -> Fault {
+pub(super) fn of_exchange(e: &Error, reused: bool, request_is_sent: bool) -> Fault {
     match (e.esource(), e.etype()) {
         // 8sens cannot answer before it has the whole body.
         (ErrorSource::Upstream, ErrorType::ReadTimedout) if !request_is_sent => Fault::BodySilent,

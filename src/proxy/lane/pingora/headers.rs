@@ -17,7 +17,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 ///
 /// # Errors
 /// When Pingora takes a field or target that it should not; none that the plan holds.
-pub fn edit_request(request: &mut RequestHeader, plan: &ForwardPlan, settings: &Settings) -> Result<()> {
+pub(super) fn edit_request(request: &mut RequestHeader, plan: &ForwardPlan, settings: &Settings) -> Result<()> {
     let table = &settings.snapshot.fields;
     let unwanted: Vec<HeaderName> = request
         .headers
@@ -52,7 +52,7 @@ pub fn edit_request(request: &mut RequestHeader, plan: &ForwardPlan, settings: &
 ///
 /// # Errors
 /// When there is more than one reading.
-pub fn settle_framing(method: Method, response: &mut ResponseHeader) -> Result<AnswerFraming> {
+pub(super) fn settle_framing(method: Method, response: &mut ResponseHeader) -> Result<AnswerFraming> {
     let mut lines = FramingLines::default();
     for (name, value) in &response.headers {
         lines.push(name.as_str().as_bytes(), value.as_bytes());
@@ -75,7 +75,7 @@ pub fn settle_framing(method: Method, response: &mut ResponseHeader) -> Result<A
 ///
 /// # Errors
 /// When Pingora takes no field that the rules give it; there is none.
-pub fn edit_answer(response: &mut ResponseHeader, edits: &AnswerEdits<'_>) -> Result<()> {
+pub(super) fn edit_answer(response: &mut ResponseHeader, edits: &AnswerEdits<'_>) -> Result<()> {
     let connection: Vec<&[u8]> =
         response.headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes).collect();
     let passes = |name: &HeaderName| {
@@ -95,7 +95,7 @@ pub fn edit_answer(response: &mut ResponseHeader, edits: &AnswerEdits<'_>) -> Re
 
 /// True when an answer says where else to go.
 #[must_use]
-pub fn has_references(response: &ResponseHeader) -> bool {
+pub(super) fn has_references(response: &ResponseHeader) -> bool {
     reference::FIELDS.iter().any(|name| response.headers.contains_key(*name))
 }
 
@@ -103,7 +103,7 @@ pub fn has_references(response: &ResponseHeader) -> bool {
 ///
 /// # Errors
 /// When Pingora takes no field that is written; there is none.
-pub fn settle_references(response: &mut ResponseHeader, itself: &Itself<'_>) -> Result<()> {
+pub(super) fn settle_references(response: &mut ResponseHeader, itself: &Itself<'_>) -> Result<()> {
     for name in reference::FIELDS {
         let lines: Vec<&[u8]> = response.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
         let Some(rewritten) = reference::rewrite(name, &lines, itself) else { continue };
@@ -117,7 +117,7 @@ pub fn settle_references(response: &mut ResponseHeader, itself: &Itself<'_>) -> 
 
 /// An answer that cannot be passed on; its connection is not used again.
 #[must_use]
-pub fn invalid_answer(why: &'static str) -> Box<Error> {
+pub(super) fn invalid_answer(why: &'static str) -> Box<Error> {
     Error::explain(ErrorType::InvalidHTTPHeader, why).into_up()
 }
 
@@ -125,7 +125,7 @@ pub fn invalid_answer(why: &'static str) -> Box<Error> {
 ///
 /// # Errors
 /// When Pingora takes no field of it; there is none.
-pub fn problem_head(problem: &Problem) -> Result<ResponseHeader> {
+pub(super) fn problem_head(problem: &Problem) -> Result<ResponseHeader> {
     let mut head = ResponseHeader::build(problem.status, Some(problem.fields.len() + 3))?;
     for (name, value) in &problem.fields {
         head.insert_header(*name, value)?;

@@ -32,7 +32,7 @@ use tokio::sync::watch;
 
 /// A decided request on its way from the lane into the hooks.
 #[derive(Debug)]
-pub struct Boarding {
+pub(super) struct Boarding {
     pub carriage: Carriage,
     /// The connection is to be closed after this request.
     pub last: bool,
@@ -42,7 +42,7 @@ pub struct Boarding {
 
 /// Pingora's context of one request.
 #[derive(Debug, Default)]
-pub struct Context {
+pub(super) struct Context {
     boarded: Option<(Carriage, watch::Receiver<bool>)>,
     dial: Option<Arc<Dial>>,
     /// How the answer under way is framed.
@@ -53,14 +53,14 @@ pub struct Context {
 
 /// The proxy application that Pingora runs.
 #[derive(Debug)]
-pub struct Hooks {
+pub(super) struct Hooks {
     upstream: Arc<Upstream>,
     peers: Peers,
 }
 
 impl Hooks {
     #[must_use]
-    pub fn new(upstream: Arc<Upstream>) -> Self {
+    pub(super) fn new(upstream: Arc<Upstream>) -> Self {
         Self { upstream, peers: Peers::default() }
     }
 }

@@ -23,7 +23,7 @@ const FRESH: u64 = u64::MAX;
 
 /// Whether a connection may come from the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Connection {
+pub(super) enum Connection {
     Pooled,
     /// A connection of its own, closed afterwards: for writes and resends, which must not meet a connection that
     /// 8sens is just closing.
@@ -34,7 +34,7 @@ pub enum Connection {
 
 /// Makes the peers.
 #[derive(Debug, Default)]
-pub struct Peers {
+pub(super) struct Peers {
     trust: ArcSwapOption<Trust>,
 }
 
@@ -56,7 +56,7 @@ impl Peers {
     /// The peer for one attempt to connect to one of these addresses, which may take so long. Connections that were
     /// opened under another `generation` are left alone.
     #[must_use]
-    pub fn peer(
+    pub(super) fn peer(
         &self,
         settings: &UpstreamSettings,
         connection: &Connection,

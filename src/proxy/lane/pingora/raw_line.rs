@@ -18,7 +18,7 @@ const MAX_HEAD: usize = 2 << 20;
 
 /// What is written in place of what Pingora writes.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RawLine {
+pub(super) struct RawLine {
     pub target: Arc<[u8]>,
     /// Leaves out that the connection is closed afterwards, so that 8sens sees of a read what it sees of any other.
     pub hides_close: bool,
@@ -32,7 +32,7 @@ impl fmt::Debug for RawLine {
 }
 
 /// The connection.
-pub struct RawLineStream<S> {
+pub(super) struct RawLineStream<S> {
     inner: S,
     /// What is to be put into the first head; `None` once it is there.
     line: Option<RawLine>,
@@ -42,7 +42,7 @@ pub struct RawLineStream<S> {
 
 impl<S> RawLineStream<S> {
     #[must_use]
-    pub fn new(inner: S, line: RawLine) -> Self {
+    pub(super) fn new(inner: S, line: RawLine) -> Self {
         Self { inner, line: Some(line), held: BytesMut::new() }
     }
 }

@@ -13,7 +13,7 @@ const STAND_IN: &[u8] = b"/";
 /// Puts a request line into the buffered head that Pingora reads as it is there, and returns the length that the
 /// head of `head_len` bytes then has. Where the target in it is the stand-in, the plan holds what 8sens receives.
 #[must_use]
-pub fn put_line(caller: &mut CallerStream, head_len: usize, plan: &mut ForwardPlan) -> usize {
+pub(super) fn put_line(caller: &mut CallerStream, head_len: usize, plan: &mut ForwardPlan) -> usize {
     let head = &caller.buffered()[..head_len];
     let target = for_pingora(head::fragment(head).target, plan);
     let Some((at, line)) = head::rewritten_line(head, plan.method.as_str().as_bytes(), target) else { return head_len };
@@ -41,7 +41,7 @@ fn is_taken(target: &[u8]) -> bool {
 
 /// True when Pingora can write a target, be it ASCII or not. The `http` crate takes none of these in a query.
 #[must_use]
-pub fn is_written(target: &[u8]) -> bool {
+pub(super) fn is_written(target: &[u8]) -> bool {
     !target.iter().any(|byte| matches!(byte, b'"' | b'<' | b'>'))
 }
 
