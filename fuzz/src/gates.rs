@@ -2,6 +2,7 @@
 
 use sensgate::domain::exchange::{Exchange, Outcome, Record, Step};
 use sensgate::domain::limit::Quota;
+use sensgate::domain::limit::login_shield::LoginQuotas;
 use sensgate::domain::request::client_ip::TrustedProxies;
 use sensgate::domain::request::head::HeadLimits;
 use sensgate::domain::request::{FieldTable, RequestView, TokenPlace};
@@ -106,6 +107,7 @@ fn budgets() -> BudgetRules {
         address: any,
         failed_credentials: any,
         failed_tokens: any,
+        logins: LoginQuotas::all(any),
         enforce: Enforce::Off,
         rate_limit_on_answers: false,
     }

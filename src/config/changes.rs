@@ -9,6 +9,7 @@ use super::settings::{
     AdminSettings, ConnectionSettings, FileCertificates, ListenerSettings, LogSettings, ServerSettings, Settings,
     TlsSettings, UpstreamSettings,
 };
+use crate::domain::limit::login_shield::LoginQuotas;
 use crate::domain::request::head::HeadLimits;
 use crate::domain::request::{FieldRole, Transport};
 use crate::domain::rules::consumer::{Consumer, Credential};
@@ -205,12 +206,22 @@ fn login_rules(running: &LoginRules, written: &LoginRules, found: &mut Found) {
 }
 
 fn budget_rules(running: &BudgetRules, written: &BudgetRules, found: &mut Found) {
-    let BudgetRules { address, failed_credentials, failed_tokens, enforce, rate_limit_on_answers } = written;
+    let BudgetRules { address, failed_credentials, failed_tokens, logins, enforce, rate_limit_on_answers } = written;
+    login_quotas(&running.logins, logins, found);
     found.live("limits", "address_budget", running.address == *address);
     found.live("limits", "failed_credentials", running.failed_credentials == *failed_credentials);
     found.live("limits", "failed_tokens", running.failed_tokens == *failed_tokens);
     found.live("limits", "enforce", running.enforce == *enforce);
     found.live("limits", "rate_limit_headers", running.rate_limit_on_answers == *rate_limit_on_answers);
+}
+
+fn login_quotas(running: &LoginQuotas, written: &LoginQuotas, found: &mut Found) {
+    let LoginQuotas { name, address, key, total, known } = written;
+    found.live("limits", "failed_logins_per_name", running.name == *name);
+    found.live("limits", "failed_logins_per_address", running.address == *address);
+    found.live("limits", "failed_logins_per_key", running.key == *key);
+    found.live("limits", "failed_logins", running.total == *total);
+    found.live("limits", "failed_logins_of_known", running.known == *known);
 }
 
 fn size_limits(running: &SizeLimits, written: &SizeLimits, found: &mut Found) {

@@ -369,6 +369,22 @@ pub static LIMITS: TableSpec = TableSpec {
         default("failed_tokens", "\"60/min\"", QUOTA,
             "wrong tokens of one consumer; a good token still passes",
             "jetons faux d'un même consommateur ; un bon jeton passe toujours"),
+        default("failed_logins_per_name", "\"30/h, burst 40\"", QUOTA,
+            "failed logins of one login name, from whomever",
+            "connexions échouées d'un même identifiant, d'où qu'elles viennent"),
+        default("failed_logins_per_address", "\"20/h, burst 32\"", QUOTA,
+            "failed logins from one IPv4 address or IPv6 /64",
+            "connexions échouées d'une même adresse IPv4 ou d'un même /64 IPv6"),
+        default("failed_logins_per_key", "\"20/h, burst 32\"", QUOTA,
+            "failed logins with one API key; below those of one name, one key cannot keep the others from it",
+            "connexions échouées avec une même clé ; en dessous de celles d'un identifiant, une seule clé ne peut pas \
+             en priver les autres"),
+        default("failed_logins", "\"600/h, burst 300\"", QUOTA,
+            "failed logins in all", "connexions échouées, en tout"),
+        default("failed_logins_of_known", "\"120/h, burst 60\"", QUOTA,
+            "failed logins of one key and address that logged in within seven days: they are not held to those above",
+            "connexions échouées d'une même clé et adresse qui s'est connectée dans les sept jours : les précédentes \
+             ne s'y appliquent pas"),
         default("enforce", "\"on\"", choice(&["on", "shadow", "off"]),
             "whether these budgets and the quotas, address and route rules of consumers refuse; `shadow`: only logged \
              and counted",

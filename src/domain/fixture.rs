@@ -5,6 +5,7 @@
 
 use super::exchange::{FieldEdits, ForwardPlan, Observe, Resend, Target};
 use super::limit::Quota;
+use super::limit::login_shield::LoginQuotas;
 use super::request::client_ip::TrustedProxies;
 use super::request::head::HeadLimits;
 use super::request::{FieldTable, Method, RequestView, TokenPlace, Transport};
@@ -92,6 +93,7 @@ pub(crate) fn snapshot(consumers: Vec<Consumer>) -> Snapshot {
             address: plenty,
             failed_credentials: plenty,
             failed_tokens: plenty,
+            logins: LoginQuotas::all(plenty),
             enforce: Enforce::On,
             rate_limit_on_answers: true,
         },

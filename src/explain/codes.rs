@@ -28,6 +28,7 @@ pub(super) fn explain(case: &Case<'_>) -> Explanation {
         DenyCode::RequestTimeout => too_slow(case),
         DenyCode::BodyTooLarge | DenyCode::UriTooLong | DenyCode::HeadersTooLarge => too_large(case),
         DenyCode::RateLimited => rate_limited(case),
+        DenyCode::LoginThrottled => login_throttled(case),
         DenyCode::TooManyConnections => too_many_connections(case),
         DenyCode::UpstreamUnreachable | DenyCode::UpstreamInvalidResponse | DenyCode::UpstreamTimeout => upstream(case),
     }
@@ -516,6 +517,40 @@ fn too_large(case: &Case<'_>) -> Explanation {
         fr: "augmentez cette limite si de telles requêtes sont normales, ou faites envoyer moins à la fois"
     };
     case.explanation(rule, setting, vec![remedy])
+}
+
+fn login_throttled(case: &Case<'_>) -> Explanation {
+    let quotas = &case.settings.snapshot.budgets.logins;
+    let rule = text! {
+        en: "login shield: logins that 8sens refused count, those that succeed never do; whoever logged in with \
+             success within seven days, with the same key from the same address, has a quota of its own",
+        fr: "protection des connexions : celles que 8sens a refusées comptent, celles qui réussissent jamais ; qui \
+             s'est connecté avec succès dans les sept jours, avec la même clé depuis la même adresse, a son propre \
+             quota"
+    };
+    let (key, quota) = match case.reason() {
+        Some(Reason::LoginAddressFailed) => ("failed_logins_per_address", quotas.address),
+        Some(Reason::LoginKeyFailed) => ("failed_logins_per_key", quotas.key),
+        Some(Reason::LoginsFailed) => ("failed_logins", quotas.total),
+        Some(Reason::KnownLoginsFailed) => ("failed_logins_of_known", quotas.known),
+        _ => ("failed_logins_per_name", quotas.name),
+    };
+    let setting = case.setting(format!("limits.{key}"), Some(format!("\"{quota}\"")));
+    let password = text! {
+        en: "compare login and password with those in 8sens, then wait as long as Retry-After says",
+        fr: "comparez l'identifiant et le mot de passe avec ceux de 8sens, puis attendez aussi longtemps que le dit \
+             Retry-After"
+    };
+    let key = text! {
+        en: "if it is an attack, the access log names key and address: rotate that key, or set allow_from",
+        fr: "s'il s'agit d'une attaque, le journal des accès donne la clé et l'adresse : renouvelez cette clé, ou \
+             réglez allow_from"
+    };
+    let remedies = match case.reason() {
+        Some(Reason::KnownLoginsFailed) => vec![password],
+        _ => vec![password, key],
+    };
+    case.explanation(rule, setting, remedies)
 }
 
 fn rate_limited(case: &Case<'_>) -> Explanation {

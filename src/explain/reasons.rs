@@ -73,6 +73,7 @@ fn of_code(code: DenyCode) -> Text {
             fr: "la requête nomme une URI https et n'est pas arrivée par https"
         },
         DenyCode::RateLimited => text! { en: "too many requests", fr: "trop de requêtes" },
+        DenyCode::LoginThrottled => text! { en: "too many failed logins", fr: "trop de connexions échouées" },
         DenyCode::HeadersTooLarge => {
             text! { en: "the request head is too large", fr: "l'en-tête de la requête est trop grand" }
         }

@@ -15,6 +15,7 @@ mod lazy_timer;
 pub mod lent;
 pub mod linger;
 pub mod listener;
+mod login_body;
 pub mod opening;
 mod pace;
 mod proxy_header;

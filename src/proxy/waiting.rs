@@ -2,15 +2,13 @@
 //! the gate and its own deadline. Whatever is added to [`Need`] is waited for here and nowhere else.
 
 use super::caller_stream::CallerStream;
+use super::login_body::{self, Left};
+use super::unread_body::Body;
 use crate::domain::denial::{Denial, Reason};
 use crate::domain::exchange::{Event, Exchange, ForwardPlan, Need, Step};
 use crate::platform::clock;
 use tokio::sync::watch;
 use tokio::time::sleep;
-
-/// The caller closed its connection before its request could go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Left;
 
 /// What becomes of a request that waits for nothing any more.
 #[derive(Debug)]
@@ -28,6 +26,7 @@ pub(super) async fn until_decided(
     mut step: Step,
     exchange: &mut Exchange,
     caller: &mut CallerStream,
+    body: Body,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<Decided, Left> {
     loop {
@@ -40,8 +39,7 @@ pub(super) async fn until_decided(
         let patience = exchange.waits_until().map_or_else(Default::default, |until| until.since(clock::now().mono));
         let event = tokio::select! {
             biased;
-            () = caller.gone() => return Err(Left),
-            event = meet(need) => event,
+            event = meet(need, caller, body) => event?,
             // A gate whose sender is gone is ending as well.
             _ = stop.wait_for(|stop| *stop) => Event::Refused(Denial::because(Reason::GateStops)),
             () = sleep(patience) => Event::Refused(Denial::because(Reason::WaitedTooLong)),
@@ -50,13 +48,16 @@ pub(super) async fn until_decided(
     }
 }
 
-/// Waits for one need, for as long as it takes.
-async fn meet(need: Need) -> Event {
+/// Waits for one need, for as long as it takes and its caller is there.
+async fn meet(need: Need, caller: &mut CallerStream, body: Body) -> Result<Event, Left> {
     match need {
+        Need::LoginBody => login_body::read(caller, body).await,
         #[cfg(test)]
-        Need::Word(0) => Event::Met,
-        #[cfg(test)]
-        Need::Word(_) => std::future::pending().await,
+        Need::Word(word) => tokio::select! {
+            biased;
+            () = caller.gone() => Err(Left),
+            () = async { if word > 0 { std::future::pending().await } } => Ok(Event::Met),
+        },
     }
 }
 
@@ -65,8 +66,11 @@ mod tests {
     use super::*;
     use crate::config::ConnectionSettings;
     use crate::domain::exchange::simulation::waiting_for;
+    use crate::domain::request::Framing;
     use crate::proxy::socket::Socket;
     use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+
+    const NO_BODY: Body = Body { head_len: 0, framing: Framing::None, expects_continue: false };
 
     fn pair() -> (DuplexStream, CallerStream) {
         let (near, far) = duplex(64);
@@ -78,7 +82,7 @@ mod tests {
         let (_near, mut caller) = pair();
         let (_keep, mut stop) = watch::channel(false);
         let (mut exchange, step) = waiting_for(&[Need::Word(0), Need::Word(0)]);
-        let step = until_decided(step, &mut exchange, &mut caller, &mut stop).await;
+        let step = until_decided(step, &mut exchange, &mut caller, NO_BODY, &mut stop).await;
         assert!(matches!(step, Ok(Decided::Forward(_))), "{step:?}");
     }
 
@@ -89,7 +93,7 @@ mod tests {
         near.write_all(b"body").await.unwrap();
         drop(near);
         let (mut exchange, step) = waiting_for(&[Need::Word(1)]);
-        assert_eq!(until_decided(step, &mut exchange, &mut caller, &mut stop).await.unwrap_err(), Left);
+        assert_eq!(until_decided(step, &mut exchange, &mut caller, NO_BODY, &mut stop).await.unwrap_err(), Left);
         assert_eq!(caller.buffered(), b"body");
     }
 
@@ -99,7 +103,7 @@ mod tests {
         let (end, mut stop) = watch::channel(false);
         end.send(true).unwrap();
         let (mut exchange, step) = waiting_for(&[Need::Word(1)]);
-        let step = until_decided(step, &mut exchange, &mut caller, &mut stop).await.unwrap();
+        let step = until_decided(step, &mut exchange, &mut caller, NO_BODY, &mut stop).await.unwrap();
         let Decided::Deny(denial) = step else { panic!("{step:?}") };
         assert_eq!(denial.reason, Some(Reason::GateStops));
     }

@@ -131,6 +131,7 @@ const fn about(code: DenyCode) -> About {
         | DenyCode::ExpectationFailed
         | DenyCode::MisdirectedRequest
         | DenyCode::RateLimited
+        | DenyCode::LoginThrottled
         | DenyCode::HeadersTooLarge
         | DenyCode::UnknownMethod
         | DenyCode::UnsupportedTransferCoding
@@ -146,9 +147,13 @@ impl<'a> AuditEvent<'a> {
     /// What one ended request is told as.
     pub(super) fn of(record: &'a Record) -> impl Iterator<Item = Self> {
         let first_use = record.key_first_used.then_some(Self::KeyFirstUsed(record));
-        let login = record.login.map(|login| match login {
-            LoginOutcome::Accepted => Self::Login(record),
-            LoginOutcome::Refused | LoginOutcome::NotUnderstood | LoginOutcome::Failed => Self::LoginFailed(record),
+        let login = record.login.and_then(|login| match login {
+            LoginOutcome::Accepted => Some(Self::Login(record)),
+            LoginOutcome::Refused | LoginOutcome::NotUnderstood | LoginOutcome::Failed => {
+                Some(Self::LoginFailed(record))
+            }
+            // As for other floods: their beginning is told, and the access log has the rest.
+            LoginOutcome::Throttled => None,
         });
         let refused = match record.code {
             EndCode::Denied(code) => match about(code) {
@@ -380,6 +385,7 @@ mod tests {
         let login = |outcome| Record { login: Some(outcome), ..fixture::answered() };
         assert_eq!(kinds(&login(LoginOutcome::Accepted)), [AuditKind::Login]);
         assert_eq!(kinds(&login(LoginOutcome::NotUnderstood)), [AuditKind::LoginFailed]);
+        assert_eq!(kinds(&login(LoginOutcome::Throttled)), []);
         assert_eq!(kinds(&refused(DenyCode::UnknownKey)), [AuditKind::KeyRefused]);
         assert_eq!(kinds(&refused(DenyCode::SessionExpired)), [AuditKind::SessionRefused]);
         assert_eq!(kinds(&refused(DenyCode::RateLimited)), []);

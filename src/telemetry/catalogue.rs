@@ -66,7 +66,7 @@ metrics! {
         "Audit log lines lost because the queue was full or the file could not be written."
         "increase(sensgate_audit_log_lines_dropped_total[10m]) > 0";
     logins: IntCounterVec "sensgate_logins_total" in "logins" by [CONSUMER, LOGIN_RESULT] Watched
-        "Logins that went out to 8sens, by what came of them."
+        "Logins that were admitted, by what became of them."
         "sum by (consumer, result) (increase(sensgate_logins_total[1h]))";
     sessions: IntGauge "sensgate_sessions" in "sessions" by [] Watched
         "Session entries: one for each owner of each token of 8sens, some of them expired."

@@ -37,7 +37,7 @@ labels! {
     REUSED = "reused" "Whether the connection had carried a request before."
         || vec![("false", "A new one."), ("true", "From the pool.")];
     ALARM = "alarm" "What happened." alarms;
-    LOGIN_RESULT = "result" "What 8sens made of the login." login_results;
+    LOGIN_RESULT = "result" "What became of the login." login_results;
     RELOAD_RESULT = "result" "What came of it." reload_results;
     ORDER_RESULT = "result" "What came of the attempt." order_results;
     VERSION = "version" "Version of the gate." open;
@@ -141,6 +141,7 @@ fn login_results() -> Vec<(&'static str, &'static str)> {
         }
         LoginOutcome::NotUnderstood => "Answered with success, but with no token that can be read.",
         LoginOutcome::Failed => "Not answered, or answered with another status.",
+        LoginOutcome::Throttled => "Not sent: too many before it had failed.",
     };
     values(LoginOutcome::ALL, LoginOutcome::as_str, meaning)
 }

@@ -1,6 +1,7 @@
 //! What the address budgets take: all of it at the start, whatever comes by.
 
 use allocation_counter::measure;
+use sensgate::domain::limit::login_shield::LoginQuotas;
 use sensgate::domain::limit::{AddressBudget, Budgets, Limiter, Quota};
 use sensgate::domain::types::Mono;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -82,7 +83,7 @@ fn a_store_of_the_usual_size_serves_a_million_addresses_a_second() {
 #[test]
 fn the_counter_counts_and_a_limiter_takes_its_memory_at_once() {
     let one = quota("10/min");
-    let budgets = Budgets { address: one, failed_credentials: one, failed_tokens: one };
+    let budgets = Budgets { address: one, failed_credentials: one, failed_tokens: one, logins: LoginQuotas::all(one) };
     let mut limiter = None;
     let cost = measure(|| limiter = Some(Limiter::new(&budgets, Limiter::ADDRESS_SLOTS)));
     assert!((4 << 20..5 << 20).contains(&cost.bytes_total), "{}", cost.bytes_total);

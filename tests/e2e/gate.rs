@@ -48,7 +48,10 @@ impl Config {
 
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for table in ["upstream", "session", "client_ip", "limits", "log", "admin", "server"] {
+        for table in ["upstream", "session", "login", "client_ip", "limits", "log", "admin", "server"] {
+            if table == "login" && !self.tables.iter().any(|(name, _)| *name == table) {
+                continue;
+            }
             text.push_str(&format!("[{table}]\n"));
             match table {
                 "upstream" => {

@@ -30,6 +30,7 @@ mod http2;
 mod keys;
 mod lifecycle;
 mod log_injection;
+mod login_shield;
 #[cfg(target_os = "linux")]
 mod page;
 mod plaintext;

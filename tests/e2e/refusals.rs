@@ -117,6 +117,13 @@ async fn each_code_is_produced_by_a_real_request() {
     let idle = std::time::Instant::now();
     crate::gate::wait_until(|| (idle.elapsed() > std::time::Duration::from_millis(1100)).then_some(()));
     seen.insert(DenyCode::SessionExpired.as_str(), guarded.exchange(with_token(KEY, "t-1")).await);
+    let refusal = Action::AnswerWith { status: 401, headers: vec![], body: vec![] };
+    let forgetful = Witness::start(Behaviour::always(refusal)).await;
+    let shielded = Config::new(forgetful.addr()).with("limits", "failed_logins_per_key = \"1/h\"");
+    let shielded = Gate::start(&shielded);
+    let login = "POST /v1/login/user HTTP/1.1\r\nHost: a\r\napi_key: KEY\r\n\r\n".replace("KEY", KEY);
+    assert_eq!(shielded.exchange(&login).await.status, 401);
+    seen.insert(DenyCode::LoginThrottled.as_str(), shielded.exchange(&login).await);
     let narrow = Gate::start(&Config::new(witness.addr()).with("limits", "connections = 1"));
     let mut first = narrow.connect().await;
     assert_eq!(first.exchange(get("/v1/articles")).await.unwrap().status, 200);
@@ -131,7 +138,7 @@ async fn each_code_is_produced_by_a_real_request() {
         assert_eq!(response.json()["code"], code.as_str());
         insta::assert_snapshot!(code.as_str(), stable(response));
     }
-    let codes: Vec<String> = [&gate, &lonely, &narrow, &guarded]
+    let codes: Vec<String> = [&gate, &lonely, &narrow, &guarded, &shielded]
         .iter()
         .flat_map(|gate| {
             gate.wait_for_record(|record| record["code"] != "ok");

@@ -7,6 +7,7 @@ use sensgate::cli::check::{self, CheckArgs};
 use sensgate::config::shape::{ACME, EXPIRED_WHEN, FAILED_WHEN, Form, Presence, ROUTE_LIMIT, TABLES, TLS, TableSpec};
 use sensgate::config::{AccessLogTarget, Loaded, Report, Rule, Settings, Severity, load, parse};
 use sensgate::domain::limit::Quota;
+use sensgate::domain::limit::login_shield::LoginQuotas;
 use sensgate::domain::request::Transport;
 use sensgate::domain::rules::enforce::Enforce;
 use sensgate::domain::rules::snapshot::{BudgetRules, SessionMode};
@@ -392,6 +393,13 @@ fn values_arrive_where_they_belong() {
         address: quota("300/min, burst 50"),
         failed_credentials: quota("5/h"),
         failed_tokens: quota("1/d"),
+        logins: LoginQuotas {
+            name: quota("1/h"),
+            address: quota("2/h"),
+            key: quota("3/h"),
+            total: quota("4/h"),
+            known: quota("5/h"),
+        },
         enforce: Enforce::Shadow,
         rate_limit_on_answers: false,
     };

@@ -121,6 +121,11 @@ fn assert_no_more_than_written(settings: &Settings, written: &Table) {
         (budgets.address, "address_budget"),
         (budgets.failed_credentials, "failed_credentials"),
         (budgets.failed_tokens, "failed_tokens"),
+        (budgets.logins.name, "failed_logins_per_name"),
+        (budgets.logins.address, "failed_logins_per_address"),
+        (budgets.logins.key, "failed_logins_per_key"),
+        (budgets.logins.total, "failed_logins"),
+        (budgets.logins.known, "failed_logins_of_known"),
     ] {
         assert!(at_most(Some(&budget), limits.get(name)), "{name}");
     }

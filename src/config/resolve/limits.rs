@@ -5,6 +5,7 @@ use crate::config::field::Field;
 use crate::config::reader::Section;
 use crate::config::settings::{ConnectionSettings, MinimumRate};
 use crate::config::value::show_size;
+use crate::domain::limit::login_shield::LoginQuotas;
 use crate::domain::request::head::HeadLimits;
 use crate::domain::rules::enforce::Enforce;
 use crate::domain::rules::snapshot::{BudgetRules, SizeLimits};
@@ -45,6 +46,13 @@ pub(super) fn budgets(section: &Section<'_>) -> BudgetRules {
         address: quota("address_budget"),
         failed_credentials: quota("failed_credentials"),
         failed_tokens: quota("failed_tokens"),
+        logins: LoginQuotas {
+            name: quota("failed_logins_per_name"),
+            address: quota("failed_logins_per_address"),
+            key: quota("failed_logins_per_key"),
+            total: quota("failed_logins"),
+            known: quota("failed_logins_of_known"),
+        },
         enforce: section.value("enforce", enforce),
         rate_limit_on_answers: section
             .value("rate_limit_headers", |field| field.choice(&[("answers", true), ("refusals", false)])),

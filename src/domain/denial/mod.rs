@@ -90,6 +90,8 @@ deny_codes! {
         "The request names an https URI, and did not come by https. Send it to the https address.";
     RateLimited = "rate_limited", 429, "Too many requests",
         "Wait for the time that Retry-After tells before the next request.";
+    LoginThrottled = "login_throttled", 429, "Too many failed logins",
+        "Too many logins have failed. Wait for the time that Retry-After tells before the next one.";
     HeadersTooLarge = "headers_too_large", 431, "Header fields too large",
         "The request head is larger, or has more fields, than allowed.";
     UnknownMethod = "unknown_method", 501, "Method not known",

@@ -570,6 +570,38 @@ reasons! {
         en: "the chunked body is not well-formed",
         fr: "le corps en morceaux (chunked) est mal formé",
     }
+    // Logins.
+    SeveralLoginNames: MalformedRequest = "more than one login name" {
+        detail: "The request holds more than one login name; send one.",
+        en: "the login holds more than one name, in its body or its query",
+        fr: "la connexion contient plus d'un identifiant, dans son corps ou ses paramètres",
+    }
+    LoginBodyTooLong: BodyTooLarge = "login longer than 64 KiB" {
+        detail: "The body of a login is at most 64 KiB.",
+        en: "the body of the login is longer than 64 KiB",
+        fr: "le corps de la connexion dépasse 64 Kio",
+    }
+    LoginNameFailed: LoginThrottled = "too many failed logins of this name" {
+        en: "too many logins of this login name have failed, whoever tried",
+        fr: "trop de connexions de cet identifiant ont échoué, d'où qu'elles viennent",
+    }
+    LoginAddressFailed: LoginThrottled = "too many failed logins from this address" {
+        en: "too many logins from this address have failed",
+        fr: "trop de connexions venues de cette adresse ont échoué",
+    }
+    LoginKeyFailed: LoginThrottled = "too many failed logins with this key" {
+        en: "too many logins with this key have failed",
+        fr: "trop de connexions faites avec cette clé ont échoué",
+    }
+    LoginsFailed: LoginThrottled = "too many failed logins in all" {
+        en: "too many logins have failed, from everybody together",
+        fr: "trop de connexions ont échoué, tous appelants réunis",
+    }
+    KnownLoginsFailed: LoginThrottled = "too many failed logins of a known caller" {
+        en: "this key and address logged in with success lately, but too many of its logins have failed since",
+        fr: "cette clé et cette adresse se sont connectées avec succès récemment, mais trop de leurs connexions ont \
+             échoué depuis",
+    }
     // Connections.
     NoProxyHeader: MalformedRequest = "no PROXY header from a proxy" {
         detail: "The connection does not begin with a PROXY header.",

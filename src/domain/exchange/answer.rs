@@ -115,6 +115,11 @@ impl Answer {
         }
     }
 
+    /// What came of a login, once the answer has told all that it can.
+    pub(super) const fn login_outcome(&self) -> Option<LoginOutcome> {
+        if matches!(self.reading, Reading::Login(_)) { None } else { self.login }
+    }
+
     const fn is_success(&self) -> bool {
         matches!(self.status, 200..=299)
     }

@@ -14,6 +14,7 @@ mod fault;
 mod fields;
 #[cfg(test)]
 mod interleavings;
+mod login;
 pub mod needs;
 mod plan;
 mod record;
@@ -26,7 +27,7 @@ pub use answer::ChunkVerdict;
 pub use ending::Ending;
 pub use fault::{Attempts, Fault, TlsFault};
 pub use fields::{FieldEdits, RateLimitFields};
-pub use needs::{Event, Need};
+pub use needs::{Event, LoginBody, Need};
 pub use plan::{ForwardPlan, Observe, Resend, Target};
 pub use record::{Alarm, Bytes, EndCode, Outcome, Record};
 
@@ -35,12 +36,14 @@ use crate::domain::limit::Reservation;
 use crate::domain::policy::{self, Admission, WouldRefuse};
 use crate::domain::request::client_ip::ClientIp;
 use crate::domain::request::{Framing, Method, RequestView, Transport, split_target};
+use crate::domain::rules::enforce::Enforce;
 use crate::domain::rules::snapshot::Snapshot;
 use crate::domain::session::LoginOutcome;
 use crate::domain::tables::Tables;
 use crate::domain::types::{HttpVersion, Mono, Now, RequestId};
 use answer::{Answer, Question};
 use errand::{Errand, Identity, Purpose};
+use login::Login;
 use needs::Needs;
 use refusal::rate_limit_fields;
 use stage::{Attempt, Stage, Wait};
@@ -50,6 +53,9 @@ use std::time::Duration;
 
 /// Longest that a request waits for all of its needs together.
 const WAIT: Duration = Duration::from_secs(30);
+
+/// How a login ends that was not sent.
+const THROTTLED: EndCode = EndCode::Denied(DenyCode::LoginThrottled);
 
 /// What the edge has to do next.
 #[must_use]
@@ -82,6 +88,8 @@ pub struct Exchange {
     stage: Stage,
     /// Whose key came along with a request that was not admitted.
     shown: Option<Identity>,
+    /// Of a login, unless nobody counts those that fail.
+    login: Option<Login>,
     bytes: Bytes,
     rate_limit: Option<RateLimitFields>,
     would_refuse: Option<WouldRefuse>,
@@ -179,14 +187,14 @@ impl Exchange {
         };
         let verdict = match event {
             Event::Refused(denial) => Err(denial),
-            Event::Met if now.mono > wait.until => Err(Denial::because(Reason::WaitedTooLong)),
+            Event::Met | Event::Body(_) if now.mono > wait.until => Err(Denial::because(Reason::WaitedTooLong)),
             Event::Met => errand.recheck(&self.snapshot, &self.tables, wait.admitted_as, now),
+            Event::Body(body) => errand
+                .recheck(&self.snapshot, &self.tables, wait.admitted_as, now)
+                .and_then(|()| self.ask_shield(&errand, body.bytes(), now)),
         };
         if let Err(denial) = verdict {
-            // The reservation is dropped here, which gives it back.
-            self.stage = Stage::Connecting { errand, reservation: None, attempt: None };
-            self.refuse(&denial, now);
-            return Step::Deny(denial);
+            return self.deny_admitted(errand, reservation, denial, now);
         }
         needs.met();
         self.go_on(errand, reservation, plan, needs, wait)
@@ -243,6 +251,9 @@ impl Exchange {
         let stage = std::mem::take(&mut self.stage);
         self.stage = match stage {
             Stage::Connecting { errand, reservation, attempt: Some(attempt) } => {
+                if let Some(login) = &mut self.login {
+                    login.sent();
+                }
                 if let Some(reservation) = reservation {
                     reservation.commit();
                 }
@@ -288,6 +299,7 @@ impl Exchange {
             }
             other => other,
         };
+        self.judge_login(now);
     }
 
     /// The response head is on its way to the caller.
@@ -303,13 +315,17 @@ impl Exchange {
         let Stage::Answering { errand, attempt, answer } = &mut self.stage else { return ChunkVerdict::Release };
         let verdict = answer.chunk(&question(&self.snapshot, &self.tables, errand, *attempt), chunk, last, now);
         self.alarm = answer.alarm.or(self.alarm);
+        self.judge_login(now);
         verdict
     }
 
     /// Ends the exchange.
     #[must_use]
-    pub fn finish(self, outcome: Outcome, now: Now) -> Record {
+    pub fn finish(mut self, outcome: Outcome, now: Now) -> Record {
         let end = now.mono;
+        if let (Some(login), Outcome::Denied(_)) = (&mut self.login, &outcome) {
+            login.unanswered(now);
+        }
         let (status, code, reason) = match outcome {
             Outcome::Answered { status } => (Some(status), EndCode::Ok, None),
             Outcome::Denied(denial) => (Some(denial.code.status()), EndCode::Denied(denial.code), denial.reason),
@@ -334,7 +350,7 @@ impl Exchange {
             would_refuse: self.would_refuse,
             token_place: errand.and_then(|errand| errand.token_place),
             alarm: self.alarm,
-            login: self.login(),
+            login: if code == THROTTLED { Some(LoginOutcome::Throttled) } else { self.login() },
             key_first_used: self.key_first_used,
             learned: answer.and_then(|answer| answer.learned),
             bytes: self.bytes,
@@ -363,6 +379,7 @@ impl Exchange {
             head: Head { request_id, began, client, http: None, method, path },
             stage: Stage::Closed,
             shown: None,
+            login: None,
             bytes: Bytes::default(),
             rate_limit: None,
             would_refuse: None,
@@ -371,7 +388,7 @@ impl Exchange {
         }
     }
 
-    fn admit(&mut self, admission: Admission<'_>, request: &RequestView<'_>, needs: Needs, now: Now) -> Step {
+    fn admit(&mut self, admission: Admission<'_>, request: &RequestView<'_>, mut needs: Needs, now: Now) -> Step {
         self.note_key_use(admission.caller.into(), now);
         self.would_refuse = admission.would_refuse;
         if self.would_refuse.is_some_and(|would| would.code == DenyCode::SessionNotYours) {
@@ -392,6 +409,14 @@ impl Exchange {
             owner,
         };
         let plan = Box::new(self.plan(request, admission.method, admission.is_login));
+        if admission.is_login && self.snapshot.budgets.enforce != Enforce::Off {
+            self.login = Some(Login::of(request));
+            if has_body(request.framing) {
+                needs.begin_with(Need::LoginBody);
+            } else if let Err(denial) = self.ask_shield(&errand, &[], now) {
+                return self.deny_admitted(errand, admission.reservation, denial, now);
+            }
+        }
         let admitted_as = needs.first().and_then(|_| errand.owner.caller_id(&self.tables));
         let wait = Wait { until: now.mono.after(WAIT), admitted_as };
         self.go_on(errand, admission.reservation, plan, needs, wait)

@@ -137,7 +137,7 @@ pub struct Record {
     pub token_place: Option<TokenPlace>,
     /// Something that an admin has to look at.
     pub alarm: Option<Alarm>,
-    /// What came of it, when it was a login that went out to 8sens.
+    /// What became of it, when it was a login that went out to 8sens or was throttled.
     pub login: Option<LoginOutcome>,
     /// The key was never accepted before, as far as this gate knows.
     pub key_first_used: bool,

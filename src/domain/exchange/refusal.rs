@@ -1,9 +1,11 @@
 //! What a refused request leaves behind: whose key it was, what its refusal costs, an alarm.
 
-use super::errand::Identity;
+use super::errand::{Errand, Identity};
 use super::record::Alarm;
+use super::stage::Stage;
 use super::{Exchange, RateLimitFields, Step};
 use crate::domain::denial::{Denial, DenyCode};
+use crate::domain::limit::Reservation;
 use crate::domain::policy::quota::Buckets;
 use crate::domain::policy::transport::Exposed;
 use crate::domain::policy::{self, KeyOwner, Refusal};
@@ -29,6 +31,14 @@ impl Exchange {
             self.note_exposed(&snapshot, request, now);
         }
         Step::Deny(refusal.denial)
+    }
+
+    /// Refuses what had been admitted; what it had reserved is given back.
+    pub(super) fn deny_admitted(&mut self, errand: Errand, reservation: Reservation, denial: Denial, now: Now) -> Step {
+        drop(reservation);
+        self.stage = Stage::Connecting { errand, reservation: None, attempt: None };
+        self.refuse(&denial, now);
+        Step::Deny(denial)
     }
 
     pub(super) fn identify(&mut self, owner: KeyOwner<'_>) {

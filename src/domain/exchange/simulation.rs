@@ -58,7 +58,12 @@ impl Gate {
         id[..8].copy_from_slice(&self.requests.to_be_bytes());
         let (snapshot, tables) = (Arc::clone(&self.snapshot), Arc::clone(&self.tables));
         let needs = Needs::new(needs.iter().copied());
-        Exchange::begin_with(snapshot, tables, &view, RequestId::from_random(id), self.now, needs)
+        let (mut exchange, mut step) =
+            Exchange::begin_with(snapshot, tables, &view, RequestId::from_random(id), self.now, needs);
+        if matches!(step, Step::Need(Need::LoginBody)) {
+            step = exchange.resume(Event::Body(login_body("login=A")), self.now);
+        }
+        (exchange, step)
     }
 
     pub(super) fn forward(&mut self, request: &str) -> Exchange {
@@ -115,6 +120,10 @@ pub(super) fn snapshot(shops: &[&str]) -> Snapshot {
 
 pub(super) fn login(shop: &str) -> String {
     format!("POST /v1/login/user HTTP/1.1\r\nHost: g\r\napi_key: key-of-{shop}\r\nContent-Length: 1\r\n\r\n")
+}
+
+pub(super) fn login_body(body: &str) -> LoginBody {
+    LoginBody::new(zeroize::Zeroizing::new(body.as_bytes().to_vec()))
 }
 
 pub(super) fn read(shop: &str, token: &str) -> String {

@@ -10,7 +10,7 @@
 //! a fresh one to each.
 
 use super::Quota;
-use super::gcra::{self, Wait};
+use super::gcra::{self, Remaining, Wait};
 use crate::domain::types::Mono;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::hash_map::RandomState;
@@ -104,6 +104,12 @@ impl KeyedBuckets {
         self.entry(key, now).step(now).map(drop)
     }
 
+    /// What is left of `key`, without charging.
+    #[must_use]
+    pub fn remaining(&self, key: u128, now: Mono) -> Remaining {
+        self.entry(key, now).remaining(now)
+    }
+
     /// Charges, refused ones too, that had to share an overflow bucket. A store that is large enough stays at zero.
     #[must_use]
     pub fn overflowed(&self) -> u64 {
@@ -150,12 +156,19 @@ impl KeyedBuckets {
 impl Entry<'_> {
     /// What a request does to the bucket, not yet stored.
     pub(super) fn step(&self, now: Mono) -> Result<u64, Wait> {
-        let tat = match self.lookup {
+        gcra::step(self.tat(), &self.shard.quota, now.max(self.shard.latest))
+    }
+
+    fn remaining(&self, now: Mono) -> Remaining {
+        gcra::remaining(self.tat(), &self.shard.quota, now.max(self.shard.latest))
+    }
+
+    fn tat(&self) -> u64 {
+        match self.lookup {
             Lookup::Own { set, way } => self.shard.sets[set][way].tat,
             Lookup::Free { .. } => 0,
             Lookup::Overflow => self.shard.overflow,
-        };
-        gcra::step(tat, &self.shard.quota, now.max(self.shard.latest))
+        }
     }
 
     pub(super) fn store(mut self, tat: u64, now: Mono) {

@@ -1,6 +1,7 @@
 //! All state of the limits, as it outlives a configuration.
 
 use super::address::AddressBudget;
+use super::login_shield::{LoginQuotas, LoginShield};
 use super::named::{ConsumerBudget, NamedBuckets};
 use super::{Bucket, Quota};
 use crate::domain::types::Mono;
@@ -17,6 +18,8 @@ pub struct Budgets {
     pub failed_credentials: Quota,
     /// Refused tokens of one consumer.
     pub failed_tokens: Quota,
+    /// Failed logins.
+    pub logins: LoginQuotas,
 }
 
 /// Every bucket of the gate. One for the life of the process, shared by reference.
@@ -31,6 +34,7 @@ pub struct Limiter {
     pub address: AddressBudget,
     pub failed_credentials: AddressBudget,
     pub failed_tokens: ConsumerBudget,
+    pub logins: Arc<LoginShield>,
     consumers: NamedBuckets,
     rules: RwLock<HashMap<Box<str>, NamedBuckets>>,
 }
@@ -46,6 +50,7 @@ impl Limiter {
             address: AddressBudget::new(budgets.address, address_slots),
             failed_credentials: AddressBudget::new(budgets.failed_credentials, address_slots),
             failed_tokens: ConsumerBudget::new(budgets.failed_tokens),
+            logins: LoginShield::new(&budgets.logins),
             consumers: NamedBuckets::default(),
             rules: RwLock::default(),
         }
@@ -72,6 +77,7 @@ impl Limiter {
         self.address.set_quota(budgets.address, now);
         self.failed_credentials.set_quota(budgets.failed_credentials, now);
         self.failed_tokens.set_quota(budgets.failed_tokens);
+        self.logins.set_quotas(&budgets.logins, now);
     }
 
     /// Forgets what the configuration no longer names. `keep` is asked for each consumer, with no rule, and for each
@@ -106,6 +112,7 @@ mod tests {
             address: quota("1/h, burst 3"),
             failed_credentials: quota("1/h, burst 2"),
             failed_tokens: quota("1/h"),
+            logins: LoginQuotas::all(quota("1/h")),
         };
         Limiter::new(&budgets, 0)
     }
@@ -158,7 +165,15 @@ mod tests {
         limiter.address.charge(ip, now).unwrap();
         limiter.failed_tokens.charge("paris", now).unwrap();
         let one = quota("1/h");
-        limiter.set_budgets(&Budgets { address: one, failed_credentials: one, failed_tokens: quota("2/h") }, now);
+        limiter.set_budgets(
+            &Budgets {
+                address: one,
+                failed_credentials: one,
+                failed_tokens: quota("2/h"),
+                logins: LoginQuotas::all(one),
+            },
+            now,
+        );
         assert!(limiter.address.is_exhausted(ip, now).is_some());
         assert!(limiter.failed_credentials.is_exhausted(ip, now).is_none());
         assert!(limiter.failed_tokens.charge("paris", now).is_ok());

@@ -9,6 +9,7 @@
 //! - [`keyed`]: buckets of callers that no configuration names, in memory that never grows;
 //! - [`address`]: a budget per client address;
 //! - [`named`]: buckets and budgets by consumer name;
+//! - [`login_shield`]: failed logins, and who may log in whatever others have used up;
 //! - [`limiter`]: all of it, as it outlives a configuration;
 //! - [`headers`]: what a caller is told.
 
@@ -18,6 +19,7 @@ pub mod gcra;
 pub mod headers;
 pub mod keyed;
 pub mod limiter;
+pub mod login_shield;
 pub mod named;
 pub mod quota;
 pub mod reservation;

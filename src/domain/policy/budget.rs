@@ -59,7 +59,7 @@ pub(super) fn of_failed_token(
 
 /// Charges the budgets for a refusal. What is refused for its rate is not charged again.
 pub(crate) fn charge(denial: &Denial, tables: &Tables, client: IpAddr, consumer: Option<&str>, now: Mono) {
-    if denial.code == DenyCode::RateLimited || denial.code.status() >= 500 {
+    if denial.code.status() == 429 || denial.code.status() >= 500 {
         return;
     }
     // An exhausted budget stays exhausted; there is nothing to do about it here.
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(charged(&Denial::new(DenyCode::ForbiddenRoute)), [true, false, false]);
         assert_eq!(charged(&Denial::because(Reason::KeyNotKnown)), [true, true, false]);
         assert_eq!(charged(&Denial::because(Reason::TokenOfAnother)), [true, false, true]);
-        for free in [Reason::AddressExhausted, Reason::UpstreamSilent] {
+        for free in [Reason::AddressExhausted, Reason::LoginNameFailed, Reason::UpstreamSilent] {
             assert_eq!(charged(&Denial::because(free)), [false; 3], "{free:?}");
         }
     }

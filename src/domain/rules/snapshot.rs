@@ -3,6 +3,7 @@
 //! An exchange pins one snapshot for its whole life, so a reload never changes the rules under a request.
 
 use crate::domain::limit::Quota;
+use crate::domain::limit::login_shield::LoginQuotas;
 use crate::domain::request::client_ip::TrustedProxies;
 use crate::domain::request::head::HeadLimits;
 use crate::domain::request::{FieldTable, TokenPlace};
@@ -89,6 +90,8 @@ pub struct BudgetRules {
     pub failed_credentials: Quota,
     /// Tokens that were not accepted, of one consumer.
     pub failed_tokens: Quota,
+    /// Failed logins.
+    pub logins: LoginQuotas,
     /// For these budgets and every consumer that does not say otherwise.
     pub enforce: Enforce,
     /// Whether answers, and not only refusals, carry `RateLimit` fields.

@@ -2,7 +2,7 @@
 
 use strum::{IntoStaticStr, VariantArray};
 
-/// What 8sens made of a login that was sent to it. A closed set: the label `result`.
+/// What became of a login. A closed set: the label `result`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum LoginOutcome {
@@ -14,6 +14,8 @@ pub enum LoginOutcome {
     NotUnderstood,
     /// Not answered, or answered with another status.
     Failed,
+    /// Not sent: too many before it had failed.
+    Throttled,
 }
 
 impl LoginOutcome {

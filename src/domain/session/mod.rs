@@ -19,6 +19,7 @@ mod listing;
 pub mod log_decoder;
 pub mod log_record;
 pub mod login_answer;
+pub mod login_name;
 mod login_outcome;
 pub mod managed;
 mod occupied;

@@ -81,6 +81,9 @@ impl Tables {
         }
         self.key_uses.adopt(&snapshot.consumers);
         self.limiter.set_budgets(&budgets(snapshot), now.mono);
+        self.limiter.logins.retain(snapshot.consumers.iter().flat_map(|consumer| {
+            consumer.credentials.iter().map(|credential| (consumer.name.as_ref(), credential.id.as_ref()))
+        }));
         let consumers: AHashMap<&str, &Consumer> =
             snapshot.consumers.iter().map(|consumer| (consumer.name.as_ref(), consumer)).collect();
         self.limiter.retain(|name, rule| {
@@ -152,7 +155,12 @@ impl Tables {
 
 fn budgets(snapshot: &Snapshot) -> Budgets {
     let rules = &snapshot.budgets;
-    Budgets { address: rules.address, failed_credentials: rules.failed_credentials, failed_tokens: rules.failed_tokens }
+    Budgets {
+        address: rules.address,
+        failed_credentials: rules.failed_credentials,
+        failed_tokens: rules.failed_tokens,
+        logins: rules.logins,
+    }
 }
 
 /// A journal that forgets, for gates without a state directory and for tests.

@@ -13,11 +13,12 @@ use super::caller_stream::CallerStream;
 use super::lane::{Carried, Handoff};
 use super::lazy_timer::LazyTimer;
 use super::listener::Listener;
+use super::login_body::Left;
 use super::reply::ANSWER_TIMEOUT;
 use super::shared::Shared;
 use super::ticket::Ticket;
 use super::unread_body::Body;
-use super::waiting::{Decided, Left, until_decided};
+use super::waiting::{Decided, until_decided};
 use crate::domain::denial::DenyCode;
 use crate::domain::exchange::{Exchange, ForwardPlan, Outcome, has_body};
 use crate::domain::request::head::Origin;
@@ -87,7 +88,7 @@ impl Connection<'_> {
         self.served += 1;
         let Asked { body, is_head, closes, mut exchange, step } = asked;
         let last = closes || self.is_last();
-        match until_decided(step, &mut exchange, &mut caller, &mut self.shutdown).await {
+        match until_decided(step, &mut exchange, &mut caller, body, &mut self.shutdown).await {
             Ok(Decided::Deny(denial)) => self.deny(caller, exchange, denial, is_head, last, body).await,
             Ok(Decided::TellMethods) => self.tell_methods(caller, exchange, last, body).await,
             Ok(Decided::Forward(plan)) => self.forward(caller, exchange, plan, last, body).await,

@@ -62,6 +62,7 @@ pub fn is_about_form(word: &str) -> bool {
                 | DenyCode::BodyTooLarge
                 | DenyCode::UriTooLong
                 | DenyCode::RateLimited
+                | DenyCode::LoginThrottled
                 | DenyCode::HeadersTooLarge
                 | DenyCode::TooManyConnections
         ) && !code.is_about_a_session()

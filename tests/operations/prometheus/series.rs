@@ -49,7 +49,7 @@ fn request(
         Step::Deny(denial) => Outcome::Denied(denial),
         Step::Forward(_) => Outcome::Answered { status: 200 },
         Step::TellMethods => Outcome::Answered { status: 204 },
-        Step::Need(need) => match need {},
+        Step::Need(need) => panic!("nothing here waits: {need:?}"),
     };
     metrics.observe(&exchange.finish(outcome, decision::NOW));
 }

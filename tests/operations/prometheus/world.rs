@@ -211,8 +211,8 @@ async fn misbehave(gate: SocketAddr) {
         // The first one passes, all others are over the quota.
         login(GREEDY_KEY, "clientrest", ""),
         login(FORGETFUL_KEY, "forgotten", ""),
-        // Longer than any login answer.
-        login(FORGETFUL_KEY, "clientrest", "x-sandbox-fault: big-body=100KiB\r\n"),
+        // Longer than any login answer; of one who is known, or it would soon be throttled beside the one before.
+        login(KEY, "clientrest", "x-sandbox-fault: big-body=100KiB\r\n"),
         // A caller that never keeps its token.
         login(KEY, "clientrest", ""),
         login(WATCHED_KEY, "clientrest", ""),
