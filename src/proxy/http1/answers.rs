@@ -39,7 +39,7 @@ impl Connection<'_> {
         if caller.state().read_too_slowly() {
             caller.into_socket().reset();
         } else {
-            self.listener.close(caller.into_socket(), self.shutdown.clone()).await;
+            Box::pin(self.listener.close(caller.into_socket(), self.shutdown.clone())).await;
         }
         outcome
     }

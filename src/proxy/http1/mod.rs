@@ -8,7 +8,7 @@ mod answers;
 mod reading;
 mod without_policy;
 
-use self::reading::{Asked, Next};
+use self::reading::{Asked, Last, Next};
 use super::caller_stream::CallerStream;
 use super::lane::{Carried, Handoff};
 use super::lazy_timer::LazyTimer;
@@ -58,23 +58,31 @@ impl Connection<'_> {
         });
         loop {
             match self.next(&mut caller, ending.as_mut()).await {
-                Next::End(outcome) => return outcome,
-                Next::Answered { exchange, status, bytes } => {
-                    let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
-                    caller.send(&bytes, ANSWER_TIMEOUT).await;
-                    ticket.finish(Outcome::Answered { status });
-                    return self.close(caller).await;
-                }
-                Next::Refused { exchange, denial, is_head } => {
-                    let is_slow = denial.code == DenyCode::RequestTimeout;
-                    self.refuse(&mut caller, exchange, denial, is_head, false).await;
-                    let outcome = self.close(caller).await;
-                    return if is_slow { ConnectionOutcome::SlowHead } else { outcome };
-                }
-                Next::Request(asked) => match self.obey(caller, asked).await {
+                // What follows is held for as long as it lasts, and not by a connection that is idle.
+                Next::Request(asked) => match Box::pin(self.obey(caller, asked)).await {
                     Ok(reusable) => caller = reusable,
                     Err(outcome) => return outcome,
                 },
+                Next::Last(last) => return Box::pin(self.end_with(caller, last)).await,
+                Next::End(outcome) => return outcome,
+            }
+        }
+    }
+
+    /// Says the last word on a connection, and closes it.
+    async fn end_with(&self, mut caller: Box<CallerStream>, last: Last) -> ConnectionOutcome {
+        match last {
+            Last::Answered { exchange, status, bytes } => {
+                let ticket = Ticket::new(exchange, Arc::clone(&self.shared().telemetry));
+                caller.send(&bytes, ANSWER_TIMEOUT).await;
+                ticket.finish(Outcome::Answered { status });
+                self.close(caller).await
+            }
+            Last::Refused { exchange, denial, is_head } => {
+                let is_slow = denial.code == DenyCode::RequestTimeout;
+                self.refuse(&mut caller, exchange, denial, is_head, false).await;
+                let outcome = self.close(caller).await;
+                if is_slow { ConnectionOutcome::SlowHead } else { outcome }
             }
         }
     }

@@ -24,13 +24,19 @@ use tokio::time::Instant;
 pub(super) enum Next {
     /// A whole head is in the buffer and was decided on.
     Request(Asked),
+    /// There is one more thing to say, and the connection ends with it.
+    Last(Last),
+    /// Closed, idle for too long, or the gate is ending.
+    End(ConnectionOutcome),
+}
+
+/// The last that is said on a connection.
+pub(super) enum Last {
     /// Answered without any policy: a browser that has to come again by https, a certificate authority that looks for a
     /// token.
     Answered { exchange: Box<Exchange>, status: u16, bytes: Vec<u8> },
     /// A head that cannot be used.
     Refused { exchange: Box<Exchange>, denial: Denial, is_head: bool },
-    /// Closed, idle for too long, or the gate is ending.
-    End(ConnectionOutcome),
 }
 
 /// What came of waiting for the beginning of a head.
@@ -129,7 +135,7 @@ impl Connection<'_> {
             Scan::Refused(denial, fragment) => Some(self.refused(settings, denial, fragment)),
             Scan::Complete(head_len, view) => {
                 if let Some(answered) = self.without_policy(snapshot, &view) {
-                    return Some(answered);
+                    return Some(Next::Last(answered));
                 }
                 let closes = view.connection_options().any(|option| option.eq_ignore_ascii_case(b"close"));
                 let (exchange, mut step) = Exchange::begin(
@@ -152,7 +158,7 @@ impl Connection<'_> {
 
     fn refused(&self, settings: &Settings, denial: Denial, fragment: Fragment<'_>) -> Next {
         let exchange = self.unreadable(settings, fragment, &denial);
-        Next::Refused { exchange: Box::new(exchange), denial, is_head: fragment.method == b"HEAD" }
+        Next::Last(Last::Refused { exchange: Box::new(exchange), denial, is_head: fragment.method == b"HEAD" })
     }
 
     pub(super) fn unreadable(&self, settings: &Settings, fragment: Fragment<'_>, denial: &Denial) -> Exchange {

@@ -2,7 +2,7 @@
 //! again by https.
 
 use super::Connection;
-use super::reading::Next;
+use super::reading::Last;
 use crate::acme;
 use crate::domain::exchange::Exchange;
 use crate::domain::policy::transport::exposes_a_secret;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 impl Connection<'_> {
     /// The answer to what no policy is asked about.
-    pub(super) fn without_policy(&self, snapshot: &Arc<Snapshot>, view: &RequestView<'_>) -> Option<Next> {
+    pub(super) fn without_policy(&self, snapshot: &Arc<Snapshot>, view: &RequestView<'_>) -> Option<Last> {
         if !matches!(view.method, b"GET" | b"HEAD") {
             return None;
         }
@@ -31,12 +31,12 @@ impl Connection<'_> {
             let answer = self.shared().challenges.answer(token);
             let date = http_date(now.wall);
             let (status, bytes) = challenge_answer(answer.as_deref(), exchange.request_id(), &date, is_head);
-            return Some(Next::Answered { exchange, status, bytes });
+            return Some(Last::Answered { exchange, status, bytes });
         }
         let (location, now) = (self.redirect(view)?, clock::now());
         let exchange = answered(view.path(), now);
         let bytes = redirect_to_https(&location, exchange.request_id(), &http_date(now.wall), is_head);
-        Some(Next::Answered { exchange, status: 308, bytes })
+        Some(Last::Answered { exchange, status: 308, bytes })
     }
 
     /// The token that a certificate authority looks for, on whichever listener its way leads to: a proxy in front may
