@@ -120,6 +120,7 @@ impl SessionTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::types::Wall;
     use zeroize::Zeroizing;
 
     const LIMITS: SessionLimits = SessionLimits {
@@ -172,6 +173,18 @@ mod tests {
         assert_eq!(owners(600), [("a".into(), 270), ("b".into(), 770)]);
         assert_eq!(owners(870), [("b".into(), 500)]);
         assert_eq!(owners(1_370), []);
+    }
+
+    #[test]
+    fn what_is_exported_are_the_live_entries() {
+        let table = table(2);
+        let now = Now { mono: Mono(900_000_000_000), wall: Wall(1_700_000_000_000) };
+        let hash = table.hash(&1_u32.to_le_bytes());
+        let _ = table.learn(hash, table.caller("b", "k").unwrap(), Mono(600_000_000_000), &LIMITS);
+        let mut exported = Vec::new();
+        table.export(now, &LIMITS, |record| exported.push(record));
+        let (consumer, credential, idle) = ("b".into(), "k".into(), Duration::from_secs(300));
+        assert_eq!(exported, [LogRecord::Learn { at: now, idle, hash, consumer, credential }]);
     }
 
     #[test]

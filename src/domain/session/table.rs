@@ -417,6 +417,18 @@ mod tests {
     }
 
     #[test]
+    fn a_sweep_gives_the_memory_of_a_flood_back() {
+        let (table, roomy) = (table(), SessionLimits { per_consumer: 40_000, total: 40_000, ..LIMITS });
+        let caller = table.caller("a", "k1").unwrap();
+        for token in 0..40_000_u32 {
+            let _ = table.learn(table.hash(&token.to_le_bytes()), caller, second(0), &roomy);
+        }
+        assert!(table.map.capacity() > 16_384);
+        assert_eq!(table.sweep(second(10_000), 100_000, &roomy), 40_000);
+        assert!(table.map.capacity() <= 16_384, "{}", table.map.capacity());
+    }
+
+    #[test]
     fn logins_and_ends_without_end_leave_no_litter() {
         let table = table();
         for n in 0..10_000 {
