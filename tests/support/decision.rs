@@ -10,7 +10,7 @@ mod fixture;
 use fixture::quota;
 use request::head::HeadLimits;
 use rules::consumer::{Consumer, Credential};
-use rules::snapshot::{SizeLimits, Snapshot};
+use rules::snapshot::Snapshot;
 use tables::Tables;
 use types::{Now, Wall};
 
@@ -46,7 +46,8 @@ pub fn thousand_consumers() -> Snapshot {
     let mut snapshot = fixture::snapshot(consumers.collect());
     snapshot.session.public = vec![];
     snapshot.session.limits.per_consumer = 1_000_000;
-    snapshot.limits = SizeLimits { head: HeadLimits { bytes: 32 << 10, uri: 8 << 10, fields: 100 }, body: 10 << 20 };
+    snapshot.limits.head = HeadLimits { bytes: 32 << 10, uri: 8 << 10, fields: 100 };
+    snapshot.limits.body = 10 << 20;
     snapshot
 }
 

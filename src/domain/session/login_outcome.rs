@@ -37,3 +37,24 @@ impl LoginOutcome {
         self.into_str()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_says_whether_a_login_was_refused_or_failed() {
+        for (status, outcome) in [
+            (199, LoginOutcome::Failed),
+            (200, LoginOutcome::NotUnderstood),
+            (299, LoginOutcome::NotUnderstood),
+            (302, LoginOutcome::Failed),
+            (399, LoginOutcome::Failed),
+            (400, LoginOutcome::Refused),
+            (499, LoginOutcome::Refused),
+            (500, LoginOutcome::Failed),
+        ] {
+            assert_eq!(LoginOutcome::of_status(status), outcome, "{status}");
+        }
+    }
+}
