@@ -50,14 +50,18 @@ impl Gate {
             mode,
             limits: SessionLimits::default(),
             expired_when: ExpiredWhen::new(vec![ExpiredPattern { status: 401, body_contains: None }]),
+            resend_expired_writes: false,
             pass_cookies,
+            inject_token: TokenPlace::AccessTokenHeader,
+            concurrent_sessions: false,
+            share_login: false,
         };
         let snapshot = Arc::new(Snapshot {
             consumers: ConsumerTable::new(vec![consumer("shop", KEY), consumer("partner", OTHER_KEY)]),
             fields: FieldTable::new(aliases.iter().copied(), "x-forwarded-for"),
             trusted_proxies: TrustedProxies::new(vec![]),
             session,
-            login: LoginRules { user_field: "login".into(), failed_when: ExpiredWhen::default() },
+            login: LoginRules { user_field: "login".into(), failed_when: ExpiredWhen::default(), logout_route: None },
             encoded_slash: vec![rule("GET /v1/articles/*")],
             budgets: budgets(),
             limits: SizeLimits { head: HeadLimits { bytes: 32 << 10, uri: 8 << 10, fields: 100 }, body: 10 << 20 },
@@ -88,16 +92,7 @@ fn rule(text: &str) -> RouteRule {
 }
 
 fn consumer(name: &str, key: &str) -> Consumer {
-    Consumer {
-        name: name.into(),
-        credentials: vec![Credential { digest: digest(key.as_bytes()), ..Credential::named("k1") }],
-        allow_from: None,
-        allow: None,
-        deny: vec![],
-        rate_limit: None,
-        route_limits: vec![],
-        enforce: Enforce::On,
-    }
+    Consumer::named(name, vec![Credential { digest: digest(key.as_bytes()), ..Credential::named("k1") }])
 }
 
 /// Off: one gate decides on millions of requests within one instant.

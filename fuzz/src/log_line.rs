@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The whole list of what may be told of a request.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 22] = [
     "time",
     "request_id",
     "consumer",
@@ -29,6 +29,8 @@ const KEYS: [&str; 20] = [
     "would_refuse",
     "issued",
     "alarm",
+    "session_generation",
+    "login_wait_ms",
     "bytes_in",
     "bytes_out",
     "duration_ms",
@@ -105,6 +107,8 @@ fn record(bytes: &[u8]) -> Record {
         learned: None,
         alarm: Alarm::ALL.get(one_of(Alarm::ALL.len() + 2)).copied(),
         key_first_used: one_of(2) == 0,
+        generation: (number[8] % 2 == 0).then_some(low),
+        login_wait: (number[9] % 2 == 0).then(|| Duration::from_nanos(high)),
         bytes: Bytes { received: low, sent: high },
         total: Duration::from_nanos(low),
         upstream: (number[7] % 2 == 0).then(|| Duration::new(high, 999_999_999)),

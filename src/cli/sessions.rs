@@ -2,7 +2,7 @@
 
 use super::control_client::{ControlAnswer, GateArgs, ask};
 use super::{Exit, Format};
-use crate::admin::control::{Ended, Session};
+use crate::admin::control::{Ended, ManagedSession, ManagedState, Retried, Session};
 use crate::cli::help::{self, both};
 use crate::text;
 use crate::text::Lang;
@@ -22,6 +22,7 @@ pub(super) struct SessionsArgs {
 pub(super) enum SessionsCommand {
     List(ListArgs),
     End(EndArgs),
+    Retry(RetryArgs),
     Clear(ClearArgs),
 }
 
@@ -66,6 +67,21 @@ pub(super) struct EndArgs {
 }
 
 #[derive(clap::Args, Clone, Debug)]
+#[command(about = both(
+    "Let the gate try a login again that 8sens has refused",
+    "Laisser la passerelle réessayer une connexion que 8sens a refusée"
+))]
+pub(super) struct RetryArgs {
+    #[command(flatten)]
+    pub gate: GateArgs,
+    #[arg(value_name = "CONSUMER", help = both(
+        "The consumer whose session the gate keeps",
+        "Le consommateur dont la passerelle tient la session"
+    ))]
+    pub consumer: String,
+}
+
+#[derive(clap::Args, Clone, Debug)]
 #[command(about = both("End every session", "Terminer toutes les sessions"))]
 pub(super) struct ClearArgs {
     #[command(flatten)]
@@ -78,32 +94,91 @@ pub(super) fn run(args: &SessionsArgs, lang: Lang) -> Exit {
     match &args.command {
         SessionsCommand::List(args) => list(args, lang),
         SessionsCommand::End(args) => end(args, lang),
+        SessionsCommand::Retry(args) => retry(args, lang),
         SessionsCommand::Clear(args) => ended(ask(&args.gate, Method::DELETE, "/sessions", lang), lang),
     }
 }
 
 fn list(args: &ListArgs, lang: Lang) -> Exit {
-    let after = args.after.as_deref().map(|after| format!("&after={after}")).unwrap_or_default();
-    let sessions: Vec<Session> =
-        match ask(&args.gate, Method::GET, &format!("/sessions?limit={}{after}", args.limit), lang) {
-            ControlAnswer::Is(sessions) => sessions,
-            ControlAnswer::Status(status) => return refused(status, lang),
-            ControlAnswer::Failed(exit) => return exit,
-        };
-    match args.format {
-        Format::Json => super::data(&serde_json::to_string(&sessions).unwrap_or_default()),
-        Format::Text => {
-            for session in &sessions {
-                for owner in &session.owners {
-                    let left = owner.idle_left_seconds;
-                    super::data(&format!("{}  {}/{}  {left}s", session.hash, owner.consumer, owner.key_id));
-                }
+    match both_kinds(args, lang) {
+        Ok((managed, sessions)) => {
+            match args.format {
+                Format::Json => super::data(&json(&managed, &sessions)),
+                Format::Text => in_lines(&managed, &sessions, lang),
             }
-            let count = sessions.len();
-            super::talk(&text! { en: "{count} live sessions shown", fr: "{count} sessions vivantes affichées" }, lang);
+            Exit::Ok
+        }
+        Err(exit) => exit,
+    }
+}
+
+/// The sessions that the gate keeps, which precede the first page of the others, and such a page.
+fn both_kinds(args: &ListArgs, lang: Lang) -> Result<(Vec<ManagedSession>, Vec<Session>), Exit> {
+    let after = args.after.as_deref().map(|after| format!("&after={after}")).unwrap_or_default();
+    let managed = match &args.after {
+        Some(_) => Vec::new(),
+        None => told(ask(&args.gate, Method::GET, "/sessions/managed", lang), lang)?,
+    };
+    let sessions = ask(&args.gate, Method::GET, &format!("/sessions?limit={}{after}", args.limit), lang);
+    Ok((managed, told(sessions, lang)?))
+}
+
+fn told<T>(answer: ControlAnswer<T>, lang: Lang) -> Result<T, Exit> {
+    match answer {
+        ControlAnswer::Is(value) => Ok(value),
+        ControlAnswer::Status(status) => Err(refused(status, lang)),
+        ControlAnswer::Failed(exit) => Err(exit),
+    }
+}
+
+/// One array of both, told apart by their `kind`.
+fn json(managed: &[ManagedSession], sessions: &[Session]) -> String {
+    let of_kind = |kind: &str, session: serde_json::Result<serde_json::Value>| {
+        let mut session = session.unwrap_or_default();
+        session["kind"] = kind.into();
+        session
+    };
+    let managed = managed.iter().map(|session| of_kind("managed", serde_json::to_value(session)));
+    let own = sessions.iter().map(|session| of_kind("own", serde_json::to_value(session)));
+    serde_json::Value::from_iter(managed.chain(own)).to_string()
+}
+
+fn in_lines(managed: &[ManagedSession], sessions: &[Session], lang: Lang) {
+    for session in managed {
+        let ManagedSession { consumers, state, generation, age_seconds, idle_left_seconds, .. } = session;
+        let (consumers, state) = (consumers.join("+"), <&str>::from(*state));
+        let age = age_seconds.map_or_else(|| "-".to_owned(), |age| format!("{age}s"));
+        let held = match (&session.held_back, session.retry_in_seconds) {
+            (Some(why), Some(left)) => format!("  {why} {left}s"),
+            _ => String::new(),
+        };
+        super::data(&format!("managed  {consumers}  {state}  #{generation}  {age}  {idle_left_seconds}s{held}"));
+    }
+    for session in sessions {
+        for owner in &session.owners {
+            let left = owner.idle_left_seconds;
+            super::data(&format!("{}  {}/{}  {left}s", session.hash, owner.consumer, owner.key_id));
         }
     }
-    Exit::Ok
+    let count = sessions.len() + managed.iter().filter(|session| session.state == ManagedState::Live).count();
+    super::talk(&text! { en: "{count} live sessions shown", fr: "{count} sessions vivantes affichées" }, lang);
+}
+
+fn retry(args: &RetryArgs, lang: Lang) -> Exit {
+    let path = format!("/consumers/{}/sessions/retry", args.consumer);
+    match told::<Retried>(ask(&args.gate, Method::POST, &path, lang), lang) {
+        Ok(Retried { consumer }) => {
+            super::talk(
+                &text! {
+                    en: "the next request of {consumer} logs in again",
+                    fr: "la prochaine requête de {consumer} se reconnectera"
+                },
+                lang,
+            );
+            Exit::Ok
+        }
+        Err(exit) => exit,
+    }
 }
 
 fn end(args: &EndArgs, lang: Lang) -> Exit {

@@ -185,13 +185,29 @@ fn compare_snapshots(running: &Snapshot, written: &Snapshot, found: &mut Found) 
 }
 
 fn session_rules(running: &SessionRules, written: &SessionRules, found: &mut Found) {
-    let SessionRules { token_from, login_routes, public, mode, limits, expired_when, pass_cookies } = written;
+    let SessionRules {
+        token_from,
+        login_routes,
+        public,
+        mode,
+        limits,
+        expired_when,
+        resend_expired_writes,
+        pass_cookies,
+        inject_token,
+        concurrent_sessions,
+        share_login,
+    } = written;
     found.live("session", "token_from", running.token_from == *token_from);
     found.live("session", "login_routes", running.login_routes == *login_routes);
     found.live("session", "public", running.public == *public);
     found.live("session", "mode", running.mode == *mode);
     found.live("session", "expired_when", running.expired_when == *expired_when);
+    found.live("session", "resend_expired_writes", running.resend_expired_writes == *resend_expired_writes);
     found.live("session", "cookies", running.pass_cookies == *pass_cookies);
+    found.live("session", "inject_token", running.inject_token == *inject_token);
+    found.live("session", "concurrent_sessions", running.concurrent_sessions == *concurrent_sessions);
+    found.live("session", "share_login", running.share_login == *share_login);
     let SessionLimits { idle_timeout, margin, per_consumer, total, linger: _ } = limits;
     found.live("upstream", "idle_timeout", running.limits.idle_timeout == *idle_timeout);
     found.live("session", "margin", running.limits.margin == *margin);
@@ -200,9 +216,10 @@ fn session_rules(running: &SessionRules, written: &SessionRules, found: &mut Fou
 }
 
 fn login_rules(running: &LoginRules, written: &LoginRules, found: &mut Found) {
-    let LoginRules { user_field, failed_when } = written;
+    let LoginRules { user_field, failed_when, logout_route } = written;
     found.live("login", "user_field", running.user_field == *user_field);
     found.live("login", "failed_when", running.failed_when == *failed_when);
+    found.live("login", "logout_route", running.logout_route == *logout_route);
 }
 
 fn budget_rules(running: &BudgetRules, written: &BudgetRules, found: &mut Found) {
@@ -400,7 +417,8 @@ fn compare_consumers<'c>(running: &Snapshot, written: impl Iterator<Item = &'c C
 }
 
 fn compare_consumer(old: &Consumer, new: &Consumer) -> Option<ConsumerChange> {
-    let Consumer { name, credentials, allow_from, allow, deny, rate_limit, route_limits, enforce } = new;
+    let Consumer { name, credentials, allow_from, allow, deny, rate_limit, route_limits, enforce, session, login } =
+        new;
     let keys = compare_keys(&old.credentials, credentials);
     let settings = [
         ("allow_from", old.allow_from == *allow_from),
@@ -409,6 +427,8 @@ fn compare_consumer(old: &Consumer, new: &Consumer) -> Option<ConsumerChange> {
         ("rate_limit", old.rate_limit == *rate_limit),
         ("route_limits", old.route_limits == *route_limits),
         ("enforce", old.enforce == *enforce),
+        ("session", old.session == *session),
+        ("login", old.login == *login),
     ];
     let settings: Vec<String> =
         settings.iter().filter(|(_, same)| !same).map(|(setting, _)| (*setting).to_owned()).collect();

@@ -83,6 +83,12 @@ rules! {
     SharedUpstreamKey = "shared_upstream_key",
     LimitsOff = "limits_off",
     NoConsumer = "no_consumer",
+    ManagedWithoutLogin = "managed_without_login",
+    ManagedLoginRoute = "managed_login_route",
+    InjectedTokenNotRead = "injected_token_not_read",
+    SharedLoginDiffers = "shared_login_differs",
+    LoginUsedTwice = "login_used_twice",
+    LoginNotUsed = "login_not_used",
 }
 
 /// Whether a finding stops the gate from starting.

@@ -31,8 +31,17 @@ pub(super) const ROUTES: ValueKind = ValueKind::List(&ROUTE);
 pub(super) const NETWORKS: ValueKind = ValueKind::List(&NETWORK);
 
 /// Where a token may stand.
-pub(super) const TOKEN_PLACES: ValueKind =
-    ValueKind::List(&ValueKind::Choice(&["header:access_token", "bearer", "header:token", "query:access_token"]));
+pub(super) const TOKEN_PLACES: ValueKind = ValueKind::List(&TOKEN_PLACE);
+
+/// Where a token travels.
+pub(super) const TOKEN_PLACE: ValueKind =
+    choice(&["header:access_token", "bearer", "header:token", "query:access_token"]);
+
+pub(super) const USER: ValueKind = ValueKind::Text(&Syntax {
+    name: StaticText { en: "login name", fr: "identifiant" },
+    pattern: Some(r"^[^\u0000-\u001f\u007f]{1,256}$"),
+    example: "CLIENTREST",
+});
 
 /// Every timeout there is.
 pub(super) const TIMEOUT: ValueKind = duration(Duration::from_millis(1), Duration::from_secs(3600));

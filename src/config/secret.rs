@@ -21,8 +21,21 @@ pub const MAX_SECRET: usize = 4096;
 /// Longest private key file in bytes.
 const MAX_KEY: usize = 64 << 10;
 
-/// Reads a secret such as `{ file = "8sens-api-key" }`. Relative paths start at `base`.
+/// Reads a secret such as `{ file = "8sens-api-key" }`, which a header field can carry. Relative paths start at `base`.
 pub(super) fn read(field: &Field<'_>, base: &Path) -> Option<SecretString> {
+    read_as(field, base, visible_ascii)
+}
+
+/// The same for a password, which a form carries: one line of any characters.
+pub(super) fn read_password(field: &Field<'_>, base: &Path) -> Option<SecretString> {
+    read_as(field, base, one_line)
+}
+
+fn read_as(
+    field: &Field<'_>,
+    base: &Path,
+    checked: fn(&Field<'_>, Zeroizing<Vec<u8>>) -> Option<SecretString>,
+) -> Option<SecretString> {
     let DeValue::Table(table) = field.value else {
         refuse_bare(field);
         return None;
@@ -53,7 +66,7 @@ pub(super) fn read(field: &Field<'_>, base: &Path) -> Option<SecretString> {
         [_, Some(_), _] => read_environment(source),
         _ => read_credential(source),
     }?;
-    visible_ascii(source, without_line_end(content))
+    checked(source, without_line_end(content))
 }
 
 /// A secret that is in the file itself. Neither the message nor the line shows it.
@@ -272,6 +285,31 @@ pub(super) fn in_words(fault: Fault) -> Text {
             fr: "il s'y trouve des caractères hors ASCII visible"
         },
     }
+}
+
+/// A person can type it.
+fn one_line(field: &Field<'_>, content: Zeroizing<Vec<u8>>) -> Option<SecretString> {
+    let text = std::str::from_utf8(&content).ok();
+    let is_short = content.len() <= MAX_SECRET;
+    if let Some(text) = text.filter(|text| is_short && !text.is_empty() && !text.chars().any(char::is_control)) {
+        return Some(text.to_owned().into());
+    }
+    let why = match text {
+        Some("") => in_words(Fault::Empty),
+        _ if !is_short => in_words(Fault::TooLong),
+        Some(_) => text! {
+            en: "it has line breaks or other control characters",
+            fr: "il s'y trouve des fins de ligne ou d'autres caractères de contrôle"
+        },
+        None => text! { en: "it is not UTF-8", fr: "ce n'est pas de l'UTF-8" },
+    };
+    let unusable = text! { en: "this password cannot be used", fr: "ce mot de passe est inutilisable" };
+    let hint = text! {
+        en: "one line of UTF-8; one line end after it is ignored",
+        fr: "une seule ligne d'UTF-8 ; la fin de ligne qui suit est ignorée"
+    };
+    field.error(Complaint::new(Rule::SecretContent, unusable, why).hint(hint));
+    None
 }
 
 /// A header field must be able to carry it.

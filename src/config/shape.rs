@@ -7,7 +7,7 @@
 use super::kind::{
     BOOL, CONSUMER_FILES, CREDENTIAL_NAME, DATE, DIGEST, EMAIL, ENVIRONMENT_NAME, FIELD_NAME, HOST, HOST_PORT,
     HTTPS_URL, LOG_FILE, LOG_TARGET, NAME, NETWORKS, OWN_NAMES, PATH, PROFILE, QUOTA, ROUTE, ROUTES, SOCKET_ADDRESS,
-    SOCKET_ADDRESS_OR_OFF, TIMEOUT, TOKEN_PLACES, WORDS, byte_rate, choice, duration, integer, size,
+    SOCKET_ADDRESS_OR_OFF, TIMEOUT, TOKEN_PLACE, TOKEN_PLACES, USER, WORDS, byte_rate, choice, duration, integer, size,
 };
 use super::spec::ValueKind;
 pub use super::spec::{Form, KeySpec, Presence, TableSpec};
@@ -177,11 +177,24 @@ pub static SESSION: TableSpec = TableSpec {
         fr: "Comment voyagent les jetons, où se font les connexions, et ce qu'il advient d'un jeton qui n'est pas bon.",
     },
     keys: &[
-        default("mode", "\"guard\"", choice(&["observe", "guard"]),
+        default("mode", "\"guard\"", choice(&["observe", "guard", "managed"]),
             "`guard`: a token that is unknown, expired or another consumer's never reaches 8sens; `observe`: it does, \
-             and is logged and counted",
+             and is logged and counted; `managed`: as `guard`, and requests without a token get one of a session that \
+             the gate keeps with the `login` of their consumer",
             "`guard` : un jeton inconnu, expiré ou appartenant à un autre n'atteint jamais 8sens ; `observe` : il \
-             l'atteint, et c'est journalisé et compté"),
+             l'atteint, et c'est journalisé et compté ; `managed` : comme `guard`, et les requêtes sans jeton \
+             reçoivent celui d'une session que la passerelle tient avec le `login` de leur consommateur"),
+        default("inject_token", "\"header:access_token\"", TOKEN_PLACE,
+            "where the gate puts the token of a session that it keeps; one of `token_from`",
+            "où la passerelle place le jeton d'une session qu'elle tient ; l'une des places de `token_from`"),
+        default("concurrent_sessions", "false", BOOL,
+            "whether 8sens lets one login have several sessions at the same time; without that, a renewal waits for \
+             the requests under way",
+            "si 8sens laisse un même identifiant avoir plusieurs sessions à la fois ; sinon, un renouvellement attend \
+             les requêtes en cours"),
+        default("share_login", "false", BOOL,
+            "whether consumers with the same `login` have one session, or each its own",
+            "si les consommateurs d'un même `login` ont une seule session, ou chacun la sienne"),
         default("token_from",
             "[\"header:access_token\", \"bearer\", \"header:token\", \"query:access_token\"]", TOKEN_PLACES,
             "where a token may stand; elsewhere, tokens are removed",
@@ -194,6 +207,11 @@ pub static SESSION: TableSpec = TableSpec {
         default("expired_when", "[{ status = 401 }]", ValueKind::Tables(&EXPIRED_WHEN),
             "how 8sens answers an expired token; one match is enough",
             "comment 8sens répond à un jeton expiré ; une correspondance suffit"),
+        default("resend_expired_writes", "false", BOOL,
+            "whether a write of a session that the gate keeps is sent once more after such an answer: only if it means \
+             that 8sens did not carry the write out; reads are",
+            "si une écriture d'une session tenue par la passerelle est renvoyée une fois après une telle réponse : \
+             seulement si celle-ci signifie que 8sens n'a pas exécuté l'écriture ; les lectures le sont"),
         default("margin", "\"30s\"", duration(Duration::ZERO, Duration::MAX),
             "how much earlier than 8sens a token is given up; at most a tenth of `idle_timeout`",
             "de combien un jeton est abandonné avant que 8sens ne le fasse ; au plus un dixième de `idle_timeout`"),
@@ -230,12 +248,38 @@ pub static LOGIN: TableSpec = TableSpec {
              and so does a success without a token",
             "comment 8sens répond à une connexion qu'il refuse ; une correspondance suffit. Tout statut 4xx compte \
              aussi comme un refus, de même qu'un succès sans jeton"),
+        optional("logout_route", ROUTE,
+            "where 8sens is told that a session of the gate's is over, if it has such a route; the gate sends a POST",
+            "où 8sens apprend qu'une session tenue par la passerelle est finie, s'il a une telle route ; la passerelle \
+             envoie un POST"),
     ],
     any_of: &[],
     renamed: &[
         ("failed", "failed_when"), ("login_field", "user_field"), ("name_field", "user_field"),
+        ("logout", "logout_route"),
     ],
     later: &["coalesce"],
+};
+
+#[rustfmt::skip] // a key on one line, what it is for below it
+pub static CONSUMER_LOGIN: TableSpec = TableSpec {
+    path: "consumer.login",
+    form: Form::Inline,
+    about: StaticText {
+        en: "The login at 8sens with which the gate keeps a consumer's session.",
+        fr: "L'identifiant 8sens avec lequel la passerelle tient la session d'un consommateur.",
+    },
+    keys: &[
+        required("user", USER,
+            "the login name", "l'identifiant"),
+        required("password", ValueKind::Table(&SECRET),
+            "its password: one line, with any characters", "son mot de passe : une ligne, de caractères quelconques"),
+    ],
+    any_of: &[],
+    renamed: &[
+        ("login", "user"), ("name", "user"), ("username", "user"), ("secret", "password"),
+    ],
+    later: &[],
 };
 
 #[rustfmt::skip] // a key on one line, what it is for below it
@@ -508,6 +552,12 @@ pub static CONSUMER: TableSpec = TableSpec {
              compte"),
         optional("enforce", choice(&["on", "shadow", "off"]),
             "as in `[limits]`, for this consumer alone", "comme dans `[limits]`, pour ce seul consommateur"),
+        optional("session", choice(&["observe", "guard", "managed"]),
+            "as `mode` in `[session]`, for this consumer alone",
+            "comme `mode` dans `[session]`, pour ce seul consommateur"),
+        optional("login", ValueKind::Table(&CONSUMER_LOGIN),
+            "its login at 8sens; required where the gate keeps its session",
+            "son identifiant 8sens ; obligatoire quand la passerelle tient sa session"),
         optional("allow_from", NETWORKS,
             "from where it may call; without it, from everywhere", "d'où il peut appeler ; sans cela, de partout"),
         optional("allow", ROUTES,
@@ -752,6 +802,7 @@ pub static TABLES: &[&TableSpec] = &[
     &EXPIRED_WHEN,
     &FAILED_WHEN,
     &CONSUMER,
+    &CONSUMER_LOGIN,
     &ROUTE_LIMIT,
     &KEY,
     &TLS,

@@ -85,9 +85,13 @@ pub(crate) fn snapshot(consumers: Vec<Consumer>) -> Snapshot {
             mode: SessionMode::Guard,
             limits: SessionLimits::default(),
             expired_when: ExpiredWhen::new(vec![ExpiredPattern { status: 401, body_contains: None }]),
+            resend_expired_writes: false,
             pass_cookies: false,
+            inject_token: TokenPlace::AccessTokenHeader,
+            concurrent_sessions: false,
+            share_login: false,
         },
-        login: LoginRules { user_field: "login".into(), failed_when: ExpiredWhen::default() },
+        login: LoginRules { user_field: "login".into(), failed_when: ExpiredWhen::default(), logout_route: None },
         encoded_slash: vec![],
         budgets: BudgetRules {
             address: plenty,
@@ -115,6 +119,7 @@ pub(crate) fn plan(target: Target) -> ForwardPlan {
         resend: Resend::Never,
         observe: Observe::Nothing,
         is_write: false,
+        outlives_session: false,
     }
 }
 
@@ -129,5 +134,6 @@ pub(crate) fn field_edits() -> FieldEdits {
         https: true,
         request_id: RequestId::from_caller(b"req-1").expect("it is short and visible"),
         rate_limit: None,
+        token: None,
     }
 }

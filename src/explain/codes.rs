@@ -1,6 +1,6 @@
 //! Which rule stands behind each code, which setting behind the rule, and what would let the request through.
 
-use super::{Case, Explanation, Setting};
+use super::{Case, Explanation, Setting, login};
 use crate::config::{show_duration, show_size};
 use crate::domain::denial::{DenyCode, Reason};
 use crate::domain::rules::route::RouteRule;
@@ -30,6 +30,7 @@ pub(super) fn explain(case: &Case<'_>) -> Explanation {
         DenyCode::RateLimited => rate_limited(case),
         DenyCode::LoginThrottled => login_throttled(case),
         DenyCode::TooManyConnections => too_many_connections(case),
+        DenyCode::LoginUnavailable => login::explain(case),
         DenyCode::UpstreamUnreachable | DenyCode::UpstreamInvalidResponse | DenyCode::UpstreamTimeout => upstream(case),
     }
 }

@@ -5,6 +5,7 @@
 //! same. Every [`DenyCode`] has its explanation: one that is added does not compile without it.
 
 mod codes;
+mod login;
 mod reasons;
 pub mod rehearsal;
 

@@ -77,9 +77,7 @@ fn of_code(code: DenyCode) -> Text {
         DenyCode::HeadersTooLarge => {
             text! { en: "the request head is too large", fr: "l'en-tête de la requête est trop grand" }
         }
-        DenyCode::UnknownMethod => {
-            text! { en: "this method is not known", fr: "cette méthode n'est pas connue" }
-        }
+        DenyCode::UnknownMethod => text! { en: "this method is not known", fr: "cette méthode n'est pas connue" },
         DenyCode::UnsupportedTransferCoding => {
             text! {
                 en: "the body comes in a coding other than chunked",
@@ -92,6 +90,9 @@ fn of_code(code: DenyCode) -> Text {
         }
         DenyCode::TooManyConnections => {
             text! { en: "all connections are in use", fr: "toutes les connexions sont occupées" }
+        }
+        DenyCode::LoginUnavailable => {
+            text! { en: "the gate could not log in", fr: "la passerelle n'a pas pu se connecter" }
         }
         DenyCode::UpstreamTimeout => text! { en: "8sens did not answer in time", fr: "8sens n'a pas répondu à temps" },
         DenyCode::HttpVersion => {

@@ -1,6 +1,7 @@
 //! One traffic listener: who finds a slot on it, and what its connections need whatever protocol they speak.
 
 use super::lane::Lane;
+use super::managed_login::ManagedLogins;
 use super::opening::Opening;
 use super::shared::Shared;
 use super::slots::{NoSlot, Slot, SlotLimits};
@@ -36,6 +37,7 @@ pub struct Admitted {
 pub struct Listener {
     pub(super) shared: Arc<Shared>,
     pub(super) lane: Arc<Lane>,
+    pub(super) logins: Arc<ManagedLogins>,
     pub(super) opening: Opening,
     /// The port of the https to which browsers are sent from here.
     pub(super) redirect: Option<u16>,
@@ -43,8 +45,14 @@ pub struct Listener {
 
 impl Listener {
     #[must_use]
-    pub fn new(shared: Arc<Shared>, lane: Arc<Lane>, opening: Opening, redirect: Option<u16>) -> Self {
-        Self { shared, lane, opening, redirect }
+    pub fn new(
+        shared: Arc<Shared>,
+        lane: Arc<Lane>,
+        logins: Arc<ManagedLogins>,
+        opening: Opening,
+        redirect: Option<u16>,
+    ) -> Self {
+        Self { shared, lane, logins, opening, redirect }
     }
 
     /// Takes a slot for a connection from `peer`. A trusted proxy speaks for many, so only the cap on all holds for

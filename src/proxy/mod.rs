@@ -16,6 +16,7 @@ pub mod lent;
 pub mod linger;
 pub mod listener;
 mod login_body;
+pub mod managed_login;
 pub mod opening;
 mod pace;
 mod proxy_header;

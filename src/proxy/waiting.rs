@@ -5,10 +5,13 @@ use super::caller_stream::CallerStream;
 use super::login_body::{self, Left};
 use super::unread_body::Body;
 use crate::domain::denial::{Denial, Reason};
-use crate::domain::exchange::{Event, Exchange, ForwardPlan, Need, Step};
+use crate::domain::exchange::{Event, Exchange, ForwardPlan, InjectedToken, Need, NextToken, Step};
+use crate::domain::session::managed::Account;
 use crate::platform::clock;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// What becomes of a request that waits for nothing any more.
 #[derive(Debug)]
@@ -16,6 +19,12 @@ pub(super) enum Decided {
     Deny(Denial),
     TellMethods,
     Forward(Box<ForwardPlan>),
+}
+
+/// Who logs in at 8sens in the gate's own name.
+pub(super) trait Logins: Sync {
+    /// Waits until the login that this account needs has ended. It goes on when this is dropped.
+    fn settled(&self, account: &Arc<Account>) -> impl Future<Output = ()> + Send;
 }
 
 /// Meets the needs of an exchange one after the other, until it is forwarded or refused.
@@ -28,6 +37,7 @@ pub(super) async fn until_decided(
     caller: &mut CallerStream,
     body: Body,
     stop: &mut watch::Receiver<bool>,
+    logins: &impl Logins,
 ) -> Result<Decided, Left> {
     loop {
         let need = match step {
@@ -39,7 +49,7 @@ pub(super) async fn until_decided(
         let patience = exchange.waits_until().map_or_else(Default::default, |until| until.since(clock::now().mono));
         let event = tokio::select! {
             biased;
-            event = meet(need, caller, body) => event?,
+            event = meet(need, caller, body, logins) => event?,
             // A gate whose sender is gone is ending as well.
             _ = stop.wait_for(|stop| *stop) => Event::Refused(Denial::because(Reason::GateStops)),
             () = sleep(patience) => Event::Refused(Denial::because(Reason::WaitedTooLong)),
@@ -48,10 +58,35 @@ pub(super) async fn until_decided(
     }
 }
 
+/// Longest that a request which is sent again waits for its token.
+const NEXT_TOKEN_WITHIN: Duration = Duration::from_secs(30);
+
+/// The token for a request that is sent again. Its caller may leave meanwhile: the lane is going to see that.
+///
+/// # Errors
+/// When there is none to be had in time.
+pub(super) async fn next_token(exchange: &mut Exchange, logins: &impl Logins) -> Result<InjectedToken, Denial> {
+    let deadline = Instant::now() + NEXT_TOKEN_WITHIN;
+    loop {
+        match exchange.next_token(clock::now())? {
+            NextToken::Is(token) => return Ok(token),
+            NextToken::After(account) => {
+                let settled = timeout_at(deadline, logins.settled(&account)).await;
+                settled.map_err(|_| Denial::because(Reason::WaitedTooLong))?;
+            }
+        }
+    }
+}
+
 /// Waits for one need, for as long as it takes and its caller is there.
-async fn meet(need: Need, caller: &mut CallerStream, body: Body) -> Result<Event, Left> {
+async fn meet(need: Need, caller: &mut CallerStream, body: Body, logins: &impl Logins) -> Result<Event, Left> {
     match need {
         Need::LoginBody => login_body::read(caller, body).await,
+        Need::Login(account) => tokio::select! {
+            biased;
+            () = caller.gone() => Err(Left),
+            () = logins.settled(&account) => Ok(Event::Met),
+        },
         #[cfg(test)]
         Need::Word(word) => tokio::select! {
             biased;
@@ -72,6 +107,13 @@ mod tests {
 
     const NO_BODY: Body = Body { head_len: 0, framing: Framing::None, expects_continue: false };
 
+    /// Nobody needs one here.
+    struct NoLogins;
+
+    impl Logins for NoLogins {
+        async fn settled(&self, _account: &Arc<Account>) {}
+    }
+
     fn pair() -> (DuplexStream, CallerStream) {
         let (near, far) = duplex(64);
         (near, CallerStream::new(Socket::piped(far), &ConnectionSettings::for_tests()))
@@ -82,7 +124,7 @@ mod tests {
         let (_near, mut caller) = pair();
         let (_keep, mut stop) = watch::channel(false);
         let (mut exchange, step) = waiting_for(&[Need::Word(0), Need::Word(0)]);
-        let step = until_decided(step, &mut exchange, &mut caller, NO_BODY, &mut stop).await;
+        let step = until_decided(step, &mut exchange, &mut caller, NO_BODY, &mut stop, &NoLogins).await;
         assert!(matches!(step, Ok(Decided::Forward(_))), "{step:?}");
     }
 
@@ -93,7 +135,10 @@ mod tests {
         near.write_all(b"body").await.unwrap();
         drop(near);
         let (mut exchange, step) = waiting_for(&[Need::Word(1)]);
-        assert_eq!(until_decided(step, &mut exchange, &mut caller, NO_BODY, &mut stop).await.unwrap_err(), Left);
+        assert_eq!(
+            until_decided(step, &mut exchange, &mut caller, NO_BODY, &mut stop, &NoLogins).await.unwrap_err(),
+            Left
+        );
         assert_eq!(caller.buffered(), b"body");
     }
 
@@ -103,7 +148,7 @@ mod tests {
         let (end, mut stop) = watch::channel(false);
         end.send(true).unwrap();
         let (mut exchange, step) = waiting_for(&[Need::Word(1)]);
-        let step = until_decided(step, &mut exchange, &mut caller, NO_BODY, &mut stop).await.unwrap();
+        let step = until_decided(step, &mut exchange, &mut caller, NO_BODY, &mut stop, &NoLogins).await.unwrap();
         let Decided::Deny(denial) = step else { panic!("{step:?}") };
         assert_eq!(denial.reason, Some(Reason::GateStops));
     }

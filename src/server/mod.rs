@@ -18,8 +18,9 @@ use crate::config::{ListenerSettings, Settings};
 use crate::domain::tables::Tables;
 use crate::platform::clock;
 use crate::platform::{Notice, ServiceManager};
-use crate::proxy::lane::Lane;
 use crate::proxy::lane::upstream::Upstream;
+use crate::proxy::lane::{Lane, OwnRequests};
+use crate::proxy::managed_login::ManagedLogins;
 use crate::proxy::shared::Shared;
 use crate::state::{SessionLog, StateError};
 use crate::telemetry::audit_event::AuditEvent;
@@ -149,12 +150,21 @@ impl BoundGate {
 
         let (stop, stopped) = watch::channel(false);
         let upkeep = Upkeep { shared: Arc::clone(&shared), log: session_log, rounds: Arc::default() };
-        let parts = Parts { upkeep: upkeep.clone(), upstream, lane, readiness: Arc::clone(&readiness), stopped };
+        let requests = OwnRequests::new(Arc::clone(&upstream));
+        let logins = Arc::new(ManagedLogins::new(Arc::clone(&shared), requests));
+        let parts = Parts {
+            upkeep: upkeep.clone(),
+            upstream,
+            lane,
+            logins: Arc::clone(&logins),
+            readiness: Arc::clone(&readiness),
+            stopped,
+        };
         let (orders, reloads) = mpsc::channel(RELOADS_AT_ONCE);
         let manager = supervision.manager.clone();
         let (services, serving) = Services::start(parts, listeners, admin, orders, supervision)?;
         let (changed, changes) = mpsc::channel(1);
-        let mut reloader = config_path.map(|path| Reloader::new(Arc::clone(&shared), serving, path, changed));
+        let mut reloader = config_path.map(|path| Reloader::new(Arc::clone(&shared), logins, serving, path, changed));
         if let Some(reloader) = &mut reloader {
             reloader.start_to_watch().await;
         }

@@ -6,6 +6,7 @@ use crate::admin::command::{ReloadOrder, ReloadOutcome, Reloaded};
 use crate::config::changes;
 use crate::config::{self, Loaded, Report, Severity};
 use crate::platform::clock;
+use crate::proxy::managed_login::ManagedLogins;
 use crate::proxy::shared::Shared;
 use crate::telemetry::audit_event::AuditEvent;
 use crate::telemetry::{ReloadResult, application_log};
@@ -37,6 +38,7 @@ pub(super) enum Wanted {
 /// Reads one configuration file again and again.
 pub(super) struct Reloader {
     shared: Arc<Shared>,
+    logins: Arc<ManagedLogins>,
     listeners: Vec<Serving>,
     path: PathBuf,
     /// Every file whose content counts, the configuration itself first.
@@ -50,9 +52,15 @@ pub(super) struct Reloader {
 
 impl Reloader {
     /// For a gate that runs on what `path` held a moment ago. `changed` gets [`Wanted::ReloadIfChanged`].
-    pub(super) fn new(shared: Arc<Shared>, listeners: Vec<Serving>, path: PathBuf, changed: mpsc::Sender<()>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        logins: Arc<ManagedLogins>,
+        listeners: Vec<Serving>,
+        path: PathBuf,
+        changed: mpsc::Sender<()>,
+    ) -> Self {
         let files = vec![path.clone()];
-        Self { shared, listeners, path, files, seen: None, watch: None, changed }
+        Self { shared, logins, listeners, path, files, seen: None, watch: None, changed }
     }
 
     /// Watches the files from now on if the configuration wants it.
@@ -121,13 +129,14 @@ impl Reloader {
         let (settings, changes) = changes::take_up(&self.shared.settings.load(), loaded.settings);
         // Also without a change: lines of the file may have moved.
         super::configured::publish(&self.shared, &settings);
-        self.shared.tables.adopt(&settings.snapshot, clock::now());
+        let left = self.shared.tables.adopt(&settings.snapshot, clock::now());
         application_log::set_level(settings.log.level);
         // The listeners in force are those that run, in their order.
         for (serving, listener) in self.listeners.iter_mut().zip(&settings.listeners) {
             serving.take_up(listener, &self.shared.telemetry);
         }
         self.shared.settings.store(Arc::new(settings));
+        self.logins.end(left);
         ReloadOutcome::TakenUp(changes, Arc::new(loaded.warnings))
     }
 

@@ -13,6 +13,7 @@ use crate::proxy::acceptor::accept;
 use crate::proxy::lane::Lane;
 use crate::proxy::lane::upstream::Upstream;
 use crate::proxy::listener::Listener;
+use crate::proxy::managed_login::ManagedLogins;
 use crate::proxy::opening::Opening;
 use crate::proxy::shared::Shared;
 use crate::state::StateError;
@@ -32,6 +33,7 @@ pub(super) struct Parts {
     pub(super) upkeep: Upkeep,
     pub(super) upstream: Arc<Upstream>,
     pub(super) lane: Arc<Lane>,
+    pub(super) logins: Arc<ManagedLogins>,
     pub(super) readiness: Arc<Readiness>,
     /// True once the gate drains.
     pub(super) stopped: watch::Receiver<bool>,
@@ -111,7 +113,8 @@ fn listen(parts: &Parts, listeners: Vec<Bound>) -> Result<(Vec<JoinHandle<()>>, 
             signatures: Arc::clone(&signatures),
         };
         let redirect = (listener.transport == Transport::Cleartext).then_some(https);
-        let app = Listener::new(Arc::clone(shared), Arc::clone(&parts.lane), opening, redirect);
+        let app =
+            Listener::new(Arc::clone(shared), Arc::clone(&parts.lane), Arc::clone(&parts.logins), opening, redirect);
         let socket = tokio::net::TcpListener::from_std(socket).map_err(StartError::Runtime)?;
         accepting.push(tokio::spawn(accept(Arc::new(app), socket, parts.stopped.clone())));
         serving.push(serves);

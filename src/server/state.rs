@@ -26,10 +26,15 @@ pub(super) fn open(
     tables.key_uses.restore(log.state().read_key_uses());
     let limits = &settings.snapshot.session.limits;
     let loaded = tables.sessions.load(&restored, now.mono, limits);
+    let kept = log.state().read_managed_sessions(&secret, &upstream, now.wall);
+    let managed = tables.accounts.restore(kept, limits, now.mono);
+    if managed > 0 {
+        tracing::info!(sessions = managed, "managed sessions restored");
+    }
     log.compact(&tables, limits, now)?;
     if loaded > 0 {
         tracing::info!(sessions = loaded, "sessions restored");
-    } else if settings.snapshot.session.mode == SessionMode::Guard {
+    } else if settings.snapshot.session.mode == SessionMode::Guard && managed == 0 {
         tracing::warn!(
             "guarding with no session known: callers have to log in again, tokens of before this start are refused"
         );

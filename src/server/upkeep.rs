@@ -4,6 +4,7 @@ use super::supervision::Rounds;
 use crate::platform::clock;
 use crate::proxy::shared::Shared;
 use crate::state::SessionLog;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ enum Run {
 }
 
 /// All of them, in the order in which those of one round are done.
-const JOBS: [Job; 6] = [
+const JOBS: [Job; 8] = [
     Job { every: 1, run: Run::Here(sweep_sessions) },
     Job { every: 1, run: Run::Here(count_sessions) },
     Job { every: 1, run: Run::Here(|upkeep| upkeep.shared.telemetry.sample()) },
@@ -45,6 +46,10 @@ const JOBS: [Job; 6] = [
     Job { every: 1, run: Run::Here(|upkeep| upkeep.rounds.done()) },
     // What a killed gate may forget of the last uses of keys.
     Job { every: 120, run: Run::Blocking(Upkeep::write_key_uses) },
+    // How long a killed gate may have had a managed session of which the next one does not know.
+    Job { every: 5, run: Run::Blocking(Upkeep::write_new_managed_sessions) },
+    // What it may lose of their idle time.
+    Job { every: 60, run: Run::Blocking(Upkeep::write_managed_sessions) },
     // What a killed gate may lose of each session's idle time.
     Job { every: 5, run: Run::Blocking(write_touches) },
 ];
@@ -72,6 +77,33 @@ impl Upkeep {
     pub(super) fn finish(&self) {
         self.shared.tables.flush_touches(clock::now());
         self.write_key_uses();
+        self.write_managed_sessions();
+    }
+
+    /// Writes down the sessions that the gate keeps, if one began or ended.
+    fn write_new_managed_sessions(&self) {
+        if self.shared.tables.accounts.take_changed() {
+            self.write_managed_sessions();
+        }
+    }
+
+    /// Writes down the sessions that the gate keeps.
+    fn write_managed_sessions(&self) {
+        let now = clock::now();
+        let (accounts, state) = (&self.shared.tables.accounts, self.log.state());
+        let sessions = accounts.kept(now.mono);
+        let written = if sessions.is_empty() {
+            state.forget_managed_sessions()
+        } else {
+            let upstream = &self.shared.settings.load().upstream;
+            let upstream = format!("{}:{}", upstream.host, upstream.port);
+            let secret = state.secret().map_err(io::Error::other);
+            secret.and_then(|secret| state.write_managed_sessions(&secret, &upstream, &sessions, now.wall))
+        };
+        if let Err(error) = written {
+            accounts.set_changed();
+            self.shared.telemetry.state_write_failed(&error);
+        }
     }
 
     /// Writes down when keys were last used, if one was since the last time.

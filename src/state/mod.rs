@@ -1,10 +1,11 @@
 //! The state directory: what has to survive a restart, on disk.
 //!
 //! It holds a lock, a 32-byte secret that keys the session hashes, an append log of session records ([`SessionLog`]),
-//! and the control socket. All of it is 0600 in a 0700 directory, and one gate at a time may use it. The files hold
-//! hashes, never tokens.
+//! the sessions that the gate keeps itself, and the control socket. All of it is 0600 in a 0700 directory, and one gate
+//! at a time may use it. The files hold hashes and never tokens, but for those of managed sessions, which are sealed.
 
 mod key_uses;
+mod managed_sessions;
 mod replace;
 mod session_log;
 

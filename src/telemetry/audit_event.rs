@@ -39,6 +39,8 @@ pub enum AuditKind {
     Alarm,
     /// An admin ended sessions.
     SessionsEnded,
+    /// An admin wants the gate to try a refused login again.
+    LoginRetried,
     /// A wrong token was shown at the admin listener.
     AdminTokenRefused,
 }
@@ -95,6 +97,10 @@ pub enum AuditEvent<'a> {
         ended: usize,
         by: Actor,
     },
+    LoginRetried {
+        consumer: &'a str,
+        by: Actor,
+    },
     AdminTokenRefused {
         peer: IpAddr,
     },
@@ -138,6 +144,7 @@ const fn about(code: DenyCode) -> About {
         | DenyCode::UpstreamUnreachable
         | DenyCode::UpstreamInvalidResponse
         | DenyCode::TooManyConnections
+        | DenyCode::LoginUnavailable
         | DenyCode::UpstreamTimeout
         | DenyCode::HttpVersion => About::Other,
     }
@@ -181,6 +188,7 @@ impl<'a> AuditEvent<'a> {
             Self::SessionRefused(_) => AuditKind::SessionRefused,
             Self::Alarm(_) => AuditKind::Alarm,
             Self::SessionsEnded { .. } => AuditKind::SessionsEnded,
+            Self::LoginRetried { .. } => AuditKind::LoginRetried,
             Self::AdminTokenRefused { .. } => AuditKind::AdminTokenRefused,
         }
     }
@@ -211,10 +219,11 @@ impl<'a> AuditEvent<'a> {
                     EndedSessions::OfConsumer(consumer) => line.consumer = Some(consumer),
                     EndedSessions::All => {}
                 }
-                match by {
-                    Actor::Control { uid } => (line.by, line.uid) = (Some("control"), uid),
-                    Actor::Page { peer } => (line.by, line.client_ip) = (Some("page"), Some(peer)),
-                }
+                line.tell_actor(by);
+            }
+            Self::LoginRetried { consumer, by } => {
+                line.consumer = Some(consumer);
+                line.tell_actor(by);
             }
             Self::AdminTokenRefused { peer } => line.client_ip = Some(peer),
         }
@@ -278,6 +287,13 @@ impl<'a> AuditLine<'a> {
         self.reason = record.reason;
         self.alarm = record.alarm.map(|alarm| alarm.as_str());
         record.wall
+    }
+
+    fn tell_actor(&mut self, by: Actor) {
+        match by {
+            Actor::Control { uid } => (self.by, self.uid) = (Some("control"), uid),
+            Actor::Page { peer } => (self.by, self.client_ip) = (Some("page"), Some(peer)),
+        }
     }
 
     fn to_json(&self) -> Vec<u8> {
@@ -346,6 +362,10 @@ mod tests {
             (
                 ended(EndedSessions::All, Actor::Control { uid: None }),
                 r#""event":"sessions_ended","by":"control","ended":2}"#.to_owned(),
+            ),
+            (
+                AuditEvent::LoginRetried { consumer: "paris", by: Actor::Control { uid: Some(0) } },
+                r#""event":"login_retried","consumer":"paris","by":"control","uid":0}"#.to_owned(),
             ),
             (
                 AuditEvent::AdminTokenRefused { peer },

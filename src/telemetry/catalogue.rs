@@ -68,6 +68,17 @@ metrics! {
     logins: IntCounterVec "sensgate_logins_total" in "logins" by [CONSUMER, LOGIN_RESULT] Watched
         "Logins that were admitted, by what became of them."
         "sum by (consumer, result) (increase(sensgate_logins_total[1h]))";
+    managed_logins: IntCounterVec "sensgate_managed_logins_total" in "logins" by [CONSUMER, CAUSE, LOGIN_RESULT] Digging
+        "Logins of the gate's own, for sessions that it keeps, by why they were needed and what came of them; `-` for \
+         a login that consumers share."
+        "sum by (consumer, cause, result) (increase(sensgate_managed_logins_total[1h]))";
+    managed_login_duration: Histogram "sensgate_managed_login_duration_seconds" in "seconds" within DURATION_BUCKETS
+        by [] Digging
+        "How long logins of the gate's own took, connection included."
+        "histogram_quantile(0.99, sum by (le) (rate(sensgate_managed_login_duration_seconds_bucket[1h])))";
+    login_wait: Histogram "sensgate_login_wait_duration_seconds" in "seconds" within DURATION_BUCKETS by [] Digging
+        "How long requests waited for a login of the gate's own; those that did not wait are not counted."
+        "histogram_quantile(0.99, sum by (le) (rate(sensgate_login_wait_duration_seconds_bucket[1h])))";
     sessions: IntGauge "sensgate_sessions" in "sessions" by [] Watched
         "Session entries: one for each owner of each token of 8sens, some of them expired."
         "sensgate_sessions / sensgate_sessions_max";

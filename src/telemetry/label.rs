@@ -3,6 +3,7 @@
 use crate::domain::denial::DenyCode;
 use crate::domain::exchange::{Alarm, EndCode};
 use crate::domain::session::LoginOutcome;
+use crate::domain::session::managed::Cause;
 use crate::domain::session::unfamiliar::Issued;
 use crate::telemetry::{ConnectionOutcome, ReloadResult};
 
@@ -38,6 +39,7 @@ labels! {
         || vec![("false", "A new one."), ("true", "From the pool.")];
     ALARM = "alarm" "What happened." alarms;
     LOGIN_RESULT = "result" "What became of the login." login_results;
+    CAUSE = "cause" "Why the login was needed." causes;
     RELOAD_RESULT = "result" "What came of it." reload_results;
     ORDER_RESULT = "result" "What came of the attempt." order_results;
     VERSION = "version" "Version of the gate." open;
@@ -129,8 +131,19 @@ fn alarms() -> Vec<(&'static str, &'static str)> {
         Alarm::LoginNotUnderstood => "A login was answered with success, but with no token that can be read.",
         Alarm::SessionsFull => "A session could not be kept because the table is full.",
         Alarm::KeyInClear => "A key came over a transport where others can read it: it has to be replaced.",
+        Alarm::LoginRefused => "8sens refuses a login of the gate's own: it hardly tries any more.",
+        Alarm::ExpiryDoubted => "An answer says \"expired\" of a session that was just begun, again.",
     };
     values(Alarm::ALL, Alarm::as_str, meaning)
+}
+
+fn causes() -> Vec<(&'static str, &'static str)> {
+    let meaning = |cause| match cause {
+        Cause::Absent => "There was no session.",
+        Cause::Idle => "Less than the margin of the idle window was left.",
+        Cause::Expired => "8sens answered that the token had expired.",
+    };
+    values(Cause::ALL, Cause::as_str, meaning)
 }
 
 fn login_results() -> Vec<(&'static str, &'static str)> {

@@ -53,6 +53,14 @@ pub fn encode(record: &Record, line: &mut Vec<u8>) {
     if let Some(alarm) = record.alarm {
         word(line, b",\"alarm\":\"", alarm.as_str());
     }
+    if let Some(generation) = record.generation {
+        line.extend_from_slice(b",\"session_generation\":");
+        decimal(line, generation);
+    }
+    if let Some(wait) = record.login_wait {
+        line.extend_from_slice(b",\"login_wait_ms\":");
+        milliseconds(line, wait);
+    }
     line.extend_from_slice(b",\"bytes_in\":");
     decimal(line, record.bytes.received);
     line.extend_from_slice(b",\"bytes_out\":");
@@ -265,6 +273,8 @@ mod tests {
             reason: Some(crate::domain::denial::Reason::KeyExpired),
             would_refuse: Some(would_refuse),
             alarm,
+            generation: Some(7),
+            login_wait: Some(Duration::from_millis(80)),
             ..fixture::answered()
         };
         let line = line(&full);

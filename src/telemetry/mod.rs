@@ -121,6 +121,15 @@ impl Telemetry {
         }
     }
 
+    /// Raises an alarm that is about the login of these consumers, and no request of theirs.
+    pub fn alarm_of_login(&self, alarm: Alarm, consumers: &str) {
+        self.metrics.alarm(alarm);
+        let place = Alarm::ALL.iter().position(|known| *known == alarm).unwrap_or_default();
+        if self.alarms.lock()[place].lets_through(crate::platform::clock::now().mono) {
+            tracing::warn!(alarm = alarm.as_str(), consumers, advice = alarm.advice(), "alarm");
+        }
+    }
+
     /// Counts a session record that could not be written, and says so at most once a minute.
     pub fn state_write_failed(&self, error: &io::Error) {
         self.metrics.state_write_failed();
@@ -186,6 +195,8 @@ pub(crate) mod fixture {
             alarm: None,
             login: None,
             key_first_used: false,
+            generation: None,
+            login_wait: None,
             bytes: Bytes { received: 0, sent: 512 },
             total: Duration::from_micros(12_345),
             upstream: Some(Duration::from_micros(11_900)),

@@ -31,6 +31,7 @@ mod keys;
 mod lifecycle;
 mod log_injection;
 mod login_shield;
+mod managed;
 #[cfg(target_os = "linux")]
 mod page;
 mod plaintext;

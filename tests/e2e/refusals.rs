@@ -61,6 +61,16 @@ fn stable(response: &Response) -> String {
         .replace("\r\n", "\n")
 }
 
+/// The key of a consumer whose session the gate keeps.
+const MANAGED_KEY: &str = "sgk_managed_Lk9Jh8Gf7Ds6Aq5Wz4";
+
+/// A gate in front of no 8sens.
+fn lonely_gate() -> Gate {
+    // Any text will do for a password.
+    let login = "session = \"managed\"\nlogin = { user = \"CLIENTREST\", password = { env = \"PATH\" } }\n";
+    Gate::start(&Config::new(port::closed()).and(&crate::gate::consumer("geree", MANAGED_KEY, login)))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_code_is_produced_by_a_real_request() {
     let witness = Witness::start(Behaviour::by(|request| match request.target() {
@@ -84,8 +94,9 @@ async fn each_code_is_produced_by_a_real_request() {
     }
     let insecure = RawClient::connect(gate.addresses[1]).await.unwrap().exchange(with_key(KEY, "")).await.unwrap();
     seen.insert(DenyCode::InsecureTransport.as_str(), insecure);
-    let lonely = Gate::start(&Config::new(port::closed()));
+    let lonely = lonely_gate();
     seen.insert(DenyCode::UpstreamUnreachable.as_str(), lonely.exchange(get("/v1/articles")).await);
+    seen.insert(DenyCode::LoginUnavailable.as_str(), lonely.exchange(with_key(MANAGED_KEY, "")).await);
     let other = "sgk_guarded_Hy6Tg5Rf4Ed3Ws2Qa1";
     let rules = crate::gate::consumer("limite", other, "rate_limit = \"1/h\"\n");
     let login = Action::AnswerWith { status: 200, headers: vec![], body: b"{\"access_token\":\"t-1\"}".to_vec() };

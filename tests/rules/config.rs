@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use sensgate::cli::Exit;
 use sensgate::cli::Format;
 use sensgate::cli::check::{self, CheckArgs};
-use sensgate::config::shape::{ACME, EXPIRED_WHEN, FAILED_WHEN, Form, Presence, ROUTE_LIMIT, TABLES, TLS, TableSpec};
+use sensgate::config::shape::{
+    ACME, CONSUMER_LOGIN, EXPIRED_WHEN, FAILED_WHEN, Form, Presence, ROUTE_LIMIT, TABLES, TLS, TableSpec,
+};
 use sensgate::config::{AccessLogTarget, Loaded, Report, Rule, Settings, Severity, load, parse};
 use sensgate::domain::limit::Quota;
 use sensgate::domain::limit::login_shield::LoginQuotas;
@@ -35,6 +37,8 @@ fn secrets() -> TempDir {
         ("world", 0o604, "0123456789abcdefghijklmnopqrstuv\n"),
         ("group", 0o640, "0123456789abcdef0123456789abcdef\n"),
         ("empty", 0o600, "\n"),
+        ("clientrest", 0o600, "mot de passe, été\n"),
+        ("two-lines", 0o600, "mot\nde passe\n"),
         ("blanks", 0o600, "two words\n"),
         ("bearer", 0o600, "Bearer 8sens-upstream-KhT5wQz9RfLm2Vb8\n"),
         ("no-break", 0o600, "\u{a0}admin-token-8Jq2LmVb5RtXw9Yz\n"),
@@ -63,6 +67,7 @@ fn secrets() -> TempDir {
 static WITH_TLS: LazyLock<String> =
     LazyLock::new(|| uncommented(&["tls = { certificate", "[upstream.tls]", "ca = ", "name = \"8sens"]));
 static WITH_ACME: LazyLock<String> = LazyLock::new(|| uncommented(&["tls = { acme"]));
+static WITH_LOGIN: LazyLock<String> = LazyLock::new(|| uncommented(&["session = \"managed\"", "login = { user"]));
 
 fn uncommented(lines: &[&str]) -> String {
     lines.iter().fold(EXAMPLE.to_owned(), |text, line| {
@@ -74,7 +79,11 @@ fn uncommented(lines: &[&str]) -> String {
 
 /// The example in the form that has such a table.
 fn example_with(table: &TableSpec) -> &'static str {
-    if table.path == ACME.path { &WITH_ACME } else { &WITH_TLS }
+    match table.path {
+        path if path == ACME.path => &WITH_ACME,
+        path if path == CONSUMER_LOGIN.path => &WITH_LOGIN,
+        _ => &WITH_TLS,
+    }
 }
 
 #[cfg(unix)]
@@ -289,7 +298,8 @@ fn every_key_of_a_list_of_inline_tables_stands_in_the_example() {
 #[test]
 fn every_key_stands_in_the_example() {
     // Those that another test looks for, and the one that is a value in a line of its own.
-    let lists_of_inline_tables = [EXPIRED_WHEN.path, FAILED_WHEN.path, ROUTE_LIMIT.path, TLS.path, ACME.path];
+    let lists_of_inline_tables =
+        [EXPIRED_WHEN.path, FAILED_WHEN.path, ROUTE_LIMIT.path, TLS.path, ACME.path, CONSUMER_LOGIN.path];
     for table in TABLES.iter().filter(|table| !lists_of_inline_tables.contains(&table.path)) {
         // The lines of the table; keys without a value to show stand there as a comment.
         let mut lines: Vec<&str> = Vec::new();

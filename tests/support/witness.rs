@@ -68,6 +68,8 @@ pub enum Action {
     Hang,
     /// The other action, later.
     After(Duration, Box<Self>),
+    /// The other action, once this is true.
+    When(watch::Receiver<bool>, Box<Self>),
     /// Step by step.
     Script(Arc<Script>),
 }
@@ -367,9 +369,19 @@ async fn perform(
     write: &mut OwnedWriteHalf,
     answering: impl FnOnce(),
 ) -> io::Result<Next> {
-    while let Action::After(delay, then) = action {
-        sleep(delay).await;
-        action = *then;
+    loop {
+        match action {
+            Action::After(delay, then) => {
+                sleep(delay).await;
+                action = *then;
+            }
+            Action::When(mut told, then) => {
+                // A test that has ended waits for nothing.
+                let _ = told.wait_for(|told| *told).await;
+                action = *then;
+            }
+            _ => break,
+        }
     }
     let body = br#"{"witness":true}"#;
     let (bytes, next) = match action {
@@ -387,7 +399,7 @@ async fn perform(
             return script.play(write).await;
         }
         Action::Close => return Ok(Next::Close),
-        Action::Hang | Action::After(..) => return Ok(Next::Hang),
+        Action::Hang | Action::After(..) | Action::When(..) => return Ok(Next::Hang),
     };
     answering();
     write.write_all(&bytes).await?;

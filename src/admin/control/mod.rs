@@ -10,7 +10,7 @@ pub mod status;
 
 pub use keys::{Key, KeyState};
 pub use reload::ReloadReport;
-pub use sessions::{Ended, Session, SessionOwner};
+pub use sessions::{Ended, ManagedSession, ManagedState, Retried, Session, SessionOwner};
 pub use status::Status;
 
 use crate::admin::command::ReloadOrder;

@@ -218,6 +218,7 @@ const fn mode(mode: SessionMode) -> &'static str {
     match mode {
         SessionMode::Observe => "observe",
         SessionMode::Guard => "guard",
+        SessionMode::Managed => "managed",
     }
 }
 

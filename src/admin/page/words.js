@@ -2,6 +2,8 @@ const WORDS = {
   "en": {
     "action": "Action",
     "alarm.key_in_clear": "a key came over an unencrypted connection: replace it",
+    "alarm.login_refused": "8sens refuses the login of a consumer whose session the gate keeps",
+    "alarm.expiry_doubted": "answers say \"expired\" of a session that was just begun",
     "alarm.login_not_understood": "8sens answered a login with success, but without a token that can be read",
     "alarm.logins_refused": "8sens refuses logins: the upstream key may be wrong",
     "alarm.mass_expiry": "many sessions ended at once: 8sens was restarted, or the upstream key is wrong",
@@ -108,6 +110,8 @@ const WORDS = {
   "fr": {
     "action": "Action",
     "alarm.key_in_clear": "une clé est arrivée par une connexion non chiffrée : remplacez-la",
+    "alarm.login_refused": "8sens refuse la connexion d'un consommateur dont la passerelle tient la session",
+    "alarm.expiry_doubted": "des réponses disent « expiré » d'une session à peine commencée",
     "alarm.login_not_understood": "8sens a répondu à une connexion par un succès, mais sans jeton lisible",
     "alarm.logins_refused": "8sens refuse les connexions : sa clé est peut-être fausse",
     "alarm.mass_expiry": "beaucoup de sessions se sont terminées à la fois : 8sens a redémarré, ou sa clé est fausse",

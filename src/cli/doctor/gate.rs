@@ -216,10 +216,10 @@ fn token_places(patient: &Patient<'_>, status: &Status) -> Finding {
 }
 
 fn mode(patient: &Patient<'_>, status: Option<&Status>) -> Finding {
-    if patient.settings.snapshot.session.mode == SessionMode::Guard {
+    if patient.settings.snapshot.session.mode != SessionMode::Observe {
         return Finding::ok(
             Check::Mode,
-            text! { en: "guard: only good tokens reach 8sens", fr: "guard : seuls les bons jetons atteignent 8sens" },
+            text! { en: "only good tokens reach 8sens", fr: "seuls les bons jetons atteignent 8sens" },
         );
     }
     let why = text! {

@@ -3,6 +3,8 @@
 use super::client::{route, routes};
 use super::day;
 use super::limits;
+use super::login;
+use super::session;
 use super::upstream::UpstreamTable;
 use crate::config::consumer_files::ConsumerFile;
 use crate::config::diagnostic::{Complaint, Rule, Spot};
@@ -14,13 +16,17 @@ use crate::config::{address, shape, syntax, value};
 use crate::domain::limit::Quota;
 use crate::domain::rules::consumer::{Consumer, Credential, KeyDigest, digest};
 use crate::domain::rules::enforce::Enforce;
+use crate::domain::rules::login::Login;
 use crate::domain::rules::route::RouteRule;
+use crate::domain::rules::snapshot::{SessionMode, SessionRules};
 use crate::domain::types::Wall;
 use crate::platform::clock;
 use crate::text;
 use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
 use toml::de::DeValue;
 
 /// Keys that are on every list of guesses.
@@ -39,28 +45,39 @@ struct Book<'a> {
     /// Tables that were met, valid or not.
     met: usize,
     weak: Vec<KeyDigest>,
-    /// For consumers that say nothing of their own.
-    enforce: Enforce,
+    gate: Gate<'a>,
+    /// Login names with which the gate keeps sessions: whose first, with which login.
+    users: HashMap<String, (String, Spot, Arc<Login>)>,
     problems: &'a Problems,
+}
+
+/// What consumers are read with.
+#[derive(Clone, Copy)]
+pub(super) struct Gate<'g> {
+    pub upstream: &'g UpstreamTable,
+    pub enforce: Enforce,
+    pub session: &'g SessionRules,
+    /// Where relative paths start.
+    pub base: &'g Path,
 }
 
 /// The consumers of the configuration itself, then those of the other files, whose lines are added to `positions`.
 pub(super) fn read(
     root: &Section<'_>,
     files: &[ConsumerFile],
-    upstream: &UpstreamTable,
-    enforce: Enforce,
+    gate: Gate<'_>,
     positions: &mut Positions,
 ) -> Vec<Consumer> {
     let problems = root.problems;
     let mut book = Book {
-        upstream_digest: upstream.api_key.as_ref().map(|key| digest(key.expose_secret().as_bytes())),
+        upstream_digest: gate.upstream.api_key.as_ref().map(|key| digest(key.expose_secret().as_bytes())),
         now: clock::now().wall,
         digests: HashMap::new(),
         names: HashMap::new(),
         met: 0,
         weak: KNOWN_WEAK.iter().map(|key| digest(key.as_bytes())).collect(),
-        enforce,
+        gate,
+        users: HashMap::new(),
         problems,
     };
     let mut consumers = consumers_in(root, &mut book);
@@ -117,9 +134,103 @@ fn consumer(section: &Section<'_>, number: usize, book: &mut Book<'_>) -> Option
     let deny = section.value("deny", routes);
     let rate_limit = section.get("rate_limit").and_then(|field| field.quota());
     let route_limits = section.or("route_limits", Vec::new(), route_limits);
-    let enforce = section.or("enforce", book.enforce, limits::enforce);
+    let enforce = section.or("enforce", book.gate.enforce, limits::enforce);
+    let session = section.get("session").and_then(|field| session::mode(&field));
+    let login = login_of(section, &shown, session.unwrap_or(book.gate.session.mode), book);
     let name = name?.into();
-    Some(Consumer { name, credentials, allow_from, allow, deny, rate_limit, route_limits, enforce })
+    Some(Consumer { name, credentials, allow_from, allow, deny, rate_limit, route_limits, enforce, session, login })
+}
+
+/// The login of a consumer, which one has to have whose session the gate keeps.
+fn login_of(section: &Section<'_>, consumer: &str, mode: SessionMode, book: &mut Book<'_>) -> Option<Arc<Login>> {
+    const EXAMPLE: &str = "login = { user = \"CLIENTREST\", password = { file = \"clientrest\" } }";
+    let is_managed = mode == SessionMode::Managed;
+    let Some(field) = section.get("login") else {
+        if is_managed && !section.meant_any(&["login"]) {
+            let complaint = Complaint::new(
+                Rule::ManagedWithoutLogin,
+                text! {
+                    en: "the gate keeps the session of {consumer} and has no login for it",
+                    fr: "la passerelle tient la session de {consumer} et n'a pas d'identifiant pour cela"
+                },
+                text! { en: "no `login`", fr: "pas de `login`" },
+            );
+            book.problems.error(
+                section.span.clone(),
+                complaint.hint(text! {
+                    en: "add `{EXAMPLE}`, or `session = \"guard\"`",
+                    fr: "ajoutez `{EXAMPLE}`, ou `session = \"guard\"`"
+                }),
+            );
+        }
+        return None;
+    };
+    let login = Arc::new(login::of_consumer(&field, book.gate.base)?);
+    if is_managed {
+        login_is_alone(&field, consumer, &login, book);
+    } else {
+        field.warn(
+            Complaint::new(
+                Rule::LoginNotUsed,
+                text! {
+                    en: "the gate does not keep the session of {consumer}",
+                    fr: "la passerelle ne tient pas la session de {consumer}"
+                },
+                text! { en: "not used", fr: "n'est pas utilisé" },
+            )
+            .hint(text! {
+                en: "write `session = \"managed\"` beside it, or remove it",
+                fr: "ajoutez `session = \"managed\"`, ou retirez-le"
+            }),
+        );
+    }
+    Some(login)
+}
+
+/// Two consumers with one login name: they share a session and so a password, or 8sens has to allow two sessions.
+fn login_is_alone(field: &Field<'_>, consumer: &str, login: &Arc<Login>, book: &mut Book<'_>) {
+    let user = login.user().expose_secret().to_owned();
+    let rules = book.gate.session;
+    let Some((other, first, known)) = book.users.get(&user) else {
+        let spot = field.problems.spot(field.span.clone());
+        book.users.insert(user, (consumer.to_owned(), spot, Arc::clone(login)));
+        return;
+    };
+    if rules.share_login && known != login {
+        field.error(
+            Complaint::new(
+                Rule::SharedLoginDiffers,
+                text! {
+                    en: "{consumer} and {other} share a login, and have two passwords for it",
+                    fr: "{consumer} et {other} partagent un identifiant, avec deux mots de passe"
+                },
+                text! { en: "another password", fr: "un autre mot de passe" },
+            )
+            .related(first.clone(), text! { en: "first here", fr: "d'abord ici" })
+            .hint(text! {
+                en: "name the same password in both, or remove `share_login`",
+                fr: "indiquez le même mot de passe dans les deux, ou retirez `share_login`"
+            }),
+        );
+    } else if !rules.share_login && !rules.concurrent_sessions {
+        field.warn(
+            Complaint::new(
+                Rule::LoginUsedTwice,
+                text! {
+                    en: "{consumer} and {other} have the same login, and a session each",
+                    fr: "{consumer} et {other} ont le même identifiant, et chacun sa session"
+                },
+                text! { en: "the same login again", fr: "le même identifiant à nouveau" },
+            )
+            .related(first.clone(), text! { en: "first here", fr: "d'abord ici" })
+            .hint(text! {
+                en: "where 8sens allows one session for each login, they would end each other's: give each its own \
+                     login, or set `share_login` or `concurrent_sessions` in `[session]`",
+                fr: "si 8sens n'admet qu'une session par identifiant, chacun mettrait fin à celle de l'autre : donnez \
+                     à chacun son identifiant, ou mettez `share_login` ou `concurrent_sessions` dans `[session]`"
+            }),
+        );
+    }
 }
 
 /// As a person could write an element of `route_limits`.

@@ -9,6 +9,7 @@ mod consumer;
 mod day;
 mod limits;
 mod login;
+mod managed;
 mod session;
 pub(super) mod state;
 mod tls;
@@ -58,7 +59,8 @@ pub(super) fn settings(
     root.expect_table("listener", &shape::LISTENER, "address = \"127.0.0.1:8443\"");
 
     let upstream = upstream::read(&root.table("upstream", &shape::UPSTREAM), base);
-    let session = session::read(&root.table("session", &shape::SESSION), &upstream);
+    let session_section = root.table("session", &shape::SESSION);
+    let session = session::read(&session_section, &upstream);
     let login = login::read(&root.table("login", &shape::LOGIN));
     let client_ip = client::client_ip(&root.table("client_ip", &shape::CLIENT_IP));
     let aliases = client::key_aliases(&root.table("credentials", &shape::CREDENTIALS));
@@ -72,7 +74,9 @@ pub(super) fn settings(
     let mut addresses = access::Addresses::new(&upstream);
     let listeners = access::listeners(&root, base, &client_ip, &mut addresses, problems);
     let admin = access::admin(&root.table("admin", &shape::ADMIN), base, &mut addresses);
-    let consumers = consumer::read(&root, files, &upstream, budgets.enforce, positions);
+    let gate = consumer::Gate { upstream: &upstream, enforce: budgets.enforce, session: &session, base };
+    let consumers = consumer::read(&root, files, gate, positions);
+    managed::check(&session_section, &session, &consumers);
 
     Some(Settings {
         snapshot: Arc::new(Snapshot {

@@ -34,7 +34,7 @@ const SUCCESS_ALONE: SuccessAlone = SuccessAlone {
 };
 
 pub(super) fn read(section: &Section<'_>, upstream: &UpstreamTable) -> SessionRules {
-    SessionRules {
+    let mut rules = SessionRules {
         mode: section.value("mode", mode),
         token_from: section.value("token_from", token_places),
         login_routes: section.value("login_routes", |field| {
@@ -46,26 +46,46 @@ pub(super) fn read(section: &Section<'_>, upstream: &UpstreamTable) -> SessionRu
         expired_when: section
             .value("expired_when", |field| answer_pattern::list(field, &shape::EXPIRED_WHEN, &SUCCESS_ALONE)),
         limits: session_limits(section, upstream),
+        resend_expired_writes: section.value("resend_expired_writes", |field| field.bool()),
         pass_cookies: section.value("cookies", |field| field.choice(&[("drop", false), ("pass", true)])),
-    }
+        inject_token: TokenPlace::AccessTokenHeader,
+        concurrent_sessions: section.value("concurrent_sessions", |field| field.bool()),
+        share_login: section.value("share_login", |field| field.bool()),
+    };
+    // Where 8sens does not read the usual place, any that it reads will do.
+    let usual = [rules.inject_token];
+    let place = usual.iter().chain(&rules.token_from).find(|place| rules.token_from.contains(place));
+    rules.inject_token = section.or("inject_token", place.copied().unwrap_or(rules.inject_token), token_place);
+    injected_is_read(section, &rules);
+    rules
 }
 
-fn mode(field: &Field<'_>) -> Option<SessionMode> {
-    if field.string()? == "managed" {
-        field.error(
-            Complaint::new(
-                Rule::NotAvailable,
-                text! {
-                    en: "this version does not have the mode \"managed\" yet",
-                    fr: "cette version n'a pas encore le mode \"managed\""
-                },
-                text! { en: "not available yet", fr: "pas encore disponible" },
-            )
-            .hint(text! { en: "write \"guard\" or \"observe\"", fr: "écrivez \"guard\" ou \"observe\"" }),
-        );
-        return None;
+/// What 8sens does not read is no token for it.
+fn injected_is_read(section: &Section<'_>, rules: &SessionRules) {
+    if rules.token_from.contains(&rules.inject_token) {
+        return;
     }
-    field.choice(&[("observe", SessionMode::Observe), ("guard", SessionMode::Guard)])
+    let Some(field) = section.get("inject_token") else { return };
+    let place = rules.inject_token.as_str();
+    field.error(
+        Complaint::new(
+            Rule::InjectedTokenNotRead,
+            text! {
+                en: "`inject_token` is not one of `token_from`",
+                fr: "`inject_token` n'est pas l'une des places de `token_from`"
+            },
+            text! { en: "8sens would not read {place}", fr: "8sens ne lirait pas {place}" },
+        )
+        .hint(text! {
+            en: "name the same place in both, or leave `inject_token` out",
+            fr: "nommez la même place dans les deux, ou omettez `inject_token`"
+        }),
+    );
+}
+
+/// What happens to the tokens of all consumers, or of one.
+pub(super) fn mode(field: &Field<'_>) -> Option<SessionMode> {
+    field.choice(&[("observe", SessionMode::Observe), ("guard", SessionMode::Guard), ("managed", SessionMode::Managed)])
 }
 
 fn session_limits(section: &Section<'_>, upstream: &UpstreamTable) -> SessionLimits {
@@ -132,9 +152,12 @@ fn margin(field: &Field<'_>, upstream: &UpstreamTable) -> Option<Duration> {
     None
 }
 
+fn token_place(field: &Field<'_>) -> Option<TokenPlace> {
+    field.choice(&TokenPlace::ALL.iter().map(|place| (place.as_str(), *place)).collect::<Vec<_>>())
+}
+
 fn token_places(field: &Field<'_>) -> Option<Vec<TokenPlace>> {
-    let choices = TokenPlace::ALL.iter().map(|place| (place.as_str(), *place)).collect::<Vec<_>>();
-    let places = distinct(field, |element| element.choice(&choices))?;
+    let places = distinct(field, token_place)?;
     if field.list()?.is_empty() {
         field.error(
             Complaint::new(

@@ -104,6 +104,8 @@ deny_codes! {
         "The 8sens REST server sent an answer that cannot be passed on.";
     TooManyConnections = "too_many_connections", 503, "Too many connections",
         "All connections are in use; try again shortly.";
+    LoginUnavailable = "login_unavailable", 503, "No session at 8sens",
+        "The gate could not log in to the 8sens REST server. Wait for the time that Retry-After tells.";
     UpstreamTimeout = "upstream_timeout", 504, "8sens did not answer in time",
         "The 8sens REST server did not answer in time. A write may or may not have been carried out.";
     HttpVersion = "http_version", 505, "HTTP version not supported",

@@ -710,6 +710,21 @@ reasons! {
         en: "the caller announced HTTP/2 and sent nothing",
         fr: "l'appelant a annoncé HTTP/2 et n'a rien envoyé",
     }
+    // Sessions that the gate keeps.
+    LoginUnreachable: LoginUnavailable = "8sens did not answer the login" {
+        en: "the gate wanted to log in for this consumer, and 8sens could not be reached or did not answer",
+        fr: "la passerelle a voulu se connecter pour ce consommateur, et 8sens était injoignable ou n'a pas répondu",
+    }
+    LoginRefused: LoginUnavailable = "8sens refused the login" {
+        en: "8sens does not take the login of this consumer; the gate hardly tries any more, so that the account \
+             is not locked",
+        fr: "8sens refuse la connexion de ce consommateur ; la passerelle n'essaie presque plus, pour que le compte ne \
+             soit pas bloqué",
+    }
+    LoginWithdrawn: LoginUnavailable = "login of the consumer was changed" {
+        en: "a reload took the login of this consumer away while the request waited",
+        fr: "un rechargement a retiré la connexion de ce consommateur pendant que la requête attendait",
+    }
     // 8sens.
     UpstreamSilent: UpstreamTimeout = "8sens was silent for too long" {
         en: "8sens took the request and did not answer in time; a write may have been carried out",

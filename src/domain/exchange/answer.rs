@@ -1,11 +1,12 @@
 //! 8sens's answer as it comes: what it says of a login or of a session, and what of it is held back.
 
-use super::errand::{Identity, Purpose};
+use super::errand::{Identity, ManagedUse, Purpose};
 use super::record::Alarm;
 use crate::domain::policy::session::SessionUse;
 use crate::domain::rules::snapshot::Snapshot;
 use crate::domain::session::expiry::{self, AtHead, BODY_PREFIX, Ending};
 use crate::domain::session::log_record::LogRecord;
+use crate::domain::session::managed::Expiry;
 use crate::domain::session::{Learned, LoginOutcome, SessionHash, login_answer};
 use crate::domain::tables::Tables;
 use crate::domain::types::{Mono, Now};
@@ -29,6 +30,8 @@ pub(super) struct Question<'e> {
     pub tables: &'e Tables,
     pub owner: &'e Identity,
     pub purpose: Purpose,
+    /// There for [`Purpose::Managed`].
+    pub managed: Option<&'e ManagedUse>,
     pub sent: Mono,
 }
 
@@ -39,7 +42,15 @@ enum Reading {
     /// A login answer, held until its session is in the table.
     Login(Vec<u8>),
     /// The beginning of an answer that may say "expired".
-    Expiry(Vec<u8>, SessionUse),
+    Expiry(Vec<u8>, Used),
+}
+
+/// Whose session an answer is about.
+#[derive(Clone, Copy, Debug)]
+enum Used {
+    Own(SessionUse),
+    /// The one that the gate keeps.
+    Managed,
 }
 
 /// An answer of which the head has come.
@@ -72,7 +83,8 @@ impl Answer {
         };
         match question.purpose {
             Purpose::Login(_) => answer.login_head(question, now),
-            Purpose::Session(session) => answer.session_head(question, session, now),
+            Purpose::Session(session) => answer.session_head(question, Used::Own(session), now),
+            Purpose::Managed => answer.session_head(question, Used::Managed, now),
             Purpose::Other => {}
         }
         answer
@@ -137,7 +149,7 @@ impl Answer {
 
     /// An answered request keeps its session alive from the moment it was sent, unless the answer says that the session
     /// is over.
-    fn session_head(&mut self, question: &Question<'_>, session: SessionUse, now: Now) {
+    fn session_head(&mut self, question: &Question<'_>, session: Used, now: Now) {
         match question.snapshot.session.expired_when.at_head(self.status) {
             AtHead::Expired => self.session_ended(question, session, now),
             AtHead::AskBody => self.reading = Reading::Expiry(Vec::new(), session),
@@ -145,7 +157,7 @@ impl Answer {
         }
     }
 
-    fn session_body(&mut self, question: &Question<'_>, session: SessionUse, prefix: &[u8], now: Now) {
+    fn session_body(&mut self, question: &Question<'_>, session: Used, prefix: &[u8], now: Now) {
         if question.snapshot.session.expired_when.matches(self.status, prefix) {
             self.session_ended(question, session, now);
         } else {
@@ -153,7 +165,11 @@ impl Answer {
         }
     }
 
-    fn session_ended(&mut self, question: &Question<'_>, session: SessionUse, now: Now) {
+    fn session_ended(&mut self, question: &Question<'_>, session: Used, now: Now) {
+        let session = match session {
+            Used::Own(session) => session,
+            Used::Managed => return self.managed_session_ended(question, now),
+        };
         let ending = question.tables.expiries().expired(session.hash, session.caller.consumer(), now.mono);
         match ending {
             Ending::End => {
@@ -161,6 +177,16 @@ impl Answer {
             }
             Ending::Keep(expiry::Alarm::LoginsRefused) => self.alarm = Some(Alarm::LoginsRefused),
             Ending::Keep(_) => self.alarm = Some(Alarm::MassExpiry),
+        }
+    }
+
+    /// A session that the gate keeps ends for everybody who uses it, unless that is doubted.
+    fn managed_session_ended(&mut self, question: &Question<'_>, now: Now) {
+        let Some(ManagedUse { account, lease: Some(lease) }) = question.managed else { return };
+        match account.expired(lease.generation(), &question.snapshot.session.limits, now.mono) {
+            Expiry::Ended => question.tables.accounts.set_changed(),
+            Expiry::Doubted => self.alarm = Some(Alarm::ExpiryDoubted),
+            Expiry::OfOldToken => {}
         }
     }
 
@@ -210,7 +236,14 @@ impl Answer {
     }
 }
 
-fn session_used(question: &Question<'_>, session: SessionUse) {
+fn session_used(question: &Question<'_>, session: Used) {
+    let session = match session {
+        Used::Own(session) => session,
+        Used::Managed => {
+            let lease = question.managed.and_then(|managed| managed.lease.as_ref());
+            return lease.iter().for_each(|lease| lease.answered(question.sent));
+        }
+    };
     let (tables, sent) = (question.tables, question.sent);
     if tables.sessions.touch(&session.hash, session.caller, sent, &question.snapshot.session.limits) {
         tables.note_touch(session.hash, session.caller, &question.owner.consumer, sent);

@@ -40,6 +40,8 @@ pub enum Fault {
     CallerLeft,
     /// The gate itself cut the exchange off.
     CutOff,
+    /// 8sens answered that the token has expired which the gate gave the request: it is sent again.
+    SessionOver,
 }
 
 /// Why there is no TLS.
@@ -78,7 +80,7 @@ impl Fault {
             Self::BadChunk => Reason::BadChunk,
             Self::BodyTooSlow => Reason::BodyTooSlow,
             Self::BodyGrew => Reason::BodyGrew,
-            Self::CallerLeft | Self::CutOff => return None,
+            Self::CallerLeft | Self::CutOff | Self::SessionOver => return None,
         })
     }
 
@@ -126,6 +128,11 @@ impl Attempts {
             }
             _ => false,
         }
+    }
+
+    /// The next one is a second sending, with another token.
+    pub const fn renewed(&mut self) {
+        self.resent = true;
     }
 
     /// True when this attempt is a second sending: it takes a connection that nobody has used.

@@ -5,8 +5,12 @@ use crate::domain::limit::headers::VALUE_MAX;
 use crate::domain::policy;
 use crate::domain::request::client_ip::AddressText;
 use crate::domain::request::{FieldRole, FieldTable, RequestView, TokenPlace, TokenPlaces};
+use crate::domain::session::managed::Live;
 use crate::domain::types::{RequestId, ShortText};
+use secrecy::ExposeSecret;
 use std::net::IpAddr;
+use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// What the gate calls itself in `Via` (RFC 9110 section 7.6.3).
 const VIA: &[u8] = b"1.1 sensgate";
@@ -31,7 +35,24 @@ pub struct FieldEdits {
     pub request_id: RequestId,
     /// `RateLimit-Policy` and `RateLimit` for the answer.
     pub rate_limit: Option<RateLimitFields>,
+    /// The token that the gate gives a request which brought none.
+    pub token: Option<InjectedToken>,
 }
+
+/// A token of a session that the gate keeps, and where 8sens is going to read it.
+#[derive(Debug, Clone)]
+pub struct InjectedToken {
+    pub place: TokenPlace,
+    pub live: Arc<Live>,
+}
+
+impl PartialEq for InjectedToken {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place && Arc::ptr_eq(&self.live, &other.live)
+    }
+}
+
+impl Eq for InjectedToken {}
 
 /// The values of `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +69,8 @@ impl FieldEdits {
             None => !(self.is_of_connection(name) || self.answer_is_read && hinders_reading(name)),
             Some(FieldRole::Token(place)) => self.token_from.contains(place),
             Some(FieldRole::Authorization) => {
-                !policy::token::is_bearer(value) || self.token_from.contains(TokenPlace::Bearer)
+                let is_ours = self.token.as_ref().is_some_and(|token| token.place == TokenPlace::Bearer);
+                !is_ours && (!policy::token::is_bearer(value) || self.token_from.contains(TokenPlace::Bearer))
             }
             Some(FieldRole::Cookie) => self.pass_cookies,
             Some(role) => role.is_forwarded(),
@@ -64,6 +86,26 @@ impl FieldEdits {
         write("X-Request-ID", self.request_id.as_bytes());
         write("X-Forwarded-For", address.as_bytes());
         write("X-Forwarded-Proto", if self.https { b"https" } else { b"http" });
+    }
+
+    /// Gives `write` the token, where the gate puts one into a field: name, and the parts of the value.
+    pub fn add_token(&self, mut write: impl FnMut(&'static str, &[u8])) {
+        let Some(InjectedToken { place, live }) = &self.token else { return };
+        let token = live.token().expose_secret();
+        match place {
+            TokenPlace::AccessTokenHeader => write("access_token", token.as_bytes()),
+            TokenPlace::TokenHeader => write("token", token.as_bytes()),
+            TokenPlace::Bearer => write("Authorization", Zeroizing::new(format!("Bearer {token}")).as_bytes()),
+            // The target has it.
+            TokenPlace::AccessTokenQuery => {}
+        }
+    }
+
+    /// Bytes that [`Self::add_token`] writes at most, with the line end.
+    #[must_use]
+    pub fn token_room(&self) -> usize {
+        const NAME: usize = "access_token: \r\n".len() + "Bearer ".len();
+        self.token.as_ref().map_or(0, |token| NAME + token.live.token().expose_secret().len())
     }
 
     fn is_of_connection(&self, name: &[u8]) -> bool {

@@ -15,6 +15,8 @@ mod fields;
 #[cfg(test)]
 mod interleavings;
 mod login;
+#[cfg(test)]
+mod managed;
 pub mod needs;
 mod plan;
 mod record;
@@ -26,23 +28,26 @@ mod stage;
 pub use answer::ChunkVerdict;
 pub use ending::Ending;
 pub use fault::{Attempts, Fault, TlsFault};
-pub use fields::{FieldEdits, RateLimitFields};
+pub use fields::{FieldEdits, InjectedToken, RateLimitFields};
 pub use needs::{Event, LoginBody, Need};
 pub use plan::{ForwardPlan, Observe, Resend, Target};
 pub use record::{Alarm, Bytes, EndCode, Outcome, Record};
 
 use crate::domain::denial::{Denial, DenyCode, Reason};
 use crate::domain::limit::Reservation;
+use crate::domain::policy::session::Wanted;
 use crate::domain::policy::{self, Admission, WouldRefuse};
 use crate::domain::request::client_ip::ClientIp;
-use crate::domain::request::{Framing, Method, RequestView, Transport, split_target};
+use crate::domain::request::{Framing, Method, RequestView, TokenPlace, Transport, split_target};
 use crate::domain::rules::enforce::Enforce;
 use crate::domain::rules::snapshot::Snapshot;
 use crate::domain::session::LoginOutcome;
+use crate::domain::session::expiry::AtHead;
+use crate::domain::session::managed::{Account, Expiry, Lease};
 use crate::domain::tables::Tables;
 use crate::domain::types::{HttpVersion, Mono, Now, RequestId};
 use answer::{Answer, Question};
-use errand::{Errand, Identity, Purpose};
+use errand::{Errand, Identity, ManagedUse, Purpose};
 use login::Login;
 use needs::Needs;
 use refusal::rate_limit_fields;
@@ -66,6 +71,13 @@ pub enum Step {
     TellMethods,
     Forward(Box<ForwardPlan>),
     Need(Need),
+}
+
+/// What [`Exchange::next_token`] gives.
+#[derive(Debug)]
+pub enum NextToken {
+    Is(InjectedToken),
+    After(Arc<Account>),
 }
 
 /// What is known of a request once its head was read.
@@ -95,6 +107,10 @@ pub struct Exchange {
     would_refuse: Option<WouldRefuse>,
     alarm: Option<Alarm>,
     key_first_used: bool,
+    /// Waited for logins of the gate's so far.
+    login_wait: Option<Duration>,
+    /// It is sent again, because its token had expired.
+    is_second: bool,
 }
 
 impl Exchange {
@@ -181,10 +197,14 @@ impl Exchange {
     /// session; quota is still reserved. An exchange that waits for nothing is told so, and nothing goes to 8sens.
     pub fn resume(&mut self, event: Event, now: Now) -> Step {
         let stage = std::mem::take(&mut self.stage);
-        let Stage::Waiting { mut errand, reservation, plan, mut needs, wait } = stage else {
+        let Stage::Waiting { mut errand, reservation, plan, mut needs, mut wait } = stage else {
             self.stage = stage;
             return Step::Deny(Denial::because(Reason::NothingAwaited));
         };
+        let login_since = wait.login_since.take();
+        if let Some(since) = login_since {
+            *self.login_wait.get_or_insert_default() += now.mono.since(since);
+        }
         let verdict = match event {
             Event::Refused(denial) => Err(denial),
             Event::Met | Event::Body(_) if now.mono > wait.until => Err(Denial::because(Reason::WaitedTooLong)),
@@ -196,8 +216,10 @@ impl Exchange {
         if let Err(denial) = verdict {
             return self.deny_admitted(errand, reservation, denial, now);
         }
-        needs.met();
-        self.go_on(errand, reservation, plan, needs, wait)
+        if login_since.is_none() {
+            needs.met();
+        }
+        self.go_on(errand, reservation, plan, needs, Some(wait), now)
     }
 
     /// How long a request that waits may go on to; `None` when it waits for nothing.
@@ -287,6 +309,44 @@ impl Exchange {
         self.bytes.received = 0;
     }
 
+    /// 8sens answers with this status a request that could be sent again from its beginning. True when it is going to
+    /// be: the answer says that the token which the gate gave it has expired, and is not passed on.
+    pub fn is_sent_again(&mut self, status: u16, now: Now) -> bool {
+        let Stage::Sent { errand, .. } = &self.stage else { return false };
+        let rules = &self.snapshot.session;
+        let Some((account, lease)) =
+            errand.managed.as_ref().and_then(|used| Some((&used.account, used.lease.as_ref()?)))
+        else {
+            return false;
+        };
+        if self.is_second || rules.expired_when.at_head(status) != AtHead::Expired {
+            return false;
+        }
+        match account.expired(lease.generation(), &rules.limits, now.mono) {
+            Expiry::Doubted => return false,
+            Expiry::Ended => self.tables.accounts.set_changed(),
+            Expiry::OfOldToken => {}
+        }
+        self.is_second = true;
+        true
+    }
+
+    /// The token for a request that is sent again; where there is none yet, the account whose login has to be waited
+    /// for.
+    ///
+    /// # Errors
+    /// When there is none to be had.
+    pub fn next_token(&mut self, now: Now) -> Result<NextToken, Denial> {
+        let place = self.snapshot.session.inject_token;
+        let nothing = Denial::because(Reason::NothingAwaited);
+        let Stage::Sent { errand, .. } = &mut self.stage else { return Err(nothing) };
+        if let Some(account) = errand.take_token(&self.snapshot.session.limits, now)? {
+            return Ok(NextToken::After(account));
+        }
+        let live = errand.lease().map(|lease| Arc::clone(lease.live())).ok_or(nothing)?;
+        Ok(NextToken::Is(InjectedToken { place, live }))
+    }
+
     /// 8sens's final response head came.
     pub fn response_head(&mut self, status: u16, now: Now) {
         self.upstream_connected();
@@ -352,6 +412,8 @@ impl Exchange {
             alarm: self.alarm,
             login: if code == THROTTLED { Some(LoginOutcome::Throttled) } else { self.login() },
             key_first_used: self.key_first_used,
+            generation: errand.and_then(Errand::lease).map(Lease::generation),
+            login_wait: self.login_wait,
             learned: answer.and_then(|answer| answer.learned),
             bytes: self.bytes,
             total: end.since(self.head.began.mono),
@@ -385,6 +447,8 @@ impl Exchange {
             would_refuse: None,
             alarm: None,
             key_first_used: false,
+            login_wait: None,
+            is_second: false,
         }
     }
 
@@ -398,17 +462,29 @@ impl Exchange {
             self.rate_limit = rate_limit_fields(&admission.buckets, now);
         }
         let owner = Identity::new(admission.caller.into());
-        let errand = Errand {
-            route: admission.route.cloned(),
-            token_place: admission.session.and_then(|_| policy::token::place(request)),
-            purpose: match admission.session {
-                _ if admission.is_login => Purpose::Login(owner.caller_id(&self.tables)),
-                Some(session) => Purpose::Session(session),
-                None => Purpose::Other,
-            },
-            owner,
+        let mut plan = Box::new(self.plan(request, admission.method, admission.is_login));
+        let (mut managed, mut token_place) = (None, None);
+        let purpose = match admission.session {
+            _ if admission.is_login => Purpose::Login(owner.caller_id(&self.tables)),
+            Wanted::Own(session) => {
+                token_place = policy::token::place(request);
+                Purpose::Session(session)
+            }
+            Wanted::Managed(account) => {
+                managed = Some(ManagedUse { account, lease: None });
+                // A target cannot be given another token.
+                plan.outlives_session =
+                    !self.injects_into_target() && (!plan.is_write || self.snapshot.session.resend_expired_writes);
+                // What is added to it has to be known.
+                if plan.target == Target::AsReceived && self.injects_into_target() {
+                    plan.target = Target::Rewritten(request.target().into());
+                }
+                Purpose::Managed
+            }
+            Wanted::None => Purpose::Other,
         };
-        let plan = Box::new(self.plan(request, admission.method, admission.is_login));
+        let mode = self.snapshot.session.mode_of(admission.caller.consumer());
+        let errand = Errand { owner, route: admission.route.cloned(), token_place, mode, purpose, managed };
         if admission.is_login && self.snapshot.budgets.enforce != Enforce::Off {
             self.login = Some(Login::of(request));
             if has_body(request.framing) {
@@ -417,26 +493,43 @@ impl Exchange {
                 return self.deny_admitted(errand, admission.reservation, denial, now);
             }
         }
-        let admitted_as = needs.first().and_then(|_| errand.owner.caller_id(&self.tables));
-        let wait = Wait { until: now.mono.after(WAIT), admitted_as };
-        self.go_on(errand, admission.reservation, plan, needs, wait)
+        self.go_on(errand, admission.reservation, plan, needs, None, now)
     }
 
-    /// Waits for the next need, or sends the request on its way.
+    /// Waits for a login or the next need, or sends the request on its way. `wait` is there once it has waited.
     fn go_on(
         &mut self,
-        errand: Errand,
+        mut errand: Errand,
         reservation: Reservation,
-        plan: Box<ForwardPlan>,
+        mut plan: Box<ForwardPlan>,
         needs: Needs,
-        wait: Wait,
+        wait: Option<Wait>,
+        now: Now,
     ) -> Step {
-        if let Some(need) = needs.first() {
+        let login = match errand.take_token(&self.snapshot.session.limits, now) {
+            Ok(login) => login,
+            Err(denial) => return self.deny_admitted(errand, reservation, denial, now),
+        };
+        let login_since = login.as_ref().map(|_| now.mono);
+        if let Some(need) = login.map(Need::Login).or_else(|| needs.first()) {
+            let wait = wait.unwrap_or_else(|| Wait {
+                until: now.mono.after(WAIT),
+                admitted_as: errand.owner.caller_id(&self.tables),
+                login_since,
+            });
+            let wait = Wait { login_since, ..wait };
             self.stage = Stage::Waiting { errand, reservation, plan, needs, wait };
             return Step::Need(need);
         }
+        if let Some(lease) = errand.lease() {
+            plan.inject(self.snapshot.session.inject_token, lease);
+        }
         self.stage = Stage::Connecting { errand, reservation: Some(reservation), attempt: None };
         Step::Forward(plan)
+    }
+
+    fn injects_into_target(&self) -> bool {
+        self.snapshot.session.inject_token == TokenPlace::AccessTokenQuery
     }
 
     fn plan(&self, request: &RequestView<'_>, method: Method, is_login: bool) -> ForwardPlan {
@@ -455,10 +548,12 @@ impl Exchange {
                 https: matches!(request.transport, Transport::BehindProxy | Transport::Tls),
                 request_id: self.head.request_id.clone(),
                 rate_limit: self.rate_limit.clone(),
+                token: None,
             },
             resend: if method.is_write() { Resend::Never } else { Resend::OnceIfReusedConnectionClosed },
             observe: if is_login { Observe::Login } else { Observe::Nothing },
             is_write: method.is_write(),
+            outlives_session: false,
         }
     }
 
@@ -488,7 +583,8 @@ const fn question<'e>(
     errand: &'e Errand,
     attempt: Attempt,
 ) -> Question<'e> {
-    Question { snapshot, tables, owner: &errand.owner, purpose: errand.purpose, sent: attempt.sent }
+    let (owner, purpose, managed) = (&errand.owner, errand.purpose, errand.managed.as_ref());
+    Question { snapshot, tables, owner, purpose, managed, sent: attempt.sent }
 }
 
 /// The source values of the client IP. Where there were more than the view keeps, one that cannot be read precedes

@@ -1,22 +1,26 @@
 //! What a request may have to wait for between its admission and 8sens: an ordered list, asked from the front.
 //!
-//! The body of a login comes first: without its name nobody knows whether it may go on. Then the order is that of the
-//! enum: an order is claimed, so that its repetition is told at once; then a login; then a turn; and the durable record
-//! of an order comes last, so that a gate that dies while the order still waits leaves nothing unknown. None of these
-//! is built yet. The edge meets a need, or tells that it cannot, and calls [`resume`](super::Exchange::resume), which
-//! asks again everything that may have changed.
+//! The body of a login of a caller's comes first: without its name nobody knows whether it may go on. Then the order is
+//! this: an order is claimed, so that its repetition is told at once; then a login of the gate's own; then a turn; and
+//! the durable record of an order comes last, so that a gate that dies while the order still waits leaves nothing
+//! unknown. Built are the two of a login. The edge meets a need, or tells that it cannot, and calls
+//! [`resume`](super::Exchange::resume), which asks again everything that may have changed.
 
 use crate::domain::denial::Denial;
+use crate::domain::session::managed::Account;
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Something that only an edge can wait for. An edge that matches on it is stopped by the compiler when another one
 /// appears.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Need {
     /// The whole body of a login, of which the name is read. The caller sends it either way; nothing of it is lost.
     LoginBody,
+    /// The session that the gate keeps for this account: its login has to begin, or to end.
+    Login(Arc<Account>),
     /// Stands in for all of them in the simulation.
     #[cfg(test)]
     Word(u8),
@@ -72,7 +76,7 @@ impl Needs {
 
     /// The one that is waited for.
     pub(super) fn first(&self) -> Option<Need> {
-        self.0.front().copied()
+        self.0.front().cloned()
     }
 
     pub(super) fn met(&mut self) {

@@ -1,9 +1,11 @@
 //! How a request goes to 8sens, as data that any lane can serialise.
 
-use super::fields::FieldEdits;
+use super::fields::{FieldEdits, InjectedToken};
 use crate::domain::policy;
 use crate::domain::request::path::NormalPath;
 use crate::domain::request::{Method, RequestView, TokenPlace, TokenPlaces, split_target};
+use crate::domain::session::managed::Lease;
+use secrecy::ExposeSecret;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,6 +21,21 @@ pub struct ForwardPlan {
     pub observe: Observe,
     /// Whether the request changes something: then it runs to 8sens's answer even if the caller leaves.
     pub is_write: bool,
+    /// Whether it is sent once more, from its beginning and with another token, when 8sens answers that the one which
+    /// the gate gave it has expired.
+    pub outlives_session: bool,
+}
+
+impl ForwardPlan {
+    /// Gives the request the token of the session that the gate keeps, at this place and no other.
+    pub(super) fn inject(&mut self, place: TokenPlace, lease: &Lease) {
+        if place == TokenPlace::AccessTokenQuery
+            && let Target::Rewritten(target) = &self.target
+        {
+            self.target = with_token(target, lease.live().token().expose_secret());
+        }
+        self.fields.token = Some(InjectedToken { place, live: Arc::clone(lease.live()) });
+    }
 }
 
 /// Whether the answer is of interest to the exchange.
@@ -47,6 +64,13 @@ impl fmt::Debug for Target {
             Self::Rewritten(target) => write!(f, "Rewritten({}?…)", split_target(target).0.escape_ascii()),
         }
     }
+}
+
+/// The target with the token of a session that the gate keeps: the caller's has none.
+fn with_token(target: &[u8], token: &str) -> Target {
+    let separator: &[u8] = if split_target(target).1.is_some() { b"&" } else { b"?" };
+    let token: String = percent_encoding::utf8_percent_encode(token, percent_encoding::NON_ALPHANUMERIC).collect();
+    Target::Rewritten([target, separator, b"access_token=", token.as_bytes()].concat().into())
 }
 
 /// When a request may be sent to 8sens a second time. A failed connect wrote nothing and may always be tried again.

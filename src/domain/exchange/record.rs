@@ -72,6 +72,10 @@ pub enum Alarm {
     SessionsFull,
     /// A key came over a transport where others can read it: it has to be replaced.
     KeyInClear,
+    /// 8sens refuses the login with which the gate keeps a session.
+    LoginRefused,
+    /// Answers say "expired" although the session was just begun: the route may be forbidden instead.
+    ExpiryDoubted,
 }
 
 impl Alarm {
@@ -94,6 +98,8 @@ impl Alarm {
             Self::LoginNotUnderstood => "look at what 8sens answers to a login",
             Self::SessionsFull => "raise session.total or session.per_consumer",
             Self::KeyInClear => "rotate the key: it crossed the network where others can read it",
+            Self::LoginRefused => "compare the consumer's login with 8sens, then: sensgate sessions retry",
+            Self::ExpiryDoubted => "see whether session.expired_when matches another refusal of 8sens as well",
         }
     }
 }
@@ -141,6 +147,10 @@ pub struct Record {
     pub login: Option<LoginOutcome>,
     /// The key was never accepted before, as far as this gate knows.
     pub key_first_used: bool,
+    /// Which token of the session that the gate keeps it was sent with.
+    pub generation: Option<u64>,
+    /// How long it waited for a login of the gate's.
+    pub login_wait: Option<Duration>,
     /// What the token of the answer to a login is known by.
     pub learned: Option<SessionHash>,
     pub bytes: Bytes,

@@ -57,7 +57,7 @@ impl Gate {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&self.requests.to_be_bytes());
         let (snapshot, tables) = (Arc::clone(&self.snapshot), Arc::clone(&self.tables));
-        let needs = Needs::new(needs.iter().copied());
+        let needs = Needs::new(needs.iter().cloned());
         let (mut exchange, mut step) =
             Exchange::begin_with(snapshot, tables, &view, RequestId::from_random(id), self.now, needs);
         if matches!(step, Step::Need(Need::LoginBody)) {

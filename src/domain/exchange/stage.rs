@@ -14,6 +14,8 @@ pub(super) struct Wait {
     pub until: Mono,
     /// Whom the session table knew when the wait began.
     pub admitted_as: Option<CallerId>,
+    /// Since when a login is waited for; `None` while it is for something else.
+    pub login_since: Option<Mono>,
 }
 
 /// When the request was taken to 8sens.

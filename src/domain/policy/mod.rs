@@ -33,7 +33,7 @@ pub use order::Policy;
 use order::{Allowed, Case, Judge};
 use quota::Buckets;
 pub use refusal::{KeyOwner, Refusal};
-use session::SessionUse;
+use session::Wanted;
 use std::sync::Arc;
 pub use trial::{Ruling, rehearse};
 
@@ -55,7 +55,7 @@ pub struct Admission<'s> {
     /// What is taken from the consumer's quotas until the request is on its way.
     pub reservation: Reservation,
     pub buckets: Buckets,
-    pub session: Option<SessionUse>,
+    pub session: Wanted,
     /// What would have been refused if the rule were not in shadow, or sessions not just observed.
     pub would_refuse: Option<WouldRefuse>,
 }

@@ -7,7 +7,7 @@
 use super::credential::Caller;
 use super::objection::Objection;
 use super::quota::Buckets;
-use super::session::{self, SessionUse};
+use super::session::{self, Wanted};
 use super::{Passed, address, budget, credential, framing, quota, route, token, transport};
 use crate::domain::denial::Denial;
 use crate::domain::limit::Reservation;
@@ -120,7 +120,7 @@ pub(super) struct Allowed<'s> {
     pub is_login: bool,
     pub buckets: Buckets,
     pub reservation: Reservation,
-    pub session: Option<SessionUse>,
+    pub session: Wanted,
 }
 
 /// What is asked of a request by its caller: route, token, quota, session.
@@ -151,10 +151,10 @@ pub(super) fn of_request<'s>(
         reservation = buckets.reserve(now.mono)?;
         Ok(())
     })?;
-    let mut session = None;
+    let mut session = Wanted::None;
     if !is_login {
-        let enforce = match snapshot.session.mode {
-            SessionMode::Guard => Enforce::On,
+        let enforce = match snapshot.session.mode_of(caller.consumer()) {
+            SessionMode::Guard | SessionMode::Managed => Enforce::On,
             SessionMode::Observe => Enforce::Shadow,
         };
         judge.hear(Policy::Session, enforce, || {

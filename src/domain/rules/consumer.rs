@@ -6,7 +6,9 @@
 use crate::domain::denial::Reason;
 use crate::domain::limit::Quota;
 use crate::domain::rules::enforce::Enforce;
+use crate::domain::rules::login::Login;
 use crate::domain::rules::route::RouteRule;
+use crate::domain::rules::session_mode::SessionMode;
 use crate::domain::types::Wall;
 use ahash::AHashMap;
 use ipnet::IpNet;
@@ -41,6 +43,10 @@ pub struct Consumer {
     pub route_limits: Vec<(RouteRule, Quota)>,
     /// Whether its quotas, address and route rules refuse.
     pub enforce: Enforce,
+    /// What happens to its tokens, where that is not what the gate does.
+    pub session: Option<SessionMode>,
+    /// How the gate logs in for it, where it keeps its session.
+    pub login: Option<Arc<Login>>,
 }
 
 impl Consumer {
@@ -56,6 +62,8 @@ impl Consumer {
             rate_limit: None,
             route_limits: Vec::new(),
             enforce: Enforce::On,
+            session: None,
+            login: None,
         }
     }
 

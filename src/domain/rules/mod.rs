@@ -5,4 +5,5 @@ pub mod consumer;
 pub mod enforce;
 pub mod login;
 pub mod route;
+pub mod session_mode;
 pub mod snapshot;

@@ -108,6 +108,12 @@ impl RouteRule {
         Ok(Self { text: text.into(), method, segments, tail })
     }
 
+    /// The path, where the rule is a POST to this one path.
+    #[must_use]
+    pub fn as_post(&self) -> Option<&str> {
+        self.text.strip_prefix("POST ").filter(|path| !path.contains('*'))
+    }
+
     /// The rule as written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -7,9 +7,10 @@ use crate::domain::limit::login_shield::LoginQuotas;
 use crate::domain::request::client_ip::TrustedProxies;
 use crate::domain::request::head::HeadLimits;
 use crate::domain::request::{FieldTable, TokenPlace};
-use crate::domain::rules::consumer::ConsumerTable;
+use crate::domain::rules::consumer::{Consumer, ConsumerTable};
 use crate::domain::rules::enforce::Enforce;
 use crate::domain::rules::route::{RouteRule, covering};
+pub use crate::domain::rules::session_mode::SessionMode;
 use crate::domain::session::{ExpiredWhen, SessionLimits};
 
 /// Everything that a decision depends on.
@@ -38,8 +39,16 @@ pub struct SessionRules {
     pub limits: SessionLimits,
     /// What an answer of 8sens to an expired token looks like.
     pub expired_when: ExpiredWhen,
+    /// An admin knows that a write which 8sens answers so was not carried out.
+    pub resend_expired_writes: bool,
     /// Whether `Cookie` and `Set-Cookie` pass.
     pub pass_cookies: bool,
+    /// Where the gate puts the tokens of sessions that it keeps itself; one of `token_from`.
+    pub inject_token: TokenPlace,
+    /// Whether one login may have several live sessions at 8sens.
+    pub concurrent_sessions: bool,
+    /// Whether consumers with one login name have one session.
+    pub share_login: bool,
 }
 
 /// What a login is to 8sens.
@@ -49,9 +58,17 @@ pub struct LoginRules {
     pub user_field: Box<str>,
     /// Which answers refuse a login, besides a 4xx status and a success without a token.
     pub failed_when: ExpiredWhen,
+    /// Where a session is ended, if 8sens has such a route.
+    pub logout_route: Option<Box<str>>,
 }
 
 impl SessionRules {
+    /// What happens to tokens of this consumer.
+    #[must_use]
+    pub fn mode_of(&self, consumer: &Consumer) -> SessionMode {
+        consumer.session.unwrap_or(self.mode)
+    }
+
     /// True when a route needs no token.
     #[must_use]
     pub fn is_public(&self, method: &[u8], path: &[u8]) -> bool {
@@ -64,21 +81,18 @@ impl SessionRules {
         covering(&self.login_routes, method, path).is_some()
     }
 
+    /// Where the gate itself logs in: the first login route that is a POST to one path.
+    #[must_use]
+    pub fn login_target(&self) -> Option<&str> {
+        self.login_routes.iter().find_map(RouteRule::as_post)
+    }
+
     /// The login route for which a server that minds spelling less than the gate might take a request that is none.
     #[must_use]
     pub fn mistakable_login(&self, method: &[u8], path: &[u8]) -> Option<&RouteRule> {
         let mut routes = self.login_routes.iter();
         routes.find(|rule| rule.covers_any_spelling(method, path)).filter(|_| !self.is_login(method, path))
     }
-}
-
-/// What happens to a request whose token is not the caller's live one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionMode {
-    /// It is forwarded, counted and logged.
-    Observe,
-    /// It never reaches 8sens.
-    Guard,
 }
 
 /// What abuse may use, and how quotas are told.

@@ -7,9 +7,10 @@ pub mod key_use;
 
 use crate::domain::limit::{Budgets, Limiter};
 use crate::domain::rules::consumer::Consumer;
-use crate::domain::rules::snapshot::Snapshot;
+use crate::domain::rules::snapshot::{SessionMode, Snapshot};
 use crate::domain::session::expiry::ExpiryGuard;
 use crate::domain::session::log_record::LogRecord;
+use crate::domain::session::managed::{Accounts, Live, Member};
 use crate::domain::session::unfamiliar::UnfamiliarTokens;
 use crate::domain::session::{CallerId, EndedByHash, HashPrefix, SessionHash, SessionTable};
 use crate::domain::tables::key_use::KeyUses;
@@ -40,6 +41,8 @@ pub struct Tables {
     pub limiter: Limiter,
     pub sessions: SessionTable,
     pub unfamiliar: UnfamiliarTokens,
+    /// Sessions that the gate keeps itself.
+    pub accounts: Accounts,
     /// When each key was last accepted.
     pub key_uses: Arc<KeyUses>,
     expiries: Mutex<ExpiryGuard>,
@@ -55,6 +58,7 @@ impl Tables {
             limiter: Limiter::new(&budgets(snapshot), Limiter::ADDRESS_SLOTS),
             sessions: SessionTable::new(secret),
             unfamiliar: UnfamiliarTokens::new(now.mono, snapshot.session.limits.idle_timeout),
+            accounts: Accounts::default(),
             key_uses: Arc::default(),
             expiries: Mutex::default(),
             touched: Mutex::default(),
@@ -65,8 +69,8 @@ impl Tables {
     }
 
     /// Makes the tables follow a configuration, before it comes into force: consumers and credentials that left lose
-    /// their sessions.
-    pub fn adopt(&self, snapshot: &Snapshot, now: Now) {
+    /// their sessions. What comes back are the sessions that the gate kept for them, of which 8sens may be told.
+    pub fn adopt(&self, snapshot: &Snapshot, now: Now) -> Vec<Arc<Live>> {
         let consumers = snapshot.consumers.iter().map(|consumer| {
             let enabled = consumer.credentials.iter().filter(|credential| credential.enabled);
             (consumer.name.as_ref(), enabled.map(|credential| credential.id.as_ref()))
@@ -92,6 +96,7 @@ impl Tables {
                 rule.is_none_or(has)
             })
         });
+        self.accounts.adopt(managed(snapshot))
     }
 
     /// Writes down what happened to a session.
@@ -151,6 +156,17 @@ impl Tables {
     pub fn expiries(&self) -> parking_lot::MutexGuard<'_, ExpiryGuard> {
         self.expiries.lock()
     }
+}
+
+/// The consumers for which the gate keeps sessions.
+fn managed(snapshot: &Snapshot) -> impl Iterator<Item = Member> {
+    let rules = &snapshot.session;
+    snapshot.consumers.iter().filter(|consumer| rules.mode_of(consumer) == SessionMode::Managed).filter_map(
+        |consumer| {
+            let login = Arc::clone(consumer.login.as_ref()?);
+            Some(Member { consumer: Arc::clone(&consumer.name), login, is_shared: rules.share_login })
+        },
+    )
 }
 
 fn budgets(snapshot: &Snapshot) -> Budgets {

@@ -96,7 +96,8 @@ impl Connection<'_> {
         self.served += 1;
         let Asked { body, is_head, closes, mut exchange, step } = asked;
         let last = closes || self.is_last();
-        match until_decided(step, &mut exchange, &mut caller, body, &mut self.shutdown).await {
+        let logins = &self.listener.logins;
+        match until_decided(step, &mut exchange, &mut caller, body, &mut self.shutdown, logins).await {
             Ok(Decided::Deny(denial)) => self.deny(caller, exchange, denial, is_head, last, body).await,
             Ok(Decided::TellMethods) => self.tell_methods(caller, exchange, last, body).await,
             Ok(Decided::Forward(plan)) => self.forward(caller, exchange, plan, last, body).await,
@@ -135,7 +136,7 @@ impl Connection<'_> {
         let hsts = self.listener.hsts(self.origin.transport).cloned();
         let Body { head_len, framing, .. } = body;
         let handoff = Handoff { ticket, plan, settings, hsts, head_len, framing, last };
-        match self.listener.lane.carry(caller, handoff, &self.shutdown).await {
+        match self.listener.lane.carry(caller, handoff, &self.shutdown, &self.listener.logins).await {
             Carried::Reusable(caller) => Ok(caller),
             Carried::ToClose(caller) => Err(self.close(caller).await),
             Carried::Lost => Err(ConnectionOutcome::Closed),

@@ -19,6 +19,7 @@ use crate::proxy::caller_stream::CallerState;
 use crate::proxy::reply::Problem;
 use crate::proxy::ticket::Ticket;
 use crate::proxy::unread_body::has_small_rest;
+use crate::proxy::waiting::{Logins, next_token};
 use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
 use std::sync::Arc;
@@ -173,6 +174,26 @@ impl Carriage {
         if is_harmless { Ok(()) } else { Err(Fault::AnswerNotParsed) }
     }
 
+    /// Whether this answer is not passed on, because the request is sent again with another token. It could be, from
+    /// its beginning.
+    pub fn is_sent_again(&mut self, status: u16) -> bool {
+        let Some(exchange) = self.ticket.exchange().filter(|_| self.plan.outlives_session) else { return false };
+        exchange.is_sent_again(status, self.now)
+    }
+
+    /// Gives the request the token with which it is sent again.
+    ///
+    /// # Errors
+    /// When there is none to be had in time.
+    pub(in crate::proxy) async fn renew(&mut self, logins: &impl Logins) -> Result<(), Denial> {
+        let Some(exchange) = self.ticket.exchange() else { return Ok(()) };
+        let token = next_token(exchange, logins).await?;
+        exchange.request_body_restarts();
+        self.plan.fields.token = Some(token);
+        self.attempts.renewed();
+        Ok(())
+    }
+
     /// The head of 8sens's final answer came.
     pub fn answer_head(&mut self, status: u16, framing: AnswerFraming) {
         self.drops_content = framing.content == Content::Dropped;
@@ -235,7 +256,11 @@ impl Carriage {
             Fault::NotResolved | Fault::BodyGrew => fault,
             other => self.fault_of_body().unwrap_or(other),
         };
-        let denial = Denial::because(fault.reason().filter(|_| !answer_has_begun)?);
+        self.refuse_because(Denial::because(fault.reason().filter(|_| !answer_has_begun)?))
+    }
+
+    /// The same, where it is known what the caller is told.
+    pub fn refuse_because(&mut self, denial: Denial) -> Option<Problem> {
         let exchange = self.ticket.exchange()?;
         exchange.upstream_failed();
         let problem = Problem::new(&denial, exchange.request_id(), exchange.rate_limit()).with_hsts(self.hsts.as_ref());

@@ -11,12 +11,14 @@ mod pingora;
 pub mod upstream;
 
 pub use carriage::{Carriage, Passing};
+pub use direct::{OwnAnswer, OwnRequest, OwnRequests};
 pub use handoff::{Carried, Handoff};
 
 use self::direct::DirectLane;
 use self::pingora::PingoraLane;
 use self::upstream::Upstream;
 use super::caller_stream::CallerStream;
+use super::waiting::Logins;
 use crate::config::{Forwarder, UpstreamSettings};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -40,15 +42,17 @@ impl Lane {
     }
 
     /// Carries one request to its end, records it, and gives the caller's connection back. `shutdown` turns true when
-    /// the gate is ending.
-    pub async fn carry(
+    /// the gate is ending, and `logins` are asked where the request is sent again with another token, which
+    /// Pingora's lane never does.
+    pub(in crate::proxy) async fn carry(
         &self,
         caller: Box<CallerStream>,
         handoff: Handoff,
         shutdown: &watch::Receiver<bool>,
+        logins: &impl Logins,
     ) -> Carried {
         match self {
-            Self::Direct(lane) => lane.carry(caller, handoff, shutdown).await,
+            Self::Direct(lane) => lane.carry(caller, handoff, shutdown, logins).await,
             Self::Pingora(lane) => lane.carry(caller, handoff, shutdown).await,
         }
     }

@@ -4,6 +4,7 @@
 mod certificates;
 mod configuration;
 mod connections;
+mod managed_logins;
 mod requests;
 
 use crate::platform::clock;
@@ -123,6 +124,7 @@ mod tests {
     use crate::domain::policy::WouldRefuse;
     use crate::domain::rules::consumer::{Consumer, Credential};
     use crate::domain::session::LoginOutcome;
+    use crate::domain::session::managed::Cause;
     use crate::domain::session::unfamiliar::Issued;
     use crate::domain::types::Wall;
     use crate::telemetry::catalogue;
@@ -131,6 +133,7 @@ mod tests {
     use crate::tls::Certificate;
     use std::collections::HashSet;
     use std::sync::Arc;
+    use std::time::Duration;
 
     pub(super) fn scrape(metrics: &Metrics) -> String {
         String::from_utf8(metrics.render().1).unwrap()
@@ -159,6 +162,7 @@ mod tests {
         metrics.set_sessions_max(1_000, 100);
         let login = Some(LoginOutcome::Accepted);
         metrics.observe(&Record { login, ..fixture::answered() });
+        metrics.managed_login("shop", Cause::Idle, LoginOutcome::Accepted, Duration::from_millis(80));
         let credential = Credential { expires: Some(Wall(1_999)), ..Credential::named("k1") };
         let snapshot = Arc::new(domain::snapshot(vec![Consumer::named("shop", vec![credential])]));
         let tables = Arc::new(domain::tables(&snapshot));

@@ -1,7 +1,7 @@
 //! Requests: how many there were, how long they took, what an admin has to know about them.
 
 use super::Metrics;
-use crate::domain::exchange::{EndCode, Record};
+use crate::domain::exchange::{Alarm, EndCode, Record};
 use crate::domain::session::LoginOutcome;
 use crate::domain::session::unfamiliar::Issued;
 use crate::telemetry::gauge_guard::InFlight;
@@ -41,11 +41,10 @@ impl Metrics {
             self.series.client_ip_unreadable.inc();
         }
         if let Some(login) = record.login {
-            self.series.logins.with_label_values(&[consumer, login.as_str()]).inc();
-            // Whatever else comes of a login later is then seen as a rise from zero.
-            for outcome in LoginOutcome::ALL {
-                self.series.logins.with_label_values(&[consumer, outcome.as_str()]);
-            }
+            self.login(consumer, login);
+        }
+        if let Some(wait) = record.login_wait {
+            self.series.login_wait.observe(wait.as_secs_f64());
         }
         self.observe_notices(record, consumer);
     }
@@ -86,6 +85,20 @@ impl Metrics {
         }
     }
 
+    /// Counts a login that went out to 8sens.
+    pub(super) fn login(&self, consumer: &str, outcome: LoginOutcome) {
+        self.series.logins.with_label_values(&[consumer, outcome.as_str()]).inc();
+        // Whatever else comes of a login later is then seen as a rise from zero.
+        for outcome in LoginOutcome::ALL {
+            self.series.logins.with_label_values(&[consumer, outcome.as_str()]);
+        }
+    }
+
+    /// Counts an alarm that is about no request.
+    pub fn alarm(&self, alarm: Alarm) {
+        self.series.alarms.with_label_values(&[alarm.as_str()]).inc();
+    }
+
     /// Counts what would have been refused and what an admin has to look at.
     fn observe_notices(&self, record: &Record, consumer: &str) {
         if let Some(would) = record.would_refuse {
@@ -93,7 +106,7 @@ impl Metrics {
             self.series.would_refuse.with_label_values(&[consumer, would.code.as_str(), issued]).inc();
         }
         if let Some(alarm) = record.alarm {
-            self.series.alarms.with_label_values(&[alarm.as_str()]).inc();
+            self.alarm(alarm);
         }
     }
 

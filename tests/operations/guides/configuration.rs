@@ -24,6 +24,7 @@ fn every_block_is_accepted() {
     write_certificate(folder.path());
     write_secret(&folder.path().join("8sens-api-key"), UPSTREAM_KEY);
     write_secret(&folder.path().join("sensgate-admin-token"), "Zq8vT1mW4yB7nK0pR3sX6dF9hJ2cL5gA");
+    write_secret(&folder.path().join("boutique-paris.password"), "mot de passe");
     let (mut whole, mut fragments) = (0, 0);
     for document in documents() {
         let text = std::fs::read_to_string(&document).unwrap();

@@ -28,6 +28,12 @@ impl AccountKey {
         Self { user: login.user().expose_secret().into(), consumer: (!is_shared).then(|| Arc::clone(consumer)) }
     }
 
+    /// The account that had these parts before a restart.
+    #[must_use]
+    pub fn from_parts(user: &str, consumer: Option<&str>) -> Self {
+        Self { user: user.into(), consumer: consumer.map(Into::into) }
+    }
+
     /// Its parts, for who keeps it across a restart.
     #[must_use]
     pub fn parts(&self) -> (&str, Option<&str>) {

@@ -8,6 +8,7 @@ use crate::domain::types::Mono;
 use ahash::AHashMap;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A consumer whose sessions the gate keeps, as the configuration has it.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Member {
 #[derive(Debug, Default)]
 pub struct Accounts {
     by_consumer: ArcSwap<AHashMap<Arc<str>, Arc<Account>>>,
+    /// A session began or ended since [`Self::take_changed`] was asked.
+    is_changed: AtomicBool,
 }
 
 impl Accounts {
@@ -69,6 +72,16 @@ impl Accounts {
         all.iter_mut().for_each(|(_, consumers)| consumers.sort());
         all.sort_by(|(_, a), (_, b)| a.cmp(b));
         all
+    }
+
+    /// What is kept across a restart is to be written anew.
+    pub fn set_changed(&self) {
+        self.is_changed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is, since the last time this was asked.
+    pub fn take_changed(&self) -> bool {
+        self.is_changed.swap(false, Ordering::Relaxed)
     }
 
     /// What has to be kept across a restart.

@@ -106,9 +106,10 @@ impl Lease {
         self.live.generation
     }
 
+    /// What is used.
     #[must_use]
-    pub fn token(&self) -> &SecretString {
-        &self.live.token
+    pub const fn live(&self) -> &Arc<Live> {
+        &self.live
     }
 
     /// 8sens answered a request that was sent at this instant: its clock began again then, or later.

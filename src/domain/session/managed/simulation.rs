@@ -137,7 +137,7 @@ impl World {
 
     fn send(&mut self, account: Arc<Account>, lease: Lease) {
         let departures = self.departures(account.key());
-        let session = self.sessions.get_mut(lease.token().expose_secret()).expect("a token of nobody");
+        let session = self.sessions.get_mut(lease.live().token().expose_secret()).expect("a token of nobody");
         assert!(session.account == *account.key(), "a token of another account");
         assert_eq!(session.departures, departures, "a token of before its consumers left");
         let is_idle = self.now.since(session.used) >= self.limits.idle_timeout;

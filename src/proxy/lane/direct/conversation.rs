@@ -114,6 +114,7 @@ impl Conversation<'_> {
             request_is_sent: self.sending.is_done(),
             body_is_done: body_has_come,
             body_read: self.sending.body().read(),
+            body_can_restart: self.sending.body().can_restart(),
             gate_is_ending: *shutdown.borrow(),
         };
         let waits_for = self.receiving.poll(cx, stream, &mut way)?;

@@ -2,17 +2,20 @@
 //!
 //! [`request_head`] writes what 8sens receives, and [`conversation`] carries both ways at once: [`sending`] the request
 //! with its [`request_body`], [`receiving`] the answer with its [`answer_head`]. [`connect`] and [`pool`] have the
-//! connections.
+//! connections. [`own_request`] asks 8sens in the gate's own name.
 
 mod answer_head;
 mod connect;
 mod conversation;
+mod own_request;
 mod pool;
 mod receiving;
 mod request_body;
 mod request_head;
 mod sending;
 mod stream;
+
+pub use self::own_request::{OwnAnswer, OwnRequest, OwnRequests};
 
 use self::connect::{Connected, Connector};
 use self::conversation::{Answered, Broken, Parties, converse};
@@ -25,7 +28,8 @@ use crate::domain::request::Method;
 use crate::platform::clock;
 use crate::proxy::buffer::WriteBuffer;
 use crate::proxy::caller_stream::CallerStream;
-use crate::proxy::reply::{ANSWER_TIMEOUT, http_date};
+use crate::proxy::reply::{ANSWER_TIMEOUT, Problem, http_date};
+use crate::proxy::waiting::Logins;
 use crate::telemetry::throttle::Throttle;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -54,18 +58,20 @@ impl DirectLane {
     }
 
     /// Carries one request to its end.
-    pub async fn carry(
+    pub(in crate::proxy) async fn carry(
         &self,
         mut caller: Box<CallerStream>,
         handoff: Handoff,
         shutdown: &watch::Receiver<bool>,
+        logins: &impl Logins,
     ) -> Carried {
         // It is wanted again when the request is sent again.
         let mut head = WriteBuffer::default();
         head.take().extend_from_slice(caller.buffered().get(..handoff.head_len).unwrap_or_default());
         caller.discard(handoff.head_len);
         let state = caller.open_request(0, handoff.framing, handoff.plan.is_write);
-        let mut body = RequestBody::new(handoff.framing, handoff.plan.resend != Resend::Never);
+        let may_be_resent = handoff.plan.resend != Resend::Never || handoff.plan.outlives_session;
+        let mut body = RequestBody::new(handoff.framing, may_be_resent);
         let mut carriage = Carriage::new(handoff, state);
         loop {
             let mut parties =
@@ -76,6 +82,15 @@ impl DirectLane {
                     let keeps = answered.keeps_caller && caller.is_reusable();
                     return if keeps { Carried::Reusable(caller) } else { Carried::ToClose(caller) };
                 }
+                Err(Broken { fault: Fault::SessionOver, .. }) => match carriage.renew(logins).await {
+                    Ok(()) => body.restart(),
+                    Err(denial) => {
+                        let problem = carriage.refuse_because(denial);
+                        tell(&mut caller, &carriage, problem).await;
+                        carriage.finish(None);
+                        return Carried::ToClose(caller);
+                    }
+                },
                 Err(Broken { fault, answer_has_begun, invalid }) => {
                     self.report(invalid);
                     if !answer_has_begun && body.can_restart() && carriage.try_again(fault) {
@@ -156,8 +171,13 @@ impl Drop for DirectLane {
 
 /// Tells the caller what it gets in place of an answer, if it is told anything.
 async fn refuse(caller: &mut CallerStream, carriage: &mut Carriage, fault: Fault, answer_has_begun: bool) {
+    let problem = carriage.refuse(fault, answer_has_begun);
+    tell(caller, carriage, problem).await;
+}
+
+async fn tell(caller: &mut CallerStream, carriage: &Carriage, problem: Option<Problem>) {
     let is_head = carriage.plan.method == Method::Head;
-    if let Some(problem) = carriage.refuse(fault, answer_has_begun) {
+    if let Some(problem) = problem {
         let bytes = problem.to_http1(&http_date(clock::now().wall), is_head, false);
         caller.send(&bytes, ANSWER_TIMEOUT).await;
     }

@@ -72,6 +72,8 @@ pub(super) struct Way<'w> {
     /// The whole body of the request has come.
     pub body_is_done: bool,
     pub body_read: u64,
+    /// It could be sent from its beginning.
+    pub body_can_restart: bool,
     pub gate_is_ending: bool,
 }
 
@@ -212,7 +214,10 @@ impl Receiving {
 
     /// The head is there: it goes on.
     fn begin(&mut self, head: &Head, way: &mut Way<'_>) -> Result<(), Fault> {
-        let Way { caller: _, carriage, upstream, request_is_sent, body_is_done, body_read, gate_is_ending } = way;
+        if way.body_can_restart && way.carriage.is_sent_again(head.status) {
+            return Err(Fault::SessionOver);
+        }
+        let Way { carriage, upstream, request_is_sent, body_is_done, body_read, gate_is_ending, .. } = way;
         carriage.answer_head(head.status, head.framing);
         self.closes_caller = !*body_is_done || carriage.ends_with_this(*body_is_done, *body_read, *gate_is_ending);
         let rules = AnswerRules {

@@ -28,7 +28,7 @@ pub(super) fn write(
     };
     let (host, key) = (upstream.host_field.as_bytes(), upstream.api_key.as_bytes());
     out.clear();
-    out.reserve(head.len() + target.len() + host.len() + key.len() + ADDED);
+    out.reserve(head.len() + target.len() + host.len() + key.len() + plan.fields.token_room() + ADDED);
     let room = out.capacity();
     for part in [plan.method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
         out.extend_from_slice(part);
@@ -43,6 +43,7 @@ pub(super) fn write(
         }
     }
     plan.fields.add(|name, value| field(out, name, value));
+    plan.fields.add_token(|name, value| field(out, name, value));
     if closes {
         field(out, "Connection", b"close");
     }

@@ -8,12 +8,14 @@ use crate::domain::fixture::{NOW, PEER, consumer, snapshot, tables};
 use crate::domain::request::Transport;
 use crate::domain::request::head::{self, Origin, Scan};
 use crate::domain::rules::snapshot::SessionMode;
+use crate::domain::session::managed::Account;
 use crate::domain::types::{HttpVersion, RequestId};
 use crate::proxy::caller_stream::CallerStream;
 use crate::proxy::lane::upstream::Upstream;
 use crate::proxy::lane::{Carried, Handoff};
 use crate::proxy::socket::Socket;
 use crate::proxy::ticket::Ticket;
+use crate::proxy::waiting::Logins;
 use crate::telemetry::Telemetry;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -67,6 +69,13 @@ async fn misbehave(listener: TcpListener, does: Upstreams) {
     }
 }
 
+/// Nobody needs one here.
+struct NoLogins;
+
+impl Logins for NoLogins {
+    async fn settled(&self, _account: &Arc<Account>) {}
+}
+
 /// What the caller of one request gets, and whether its connection may go on.
 async fn carry(request: &[u8], does: Upstreams) -> (Vec<u8>, bool) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -98,7 +107,7 @@ async fn carry(request: &[u8], does: Upstreams) -> (Vec<u8>, bool) {
     let ticket = Ticket::new(exchange, telemetry);
     let handoff = Handoff { ticket, plan, settings, hsts: None, head_len, framing, last: false };
     let (_running, shutdown) = watch::channel(false);
-    let carried = timeout(PATIENCE, lane.carry(caller, handoff, &shutdown)).await.expect("it has an end");
+    let carried = timeout(PATIENCE, lane.carry(caller, handoff, &shutdown, &NoLogins)).await.expect("it has an end");
     upstreams.abort();
     let keeps = match carried {
         Carried::Reusable(mut caller) => {

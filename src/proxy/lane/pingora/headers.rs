@@ -39,10 +39,12 @@ pub(super) fn edit_request(request: &mut RequestHeader, plan: &ForwardPlan, sett
     let upstream = &settings.upstream;
     request.insert_header(header::HOST, upstream.host_field.clone())?;
     let mut written = Ok(());
-    plan.fields.add(|name, value| {
+    let mut write = |name, value: &[u8]| {
         let added = request.append_header(name, value).map(drop);
         written = std::mem::replace(&mut written, Ok(())).and(added);
-    });
+    };
+    plan.fields.add(&mut write);
+    plan.fields.add_token(&mut write);
     written?;
     request.insert_header("api_key", upstream.api_key.clone())
 }
