@@ -6,7 +6,7 @@ CARGO ?= cargo
 # file:package.
 NEEDS := cmake:cmake curl:curl
 
-.PHONY: help deps demo test clients screenshots check check-deploy fmt reference install uninstall deb test-deb differential tls-scan slow audit fuzz mutants bench bench-core bench-quick bench-tools instructions
+.PHONY: help deps demo test clients screenshots check check-deploy fmt reference install uninstall deb test-deb differential tls-scan slow chaos audit fuzz mutants bench bench-core bench-quick bench-tools instructions
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -140,6 +140,10 @@ slow: NEEDS += nginx:nginx slowhttptest:slowhttptest python3:python3
 slow: deps ## Slow heads, bodies and readers, and idle connections, in about 6 minutes once built
 	$(CARGO) build --release --bin sensgate
 	python3 -B benches/slow/slow.py
+
+# Not in CI: each row takes as long as its fault lasts (CHAOS_SECONDS, a minute), and looks at times.
+chaos: deps ## Faults of 8sens and of its callers against what was promised for them, as a table, in about 12 minutes
+	$(CARGO) test --test e2e -- --ignored --nocapture --exact chaos::every_promise_holds
 
 # ADVISORY_DB is a git repository with RustSec's advisories, for machines without a network; its name below is the one
 # cargo-deny expects.

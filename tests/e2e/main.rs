@@ -12,6 +12,8 @@ mod admin;
 mod audit;
 #[cfg(target_os = "linux")]
 mod browser;
+#[path = "../chaos/mod.rs"]
+mod chaos;
 #[cfg(target_os = "linux")]
 mod clocks;
 mod closing;
