@@ -39,32 +39,41 @@ impl EarlySignals {
     }
 }
 
-/// Turns the signals of this process into commands, on a thread of its own, those of before included. A second SIGINT
-/// or SIGTERM ends the process at once.
+/// Turns the signals of this process into commands, on a thread of its own, those of before included. They are watched
+/// when this returns. A second SIGINT or SIGTERM ends the process at once.
 #[must_use]
 pub fn commands_from_signals(early: EarlySignals) -> mpsc::Receiver<Command> {
     let (commands, receiver) = mpsc::channel(8);
+    let (watched, is_watched) = std::sync::mpsc::channel();
     let watch = move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
             return tracing::error!("signals cannot be watched");
         };
-        if let Err(error) = runtime.block_on(forward(&early, commands)) {
+        if let Err(error) = runtime.block_on(forward(&early, commands, watched)) {
             tracing::error!(%error, "signals cannot be watched");
         }
     };
     if let Err(error) = std::thread::Builder::new().name("signals".to_owned()).spawn(watch) {
         tracing::error!(%error, "signals cannot be watched");
     }
+    // An error says that they never will be, which was logged.
+    let _ = is_watched.recv();
     receiver
 }
 
 #[cfg(unix)]
-async fn forward(early: &EarlySignals, commands: mpsc::Sender<Command>) -> std::io::Result<()> {
+async fn forward(
+    early: &EarlySignals,
+    commands: mpsc::Sender<Command>,
+    watched: std::sync::mpsc::Sender<()>,
+) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut user1 = signal(SignalKind::user_defined1())?;
+    // Whoever started this thread waits.
+    let _ = watched.send(());
     let mut draining = false;
     // A signal between these two lines and those above is obeyed twice, and none is lost.
     for command in early.commands() {
@@ -88,7 +97,13 @@ async fn forward(early: &EarlySignals, commands: mpsc::Sender<Command>) -> std::
 }
 
 #[cfg(not(unix))]
-async fn forward(_: &EarlySignals, commands: mpsc::Sender<Command>) -> std::io::Result<()> {
+async fn forward(
+    _: &EarlySignals,
+    commands: mpsc::Sender<Command>,
+    watched: std::sync::mpsc::Sender<()>,
+) -> std::io::Result<()> {
+    // Whoever started this thread waits; the first call of `ctrl_c` watches from its first poll on.
+    let _ = watched.send(());
     tokio::signal::ctrl_c().await?;
     // The receiver is gone only when the gate has ended already.
     let _ = commands.send(Command::Drain).await;
