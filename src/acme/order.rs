@@ -105,7 +105,7 @@ impl Ordering<'_> {
             match account.order(stored.url).await.map_err(Failure::from) {
                 Ok(mut order) => {
                     if order.state().status != OrderStatus::Invalid {
-                        tracing::info!("an order of before is taken up again");
+                        tracing::info!("an earlier order is resumed");
                         return Ok((order, stored.key));
                     }
                     self.on_disk(|store| store.forget_order()).await?;

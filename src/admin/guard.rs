@@ -23,7 +23,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
-/// Stands before every page. No `Debug`: a digest of a weak token is nearly the token.
+/// Comes before every page. No `Debug`: a digest of a weak token is nearly the token.
 pub(super) struct Guard {
     token: Option<KeyDigest>,
     shared: Arc<Shared>,

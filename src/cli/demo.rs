@@ -56,7 +56,7 @@ fn serve(lang: Lang) -> Exit {
     let login = "login=CLIENTREST&password=clientrest";
     super::talk(
         &text! {
-            en: "\nThe gate listens on http://{gate}, a sandbox 8sens stands behind it, admin pages are on \
+            en: "\nThe gate listens on http://{gate}, a sandbox 8sens is behind it, admin pages are on \
                  http://{admin}.\nPaste into another terminal:\n",
             fr: "\nLa passerelle écoute sur http://{gate}, un 8sens factice est derrière elle, l'administration est \
                  sur http://{admin}.\nÀ coller dans un autre terminal :\n",

@@ -179,7 +179,7 @@ fn logged(args: &ExplainArgs, lang: Lang) -> Exit {
 fn refusal_of(line: &str) -> Option<Refusal> {
     let record: serde_json::Value = serde_json::from_str(line).ok()?;
     let text = |name: &str| record[name].as_str().map(str::to_owned);
-    // Each byte of method and path stands as the Latin-1 character of its number.
+    // Each byte of method and path is written as the Latin-1 character of its number.
     let bytes = |name: &str| {
         let bytes: Vec<u8> = record[name].as_str()?.chars().filter_map(|c| u8::try_from(u32::from(c)).ok()).collect();
         Some(crate::explain::printable(&bytes))

@@ -79,7 +79,7 @@ fn with_help(arg: Arg, text: &str, lang: Lang) -> Arg {
 /// What separates two languages, for private use in Unicode: clap strips controls, and no help holds this.
 const BETWEEN: char = '\u{e000}';
 
-/// The help of a command or an option in both languages, beside which it stands. [`localised`] keeps one of them.
+/// The help of a command or an option in both languages, next to what it describes. [`localised`] keeps one of them.
 pub(super) fn both(en: &str, fr: &str) -> String {
     format!("{en}{BETWEEN}{fr}")
 }

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
     "Faire relire sa configuration à une passerelle en service, et montrer ce qui change"
 ))]
 #[command(long_about = both(
-    "The file is taken up whole or not at all. Consumers, keys, rules, limits, timeouts, the log level and \
-     certificates are in force at once; sessions, limits and connections stay. What only a restart takes up is \
+    "The file is applied whole or not at all. Consumers, keys, rules, limits, timeouts, the log level and \
+     certificates are in force at once; sessions, limits and connections stay. What only a restart applies is \
      named, and what was in force stays for it. A file that is not valid changes nothing, and the exit code is \
      78. SIGHUP does the same.",
     "Le fichier est repris en entier ou pas du tout. Consommateurs, clés, règles, limites, délais, niveau de \
@@ -93,7 +93,7 @@ fn show(report: &ReloadReport, lang: Lang) {
         super::data(&line);
     }
     if !report.changes.has_live() {
-        super::talk(&text! { en: "nothing to take up", fr: "rien à reprendre" }, lang);
+        super::talk(&text! { en: "nothing to apply", fr: "rien à reprendre" }, lang);
     }
     let waiting = report.changes.restart_lines();
     for line in &waiting {

@@ -168,7 +168,7 @@ pub(super) fn own_name(text: &str) -> Parsed<Alias> {
         },
     );
     Err(complaint.hint(text! {
-        en: "write what stands between `//` and the path, such as \"srv-erp\" or \"192.0.2.10:8082\"",
+        en: "write what is between `//` and the path, such as \"srv-erp\" or \"192.0.2.10:8082\"",
         fr: "écrivez ce qui se trouve entre `//` et le chemin, par exemple \"srv-erp\" ou \"192.0.2.10:8082\""
     }))
 }

@@ -1,9 +1,9 @@
-//! What is different between the configuration in force and one that was read anew, and how much of it can be taken up
+//! What is different between the configuration in force and one that was read anew, and how much of it can be applied
 //! at once.
 //!
 //! Compares by value, never by text: a comment or another spelling of the same duration is no change. Every field of
 //! every setting is taken apart by name, so that one added later does not compile before it is said here whether a
-//! reload takes it up.
+//! reload applies it.
 
 use super::settings::{
     AdminSettings, ConnectionSettings, FileCertificates, ListenerSettings, LogSettings, ServerSettings, Settings,
@@ -23,7 +23,7 @@ use std::collections::HashMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     pub consumers: ConsumerChanges,
-    /// Taken up by a reload.
+    /// Applied by a reload.
     pub tables: Vec<TableChange>,
     /// Only a restart takes these up: until then, what was in force stays.
     pub needs_restart: Vec<TableChange>,
@@ -76,7 +76,7 @@ impl Changes {
         !(added.is_empty() && removed.is_empty() && changed.is_empty() && self.tables.is_empty())
     }
 
-    /// What a reload takes up, a line for each table: `consumers: + a, - b, ~ c (keys: + k2; rate_limit)`,
+    /// What a reload applies, a line for each table: `consumers: + a, - b, ~ c (keys: + k2; rate_limit)`,
     /// `[limits] body_bytes`.
     #[must_use]
     pub fn live_lines(&self) -> Vec<String> {
@@ -115,7 +115,7 @@ fn signed(added: &[String], removed: &[String]) -> Vec<String> {
     added.chain(removed.iter().map(|name| format!("- {name}"))).collect()
 }
 
-/// What is in force after `written` was read while `running` was: `written`, but for what only a restart takes up.
+/// What is in force after `written` was read while `running` was: `written`, but for what only a restart applies.
 #[must_use]
 pub fn take_up(running: &Settings, written: Settings) -> (Settings, Changes) {
     let mut found = Found::default();
@@ -319,7 +319,7 @@ fn upstream(running: &UpstreamSettings, written: UpstreamSettings, found: &mut F
 }
 
 /// The sockets that are bound stay, each with what it was bound for. Of a listener that is still written with TLS, the
-/// certificates are taken up.
+/// certificates are applied.
 fn listeners(running: &[ListenerSettings], written: Vec<ListenerSettings>, found: &mut Found) -> Vec<ListenerSettings> {
     let mut written: Vec<Option<ListenerSettings>> = written.into_iter().map(Some).collect();
     let mut kept = Vec::with_capacity(running.len());

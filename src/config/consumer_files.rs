@@ -40,7 +40,7 @@ pub(super) fn read(field: &Field<'_>, base: &Path, edited: Edited<'_>, problems:
         fr: "écrivez \"consumers.d/*.toml\" ; un consommateur s'écrit `[[consumer]]`"
     };
     if !matches!(field.value, DeValue::String(_)) {
-        // Most likely consumers, with whatever stands in them.
+        // Most likely consumers, with whatever is in them.
         field.mask_scalars();
     }
     let Some(text) = field.string_or(Some(hint)) else { return Vec::new() };

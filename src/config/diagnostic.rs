@@ -135,7 +135,7 @@ impl From<Range<usize>> for Spot {
 }
 
 impl Complaint {
-    /// `message` is the sentence, `label` stands under the culprit.
+    /// `message` is the sentence, `label` goes under the culprit.
     pub(super) fn new(rule: Rule, message: Text, label: Text) -> Self {
         Self(Box::new(ComplaintParts { rule, message, label, hint: None, related: None }))
     }
@@ -186,7 +186,7 @@ pub struct Diagnostic {
     pub severity: Severity,
     pub rule: Rule,
     pub message: Text,
-    /// Stands under the culprit.
+    /// Goes under the culprit.
     pub label: Text,
     /// Which of the texts of its report it is about; the configuration itself is 0.
     pub text: usize,

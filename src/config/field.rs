@@ -104,7 +104,7 @@ impl<'a> Field<'a> {
             return Some(text);
         }
         let quotes =
-            text! { en: "a string stands between double quotes", fr: "une chaîne se met entre guillemets droits (\")" };
+            text! { en: "a string goes between double quotes", fr: "une chaîne se met entre guillemets droits (\")" };
         let scalar = !matches!(self.value, DeValue::Array(_) | DeValue::Table(_));
         self.wrong_type(&text! { en: "a string", fr: "une chaîne de caractères" }, hint.or(scalar.then_some(quotes)));
         None

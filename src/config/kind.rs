@@ -1,4 +1,4 @@
-//! What may stand at a key: the closed set of kinds of value, with their bounds.
+//! What a key may hold: the closed set of kinds of value, with their bounds.
 
 use super::spec::{Syntax, ValueKind};
 use crate::text::StaticText;
@@ -30,7 +30,7 @@ pub(super) const DATE: ValueKind = ValueKind::Date;
 pub(super) const ROUTES: ValueKind = ValueKind::List(&ROUTE);
 pub(super) const NETWORKS: ValueKind = ValueKind::List(&NETWORK);
 
-/// Where a token may stand.
+/// Where a token may be.
 pub(super) const TOKEN_PLACES: ValueKind = ValueKind::List(&TOKEN_PLACE);
 
 /// Where a token travels.

@@ -26,7 +26,7 @@ pub(super) fn unread(name: &str, value: &Spanned<DeValue<'_>>, problems: &Proble
     }
 }
 
-/// Hides what may be a secret in a value that stands where something else was expected: its line is shown, and nobody
+/// Hides what may be a secret in a value that is where something else was expected: its line is shown, and nobody
 /// reads it. A list or table is hidden only by the names within.
 pub(super) fn misplaced(name: &str, value: &DeValue<'_>, span: Range<usize>, problems: &Problems) {
     match value {

@@ -1,6 +1,6 @@
 //! From one TOML file, and those that it names for consumers, to [`Settings`], or to every reason why not.
 //!
-//! [`shape`] is the registry of keys, [`kind`] says what may stand at them, `reader` and `field` walk the tables and
+//! [`shape`] is the registry of keys, [`kind`] says what they may hold, `reader` and `field` walk the tables and
 //! collect findings, `resolve` turns them into settings, and [`Report`] shows what was found. Secrets are read in
 //! `secret` and masked in every report.
 

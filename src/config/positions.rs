@@ -58,7 +58,7 @@ impl Positions {
         self
     }
 
-    /// Where a setting stands; `None` when the file leaves it out.
+    /// Where a setting is; `None` when the file leaves it out.
     #[must_use]
     pub fn location(&self, path: &str) -> Option<Location> {
         let path = Path::of(path).finish();

@@ -28,7 +28,7 @@ pub fn markdown(lang: Lang) -> String {
     page
 }
 
-/// What may stand at a key, within which bounds.
+/// What a key may hold, within which bounds.
 pub(super) fn bounds(kind: &ValueKind, lang: Lang) -> Option<String> {
     let between = |least: &dyn Display, most: &dyn Display| {
         text! { en: "{least} to {most}", fr: "de {least} à {most}" }.in_lang(lang).to_owned()
@@ -82,7 +82,7 @@ explique les clés.
     page.in_lang(lang).to_owned()
 }
 
-/// What is no table, and stands before the first one.
+/// What is no table, and comes before the first one.
 fn top(lang: Lang) -> String {
     let most = show_size(MAX_CONSUMER_BYTES as u64);
     let each = show_size(MAX_FILE as u64);
@@ -91,9 +91,9 @@ fn top(lang: Lang) -> String {
 ## Before the first table
 
 A file that `consumers` names holds `[[consumer]]` tables and nothing else, under the same rules: a name or a key that
-stands in two files is refused, with both places. Files are read in the order of their names, without those that begin
+is in two files is refused, with both places. Files are read in the order of their names, without those that begin
 with a dot: at most {MAX_CONSUMER_FILES} of them, {each} each as the configuration itself, and {most} together.
-`sensgate keys` edits the file in which a consumer stands, and adds a new consumer to the configuration itself.
+`sensgate keys` edits the file that holds a consumer, and adds a new consumer to the configuration itself.
 
 ",
         fr: "

@@ -272,10 +272,10 @@ pub(super) fn in_words(fault: Fault) -> Text {
             text! { en: "it is longer than {MAX_SECRET} bytes", fr: "sa longueur dépasse {MAX_SECRET} octets" }
         }
         Fault::Scheme => text! {
-            en: "a scheme such as Bearer stands before it",
+            en: "a scheme such as Bearer comes before it",
             fr: "un schéma tel que Bearer le précède"
         },
-        Fault::Quotes => text! { en: "quotation marks stand around it", fr: "des guillemets l'entourent" },
+        Fault::Quotes => text! { en: "it is in quotation marks", fr: "des guillemets l'entourent" },
         Fault::Blank => text! {
             en: "it contains spaces, line breaks or invisible characters such as no-break spaces",
             fr: "il s'y trouve des blancs, des fins de ligne ou des caractères invisibles comme l'espace insécable"

@@ -259,6 +259,6 @@ pub struct ServerSettings {
     pub threads: usize,
     /// How long requests in flight may take to end after SIGTERM.
     pub drain_timeout: Duration,
-    /// Whether the configuration is taken up by itself when its file changes.
+    /// Whether the configuration is applied by itself when its file changes.
     pub reload_on_change: bool,
 }

@@ -1,4 +1,4 @@
-//! The one registry of keys: which table has which, what may stand there, what is there when a key is left out,
+//! The one registry of keys: which table has which, what each may hold, what it is when it is left out,
 //! what it is for, what it used to be called, and what is still to come.
 //!
 //! The reader takes kinds, bounds and defaults from here and refuses everything that is not here; suggestions,
@@ -197,7 +197,7 @@ pub static SESSION: TableSpec = TableSpec {
             "si les consommateurs d'un même `login` ont une seule session, ou chacun la sienne"),
         default("token_from",
             "[\"header:access_token\", \"bearer\", \"header:token\", \"query:access_token\"]", TOKEN_PLACES,
-            "where a token may stand; elsewhere, tokens are removed",
+            "where a token may be; elsewhere, tokens are removed",
             "où un jeton peut figurer ; ailleurs, les jetons sont retirés"),
         default("login_routes", "[\"POST /v1/login/user\"]", ROUTES,
             "where logins happen; open to every consumer, whatever its rules",
@@ -519,7 +519,7 @@ pub static SERVER: TableSpec = TableSpec {
             "how long requests in flight may take to end after SIGTERM",
             "temps laissé aux requêtes en cours pour finir après SIGTERM"),
         default("reload_on_change", "false", BOOL,
-            "whether changes to this file and its secrets are taken up without `sensgate reload`",
+            "whether changes to this file and its secrets are applied without `sensgate reload`",
             "si les changements de ce fichier et de ses secrets sont repris sans `sensgate reload`"),
     ],
     any_of: &[],
@@ -616,7 +616,7 @@ pub static TLS: TableSpec = TableSpec {
     path: "listener.tls",
     form: Form::Inline,
     about: StaticText {
-        en: "A certificate and its key; changed files are taken up by themselves. Or `acme` in place of both.",
+        en: "A certificate and its key; changed files are applied by themselves. Or `acme` in place of both.",
         fr: "Un certificat et sa clé ; les fichiers modifiés sont repris automatiquement. Ou `acme` à leur place.",
     },
     keys: &[

@@ -1,4 +1,4 @@
-//! Which rule stands behind each code, which setting behind the rule, and what would let the request through.
+//! Which rule is behind each code, which setting is behind the rule, and what would let the request through.
 
 use super::{Case, Explanation, Setting, login};
 use crate::config::{show_duration, show_size};
@@ -64,7 +64,7 @@ fn malformed(case: &Case<'_>) -> Explanation {
         return encoded_slash(case);
     }
     let remedy = text! {
-        en: "fix the caller, or whatever stands between it and the gate",
+        en: "fix the caller, or whatever is between it and the gate",
         fr: "corrigez l'appelant, ou ce qui se trouve entre lui et la passerelle"
     };
     case.explanation(framing_rule(), None, vec![remedy])

@@ -20,7 +20,7 @@ pub(super) fn explain(case: &Case<'_>) -> Explanation {
             vec![
                 text! {
                     en: "compare login name and password with the user in 8sens, which needs the right \"Autoriser \
-                         REST\"; a changed password file is taken up by `sensgate reload`",
+                         REST\"; a changed password file is applied by `sensgate reload`",
                     fr: "comparez identifiant et mot de passe avec l'utilisateur dans 8sens, qui doit avoir le droit \
                          « Autoriser REST » ; un fichier de mot de passe modifié est repris par `sensgate reload`"
                 },

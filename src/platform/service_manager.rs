@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Something that the service manager wants to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// All listeners are bound, or the configuration is taken up or refused after [`Notice::Reloading`].
+    /// All listeners are bound, or the configuration is applied or refused after [`Notice::Reloading`].
     Ready,
     Reloading,
     /// No new connection is taken any more.

@@ -4,7 +4,7 @@
 //! answered by `access_token`, `paramRacineCliID`, `paramRacinePecID` and `g8CliCode`. **Everything else here is our
 //! assumption**, and no rule of the gate may depend on it: every other route, the places a token may travel in, the
 //! status and the shape of each refusal, the types of the four fields, which requests slide the idle time. What we
-//! assumed stands where it is coded, in `routes/`:
+//! assumed is noted where it is coded, in `routes/`:
 //!
 //! | route (all but the login assumed) | what it does |
 //! |---|---|

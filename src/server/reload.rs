@@ -105,7 +105,7 @@ impl Reloader {
         self.reload().await;
     }
 
-    /// Reads the configuration, and takes it up when it is valid as a whole.
+    /// Reads the configuration, and applies it when it is valid as a whole.
     async fn reload(&mut self) -> Reloaded {
         let (path, known) = (self.path.clone(), self.files.clone());
         let outcome = match tokio::task::spawn_blocking(move || Read::of(&path, known)).await {
@@ -165,7 +165,7 @@ impl Reloader {
                 self.shared.telemetry.audit.tell(&AuditEvent::ConfigurationReloaded { warnings });
                 if !changes.needs_restart.is_empty() {
                     let settings = changes.restart_lines().join("; ");
-                    tracing::warn!(settings, "changed settings that only a restart takes up; what was in force stays");
+                    tracing::warn!(settings, "changed settings that only a restart applies; what was in force stays");
                 }
             }
             ReloadOutcome::Refused(report) => {

@@ -125,14 +125,14 @@ metrics! {
          used."
         "(time() - sensgate_key_last_used_timestamp_seconds) / 86400";
     config_reloaded: IntGauge "sensgate_config_last_reload_successful" in "0 or 1" by [] Watched
-        "Whether the configuration was taken up when it was last read (1), or refused while the old one runs on (0)."
+        "Whether the configuration was applied when it was last read (1), or refused while the old one runs on (0)."
         "sensgate_config_last_reload_successful == 0";
     config_reload_time: IntGauge "sensgate_config_last_reload_success_timestamp_seconds" in "seconds since the Unix \
         epoch" by [] Watched
-        "Instant at which a configuration was last taken up, in seconds since the Unix epoch."
+        "Instant at which a configuration was last applied, in seconds since the Unix epoch."
         "time() - sensgate_config_last_reload_success_timestamp_seconds";
     config_restart_needed: IntGauge "sensgate_config_restart_needed" in "0 or 1" by [] Watched
-        "Whether the configuration holds something that only a restart takes up (1) or not (0)."
+        "Whether the configuration holds something that only a restart applies (1) or not (0)."
         "sensgate_config_restart_needed == 1";
     config_reloads: IntCounterVec "sensgate_config_reloads_total" in "reloads" by [RELOAD_RESULT] Digging
         "Times that the configuration was read again, by what came of it."

@@ -62,7 +62,7 @@ fn values<T: Copy>(
 
 fn reload_results() -> Vec<(&'static str, &'static str)> {
     let meaning = |result| match result {
-        ReloadResult::Applied => "Something had changed and was taken up.",
+        ReloadResult::Applied => "Something had changed and was applied.",
         ReloadResult::Unchanged => "Nothing had changed.",
         ReloadResult::Refused => "The file is not valid: the old configuration runs on.",
     };

@@ -1,8 +1,8 @@
 //! One access log line from one [`Record`]: a JSON object of printable ASCII, whatever a stranger sent.
 //!
 //! The fields below are the whole list; nothing else of a request can reach the log. Method and path are raw bytes:
-//! each byte that is not printable ASCII stands as `\u00XX`, so that byte `XX` is read back as the Latin-1 character of
-//! that number.
+//! each byte that is not printable ASCII is written as `\u00XX`, so that byte `XX` is read back as the Latin-1
+//! character of that number.
 
 use crate::domain::exchange::Record;
 use crate::domain::request::client_ip::AddressText;

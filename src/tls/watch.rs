@@ -1,4 +1,4 @@
-//! Certificates that change on disk: a renewal is taken up without a command.
+//! Certificates that change on disk: a renewal is applied without a command.
 
 use super::certificate::Certificate;
 use super::resolver::Certificates;
@@ -22,7 +22,7 @@ const MAX_FILE: u64 = 256 << 10;
 /// What tells that a file is another one, without reading it: when it was written, and how long it is.
 type Look = Option<(SystemTime, u64)>;
 
-/// Why new files are not taken up, for the log.
+/// Why new files are not applied, for the log.
 #[derive(Debug)]
 struct Fault {
     file: PathBuf,
@@ -83,7 +83,7 @@ fn looks(files: &[CertificateFiles]) -> Vec<[Look; 2]> {
     files.iter().map(|pair| [look(&pair.certificate), look(&pair.key)]).collect()
 }
 
-/// Reads every pair by the rules of the configuration, so that what is taken up is what the next start would take.
+/// Reads every pair by the rules of the configuration, so that what is applied is what the next start would take.
 fn read_all(files: &[CertificateFiles]) -> Result<Vec<Certificate>, Fault> {
     files.iter().map(read_pair).collect()
 }

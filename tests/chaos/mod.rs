@@ -14,7 +14,7 @@ use std::time::Duration;
 struct Row {
     fault: String,
     promise: &'static str,
-    /// What was counted or measured, as it stands in the table.
+    /// What was counted or measured, as it is in the table.
     seen: String,
     /// What of the promise was broken.
     broken: Vec<String>,

@@ -1,4 +1,4 @@
-//! ACME where Pebble does not reach: renewal windows, profiles, an order that is taken up again, an authority that asks
+//! ACME where Pebble does not reach: renewal windows, profiles, an order that is resumed, an authority that asks
 //! to wait.
 
 use crate::acme::{kept, wait_for, wait_for_certificate, wait_for_metric};
@@ -104,7 +104,7 @@ async fn an_order_of_before_a_kill_is_taken_up_again() {
     wait_for(&gate, "no order", async || site.directory.is_asked_to_validate().then_some(())).await;
     gate.signal("KILL");
     let mut gate = gate.restart(&site.config("gate.test", ""));
-    gate.wait_for_line("an order of before is taken up again");
+    gate.wait_for_line("an earlier order is resumed");
     site.directory.validate();
     wait_for_certificate(&gate, &site.directory.root, "gate.test").await;
     assert_eq!(site.directory.orders().len(), 1);

@@ -1,4 +1,4 @@
-//! The configuration changes while the gate runs: what is taken up, what waits for a restart, and what nobody notices.
+//! The configuration changes while the gate runs: what is applied, what waits for a restart, and what nobody notices.
 
 use crate::gate::{Config, DEADLINE, Gate, KEY, consumer, get};
 use crate::sessions::{eight_sens, log_in, with_token};
@@ -37,7 +37,7 @@ async fn a_reload_says_what_changed_and_what_waits_for_a_restart() {
     let config = Config::new(witness.addr());
     let gate = Gate::start(&config);
     let (code, stdout, stderr) = sensgate(&gate, &["reload", "--lang", "en"]);
-    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "", "nothing to take up\n"));
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "", "nothing to apply\n"));
 
     let new_key = "a-new-key-for-a-new-consumer";
     let changed = config

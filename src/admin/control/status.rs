@@ -69,12 +69,12 @@ pub struct LastMinute {
     pub refusals: u64,
 }
 
-/// How the configuration was last taken up, at the start or since.
+/// How the configuration was last applied, at the start or since.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reload {
     /// False when the file was refused: the configuration of before is still in force.
     pub successful: bool,
-    /// Something of the file only a restart takes up.
+    /// Something of the file only a restart applies.
     pub restart_needed: bool,
     /// RFC 3339, UTC: when a configuration last came into force.
     pub in_force_since: Option<String>,

@@ -1,4 +1,4 @@
-//! What stands between the internet and the gate: does a request come through, and is its `api_key` still there.
+//! What is between the internet and the gate: does a request come through, and is its `api_key` still there.
 //!
 //! The request has a key that nobody has. The gate refuses it as `unknown_key` when the field arrived and as
 //! `missing_key` when something on the way ate it; the gate's own list of recent refusals says that it was this gate
@@ -152,7 +152,7 @@ fn outdated(url: &str) -> Finding {
     Finding::error(
         Check::FrontKey,
         text! {
-            en: "what stands in front at {url} speaks HTTP/1.0 to the gate",
+            en: "what is in front at {url} speaks HTTP/1.0 to the gate",
             fr: "ce qui est placé devant, à {url}, parle HTTP/1.0 à la passerelle"
         },
         text! {

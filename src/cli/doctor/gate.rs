@@ -88,7 +88,7 @@ fn reload(status: &Status) -> Finding {
         _ => Finding::ok(
             Check::Reload,
             text! {
-                en: "the configuration was taken up",
+                en: "the configuration was applied",
                 fr: "la configuration a été reprise"
             },
         ),

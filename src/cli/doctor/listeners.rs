@@ -90,7 +90,7 @@ fn answers(address: SocketAddr) -> Finding {
             },
         )
         .fix(text! {
-            en: "a listener that was changed in the file is taken up by a restart only",
+            en: "a listener that was changed in the file is applied by a restart only",
             fr: "un point d'écoute changé dans le fichier n'est repris que par un redémarrage"
         }),
     }

@@ -23,7 +23,7 @@ pub(super) fn new_file(answers: &Answers, state: Option<&str>, lang: Lang) -> St
     say(text! {
         en: "\
 #:schema ./{SCHEMA}
-# The configuration of sensgate. `sensgate check` shows every mistake in it, `sensgate reload` makes a running gate take it up, and
+# The configuration of sensgate. `sensgate check` shows every mistake in it, `sensgate reload` makes a running gate apply it, and
 # `sensgate init` changes it. Keys that are not here have their default: see docs/configuration.md.
 
 # The REST server of 8sens.
@@ -213,7 +213,7 @@ pub(super) fn listeners(source: &str) -> Vec<String> {
     tables.iter().map(|table| table.get("address").and_then(Item::as_str).unwrap_or("?").to_owned()).collect()
 }
 
-/// The file in which the upstream key stands, when it is in a file.
+/// The file that holds the upstream key, when it is in a file.
 pub(super) fn key_file(source: &str) -> Option<String> {
     let document: DocumentMut = source.parse().ok()?;
     document.get("upstream")?.as_table_like()?.get("api_key")?.as_table_like()?.get("file")?.as_str().map(str::to_owned)

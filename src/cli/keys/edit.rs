@@ -21,14 +21,14 @@ pub(super) struct Edit {
     path: PathBuf,
     /// Locked by every edit, so that there is one at a time, whichever file it is made in.
     configuration: LockedFile,
-    /// The file of consumers that is edited, when the consumer stands in one of those.
+    /// The file of consumers that is edited, when the consumer is in one of those.
     beside: Option<(PathBuf, LockedFile)>,
     before: Settings,
     draft: Draft,
 }
 
 impl Edit {
-    /// Locks and reads the configuration, and the file in which the consumer stands. One that is not valid is not
+    /// Locks and reads the configuration, and the file that holds the consumer. One that is not valid is not
     /// edited. A consumer that is not there would come into the configuration itself.
     pub(super) fn open(args: &FileArgs, consumer: &str) -> Result<Self, Failure> {
         let path = args.config.clone();

@@ -37,7 +37,7 @@ pub(super) fn expiry(field: &Field<'_>, now: Wall) -> Option<Wall> {
     Some(end)
 }
 
-/// A day that stands alone, without a time and without quotes.
+/// A day on its own, without a time and without quotes.
 fn read(field: &Field<'_>) -> Option<Date> {
     let name = &field.name;
     let day = match field.value {

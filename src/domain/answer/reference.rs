@@ -41,7 +41,7 @@ fn one_reference(lines: &[&[u8]], itself: &Itself<'_>) -> Vec<Option<Vec<u8>>> {
     if rewritten.all(|other| other == first) { vec![first] } else { vec![None] }
 }
 
-/// `Link` (RFC 8288 section 3): each target stands between angle brackets.
+/// `Link` (RFC 8288 section 3): each target is between angle brackets.
 fn link(line: &[u8], itself: &Itself<'_>) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(line.len());
     let mut rest = line;

@@ -128,7 +128,7 @@ reasons! {
     }
     KeyHasScheme: MalformedRequest = "key has a scheme before it" {
         detail: "The API key field holds the key alone, without a scheme such as Bearer before it.",
-        en: "the word Bearer or another scheme stands before the key",
+        en: "the word Bearer or another scheme comes before the key",
         fr: "le mot Bearer ou un autre schéma précède la clé",
     }
     KeyNotVisible: MalformedRequest = "key is not visible ASCII" {
@@ -190,7 +190,7 @@ reasons! {
     }
     TokenHasScheme: MalformedRequest = "token has a scheme before it" {
         detail: "The field holds the access token alone; only Authorization has a scheme such as Bearer before it.",
-        en: "the word Bearer or another scheme stands before the access token",
+        en: "the word Bearer or another scheme comes before the access token",
         fr: "le mot Bearer ou un autre schéma précède le jeton d'accès",
     }
     TokenNotVisible: MalformedRequest = "token is not visible ASCII" {
@@ -435,12 +435,12 @@ reasons! {
     }
     // The fields of the head.
     BareLf: MalformedRequest = "bare LF" {
-        detail: "A line feed stands without a carriage return; lines end in CR LF (RFC 9112 section 2.2).",
+        detail: "A line feed has no carriage return before it; lines end in CR LF (RFC 9112 section 2.2).",
         en: "a line of the head does not end in CR LF",
         fr: "une ligne de l'en-tête ne finit pas par CR LF",
     }
     BareCr: MalformedRequest = "bare CR" {
-        detail: "A carriage return stands without a line feed; lines end in CR LF (RFC 9112 section 2.2).",
+        detail: "A carriage return has no line feed after it; lines end in CR LF (RFC 9112 section 2.2).",
         en: "a line of the head does not end in CR LF",
         fr: "une ligne de l'en-tête ne finit pas par CR LF",
     }

@@ -41,7 +41,7 @@ impl Gate {
         self.now.wall = Wall(self.now.wall.0 + i64::try_from(time.as_millis()).unwrap());
     }
 
-    /// Takes up a configuration with these shops alone: the others are revoked.
+    /// Applies a configuration with these shops alone: the others are revoked.
     pub(super) fn reload(&mut self, shops: &[&str]) {
         self.snapshot = Arc::new(snapshot(shops));
         self.tables.adopt(&self.snapshot, self.now);

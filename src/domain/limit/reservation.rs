@@ -39,7 +39,7 @@ pub struct Reservation {
 impl Reservation {
     /// Takes one request from every claimed bucket, or changes none of them. Allocates nothing.
     ///
-    /// `claims` stand narrowest first; an absent one is met. A bucket claimed twice is taken from once, under its first
+    /// `claims` come narrowest first; an absent one is met. A bucket claimed twice is taken from once, under its first
     /// quota.
     ///
     /// # Errors

@@ -105,7 +105,7 @@ fn why_unknown(key: &[u8]) -> Reason {
     }
 }
 
-/// Refuses a key that stands where URLs and cookies are written down.
+/// Refuses a key that is where URLs and cookies are logged.
 pub(super) fn only_in_its_field(request: &RequestView<'_>) -> Result<(), Denial> {
     if query_keys(request).next().is_some() {
         return Err(Denial::because(Reason::KeyInQuery));
@@ -142,7 +142,7 @@ fn single_key<'a>(request: &RequestView<'a>) -> Result<&'a [u8], Denial> {
     }))
 }
 
-/// True when something stands where a key may stand, accepted there or not.
+/// True when something is where a key may be, accepted there or not.
 pub(super) fn shows_a_key(request: &RequestView<'_>) -> bool {
     let fields = request.keys.count() + request.key_aliases.count() + request.key_lookalikes.count();
     fields > 0 || query_keys(request).next().is_some() || request.cookies.iter().any(cookie_names_a_key)
@@ -164,7 +164,7 @@ pub(super) fn shown<'s>(consumers: &'s ConsumerTable, request: &RequestView<'_>,
     })
 }
 
-/// Whose key stands alone in a request that was refused before its key was checked, for the log: so that an admin finds
+/// Whose key is the only one in a request that was refused before its key was checked, for the log: an admin then finds
 /// the shop. The same work whoever it is.
 pub(crate) fn owner<'s>(consumers: &'s ConsumerTable, key: &[u8], now: Wall) -> Option<KeyOwner<'s>> {
     if pasted::fault(key, MAX_KEY_LEN).is_some() {

@@ -61,7 +61,7 @@ const fn reason(fault: Fault) -> Reason {
     }
 }
 
-/// Where the one token of a request that passed [`check`] stands.
+/// Where the one token of a request that passed [`check`] is.
 pub(crate) fn place(request: &RequestView<'_>) -> Option<TokenPlace> {
     if request.access_token.count() > 0 {
         Some(TokenPlace::AccessTokenHeader)

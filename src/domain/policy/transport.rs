@@ -67,7 +67,7 @@ pub fn exposes_a_secret(request: &RequestView<'_>) -> bool {
     credential::shows_a_key(request) || shows_a_token(request)
 }
 
-/// What a request that came in clear gave away. Keys are looked for wherever one may stand, a Bearer token among them.
+/// What a request that came in clear gave away. Keys are looked for wherever one may be, a Bearer token among them.
 pub(crate) fn exposed<'s>(consumers: &'s ConsumerTable, request: &RequestView<'_>, now: Wall) -> Option<Exposed<'s>> {
     if let Some(owner) = credential::shown(consumers, request, now) {
         return Some(Exposed::Key(owner));

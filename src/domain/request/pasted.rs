@@ -8,7 +8,7 @@
 pub enum Fault {
     Empty,
     TooLong,
-    /// The word Bearer, or another scheme, stands before it.
+    /// The word Bearer, or another scheme, comes before it.
     Scheme,
     Quotes,
     /// Blanks that can be seen or not: spaces, no-break and zero-width ones, a byte-order mark.
@@ -53,7 +53,7 @@ fn of_invisible(value: &[u8]) -> Fault {
     if text.contains(is_blank) { Fault::Blank } else { Fault::NotVisible }
 }
 
-/// True when a value stands between quotation marks of ASCII.
+/// True when a value is between quotation marks of ASCII.
 #[must_use]
 pub fn is_quoted(value: &[u8]) -> bool {
     matches!(value, [b'"', .., b'"'] | [b'\'', .., b'\''] | [b'`', .., b'`'])

@@ -4,7 +4,7 @@
 //! before any rule looks. What could be read in two ways is refused: repeated separators, dot segments, `\`, `;`
 //! parameters, encodings of those and of `%`, control bytes, invalid UTF-8, blanks around a segment, other blanks than
 //! the ASCII one, and characters that some systems turn into structure. An encoded slash is kept and reported: whether
-//! it may stand there is for a configured route to say, and the path then has two readings, both of them without such
+//! it may be there is for a configured route to say, and the path then has two readings, both of them without such
 //! faults.
 
 use crate::domain::denial::Reason;

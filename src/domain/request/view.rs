@@ -454,7 +454,7 @@ pub struct RequestView<'a> {
     pub is_origin_form: bool,
     pub keys: Values<'a, 2>,
     pub key_aliases: Values<'a, 1>,
-    /// Values that may be keys and stand where none is accepted.
+    /// Values that may be keys and are where none is accepted.
     pub key_lookalikes: Values<'a, 1>,
     pub host: Values<'a, 1>,
     pub access_token: Values<'a, 2>,

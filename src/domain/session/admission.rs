@@ -55,7 +55,7 @@ impl SessionTable {
         self.enter(NewEntry { hash, caller, last_use: Tick::at(now) }, now, limits)
     }
 
-    /// Takes up what an earlier process wrote down, under the caps. Returns how many entries were restored.
+    /// Restores what an earlier process recorded, under the caps. Returns how many entries were restored.
     pub fn load(&self, restored: &Restored, now: Mono, limits: &SessionLimits) -> usize {
         let entered = restored.entries.iter().filter(|entry| {
             let caller = self.caller(&entry.consumer, &entry.credential);

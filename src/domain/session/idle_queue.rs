@@ -3,7 +3,7 @@
 //! A use of a token does not touch this queue. An item keeps the last use under which it was queued; when it comes to
 //! the front and the entry was used since, it goes back with its new last use. No entry was ever used before its item
 //! says, so an item whose last use is still true is really the longest idle. A plain first-in first-out queue would not
-//! do: an item put back at its end would stand behind newer ones.
+//! do: an item put back at its end would be behind newer ones.
 
 use super::hash::SessionHash;
 use super::tick::Tick;

@@ -13,7 +13,7 @@
 //! Every record carries both clocks as they were when it was made. While the process runs, the monotonic one says how
 //! much time passed, whatever is done to the wall clock; only from the last record to the next start the wall clock has
 //! to be believed. So a file holds the records of one process: the next one begins with a file of its own. Records may
-//! stand a little out of order, as threads do.
+//! are a little out of order, as threads do.
 
 use super::hash::SessionHash;
 use crate::domain::types::Now;

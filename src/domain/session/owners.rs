@@ -99,7 +99,7 @@ pub(super) enum Removal {
     /// It is no owner, or it may stay.
     Kept,
     OthersLeft,
-    /// It is the only owner and still stands there; the token has to be removed with it.
+    /// It is the only owner and is still there; the token has to be removed with it.
     NobodyLeft,
 }
 

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use zeroize::Zeroizing;
 
-/// How a token stands with the consumer that shows it.
+/// What a token is to the consumer that shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     Live,
@@ -117,7 +117,7 @@ impl SessionTable {
         self.callers.forget(consumer).map_or(0, |member| self.clear_member(&member, |_| true))
     }
 
-    /// How the token stands with the caller's consumer. Allocates nothing and changes nothing.
+    /// What the token is to the caller's consumer. Allocates nothing and changes nothing.
     #[must_use]
     pub fn check(&self, hash: &SessionHash, caller: CallerId, now: Mono, limits: &SessionLimits) -> Standing {
         let Some(owners) = self.map.get(hash) else { return Standing::Unknown };

@@ -14,7 +14,7 @@ use strum::IntoStaticStr;
 /// new.
 const SLOTS: usize = 4096;
 
-/// Slots in which one hash may stand.
+/// Slots that may hold one hash.
 const PROBES: usize = 8;
 
 /// Where an unknown token seems to come from.

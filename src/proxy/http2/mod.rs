@@ -183,7 +183,7 @@ enum Ending {
     AtOnce,
 }
 
-/// Where a connection stands.
+/// How far a connection has come.
 struct Life {
     origin: Origin,
     served: u32,

@@ -64,7 +64,7 @@ impl Database {
         }
     }
 
-    /// How many there are, and the last hundred with their ids; "Client divers" stands before them.
+    /// How many there are, and the last hundred with their ids; "Client divers" comes before them.
     pub(super) fn third_parties(&self, kind: ThirdPartyKind) -> (usize, impl Iterator<Item = (u64, &ThirdParty)>) {
         let (divers, table) = match kind {
             ThirdPartyKind::Client => (Some((self.client_divers, &self.divers)), &self.clients),

@@ -23,7 +23,7 @@ pub(super) fn routes() -> Router<Sandbox> {
         .route("/v1/prospects/{id}", get(prospect))
 }
 
-/// The root under which one kind stands: one of the two.
+/// The root of each kind: one of the two.
 #[derive(Clone, Copy, Serialize)]
 struct Root {
     #[serde(skip_serializing_if = "Option::is_none")]

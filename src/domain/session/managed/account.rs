@@ -233,7 +233,7 @@ impl Account {
         live
     }
 
-    /// Takes up the credentials of a new configuration, for the next login.
+    /// Applies the credentials of a new configuration, for the next login.
     pub(super) fn set_login(&self, login: &Arc<Login>) {
         let mut life = self.life.lock();
         if *self.login.load_full() != **login {

@@ -331,7 +331,7 @@ impl Receiving {
     }
 }
 
-/// Where a piece of the content stands.
+/// Where a piece of the content is.
 #[derive(Clone, Copy)]
 enum PassedFrom {
     Nowhere,

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Verifies as Pingora does: the certificate is from the authorities of the configuration, and for the name that stands
+/// Verifies as Pingora does: the certificate is from the authorities of the configuration, and for the name that is
 /// there.
 ///
 /// # Errors
