@@ -44,7 +44,7 @@ impl EarlySignals {
 #[must_use]
 pub fn commands_from_signals(early: EarlySignals) -> mpsc::Receiver<Command> {
     let (commands, receiver) = mpsc::channel(8);
-    let (watched, is_watched) = std::sync::mpsc::channel();
+    let (watched, is_watched) = std::sync::mpsc::sync_channel(1);
     let watch = move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
             return tracing::error!("signals cannot be watched");
@@ -65,7 +65,7 @@ pub fn commands_from_signals(early: EarlySignals) -> mpsc::Receiver<Command> {
 async fn forward(
     early: &EarlySignals,
     commands: mpsc::Sender<Command>,
-    watched: std::sync::mpsc::Sender<()>,
+    watched: std::sync::mpsc::SyncSender<()>,
 ) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
@@ -100,7 +100,7 @@ async fn forward(
 async fn forward(
     _: &EarlySignals,
     commands: mpsc::Sender<Command>,
-    watched: std::sync::mpsc::Sender<()>,
+    watched: std::sync::mpsc::SyncSender<()>,
 ) -> std::io::Result<()> {
     // Whoever started this thread waits; the first call of `ctrl_c` watches from its first poll on.
     let _ = watched.send(());

@@ -6,7 +6,7 @@ use crate::support::witness::{Behaviour, Witness};
 use std::collections::BTreeSet;
 
 /// What is sent for each row, in the order of the table. `{h}` is a Host and a good key, `{long:N}` so many letters.
-const ROWS: [&[&str]; 20] = [
+const ROWS: [&[&str]; 22] = [
     &["GET /v1/a HTTP/1.0\r\n{h}\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
     &["GET /v1/a HTTP/1.1\r\nHost: gate\r\n\r\n", "GET /v1/a HTTP/1.1\r\n{h}api_key: another\r\n\r\n"],
     &["GET /v1/a?api_key=one HTTP/1.1\r\n{h}\r\n", "GET /v1/a HTTP/1.1\r\n{h}Cookie: api_key=one\r\n\r\n"],
@@ -47,6 +47,13 @@ const ROWS: [&[&str]; 20] = [
     &["POST /v1/a HTTP/1.1\r\n{h}Content-Length: 1\r\nExpect: a-pony\r\n\r\n"],
     &["GET https://gate/v1/a HTTP/1.1\r\n{h}\r\n"],
     &[
+        "POST /v1/login/user HTTP/1.1\r\n{h}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 15\r\n\r\n\
+         login=a&login=b",
+        "POST /v1/login/user HTTP/1.1\r\n{h}Content-Length: 65537\r\n\r\n{long:65537}",
+    ],
+    // Takes logins that reach 8sens: tests/e2e/login_shield.rs.
+    &[],
+    &[
         "POST /v1/a HTTP/1.1\r\n{h}Content-Length: 10485761\r\n\r\n",
         "GET /{long:9000} HTTP/1.1\r\n{h}\r\n",
         "GET /v1/a HTTP/1.1\r\n{h}X-Long: {long:33000}\r\n\r\n",
@@ -84,6 +91,10 @@ async fn each_row_is_answered_as_the_page_says() {
     assert_eq!(rows(&crate::page::text("docs/fr/callers.md")), english);
     assert_eq!(english.len(), ROWS.len(), "{english:?}");
     for (at, (sent, said)) in ROWS.iter().zip(&english).enumerate() {
+        if sent.is_empty() {
+            assert_eq!(*said, BTreeSet::from(["429 login_throttled".to_owned()]));
+            continue;
+        }
         let asked: &Gate = if at + 1 == ROWS.len() { &encrypted } else { &gate };
         let mut answered = BTreeSet::new();
         for request in *sent {

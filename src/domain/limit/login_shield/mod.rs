@@ -6,7 +6,7 @@
 //! the counters.
 //!
 //! Names, addresses and keys are kept as hashes under a key of this process, in memory of fixed size: see
-//! [`super::keyed`] for what happens when it is full, [`known`] for who makes room for whom.
+//! [`super::keyed`] for what happens when it is full, `known` for who makes room for whom.
 
 mod failures;
 mod known;
