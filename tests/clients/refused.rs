@@ -47,8 +47,8 @@ const ROWS: [&[&str]; 22] = [
     &["POST /v1/a HTTP/1.1\r\n{h}Content-Length: 1\r\nExpect: a-pony\r\n\r\n"],
     &["GET https://gate/v1/a HTTP/1.1\r\n{h}\r\n"],
     &[
-        "POST /v1/login/user HTTP/1.1\r\n{h}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 15\r\n\r\n\
-         login=a&login=b",
+        "POST /v1/login/user HTTP/1.1\r\n{h}Content-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: 15\r\n\r\nlogin=a&login=b",
         "POST /v1/login/user HTTP/1.1\r\n{h}Content-Length: 65537\r\n\r\n{long:65537}",
     ],
     // Takes logins that reach 8sens: tests/e2e/login_shield.rs.
