@@ -49,7 +49,7 @@ test clients: NEEDS += $(PYTHON_MODULES)/h2:python3-h2 $(PYTHON_MODULES)/aiohttp
 # What makes a certificate with an RSA key.
 test: NEEDS += openssl:openssl
 # What is also run over the other forwarder.
-FORWARDED := forwarding:: hostile:: sessions:: http2:: closing:: upstream_
+FORWARDED := forwarding:: hostile:: sessions:: managed:: login_shield:: http2:: closing:: upstream_
 # nextest where it is installed, cargo's own runner elsewhere; the same profile and the same build either way.
 test: deps ## Every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
