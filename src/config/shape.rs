@@ -714,6 +714,19 @@ pub static STATE: TableSpec = TableSpec {
     later: &[],
 };
 
+/// What an answer of 8sens is known by.
+#[rustfmt::skip] // a key on one line, what it is for below it
+static ANSWER_PATTERN: &[KeySpec] = &[
+    required("status", integer(200, 599),
+        "the status of the answer", "le statut de la réponse"),
+    optional("body_contains", WORDS,
+        "words in the first 4 KiB of its body; required with a status of success",
+        "mots dans les 4 premiers Kio de son corps ; obligatoire avec un statut de succès"),
+];
+
+static ANSWER_PATTERN_RENAMED: &[(&str, &str)] =
+    &[("code", "status"), ("body", "body_contains"), ("contains", "body_contains")];
+
 #[rustfmt::skip] // a key on one line, what it is for below it
 pub static EXPIRED_WHEN: TableSpec = TableSpec {
     path: "session.expired_when",
@@ -722,17 +735,9 @@ pub static EXPIRED_WHEN: TableSpec = TableSpec {
         en: "What an answer of 8sens to an expired token looks like.",
         fr: "À quoi ressemble la réponse de 8sens à un jeton expiré.",
     },
-    keys: &[
-        required("status", integer(200, 599),
-            "the status of the answer", "le statut de la réponse"),
-        optional("body_contains", WORDS,
-            "words in the first 4 KiB of its body; required with a status of success",
-            "mots dans les 4 premiers Kio de son corps ; obligatoire avec un statut de succès"),
-    ],
+    keys: ANSWER_PATTERN,
     any_of: &[],
-    renamed: &[
-        ("code", "status"), ("body", "body_contains"), ("contains", "body_contains"),
-    ],
+    renamed: ANSWER_PATTERN_RENAMED,
     later: &[],
 };
 
@@ -744,17 +749,9 @@ pub static FAILED_WHEN: TableSpec = TableSpec {
         en: "What an answer of 8sens to a login that it refuses looks like.",
         fr: "À quoi ressemble la réponse de 8sens à une connexion qu'il refuse.",
     },
-    keys: &[
-        required("status", integer(200, 599),
-            "the status of the answer", "le statut de la réponse"),
-        optional("body_contains", WORDS,
-            "words in the first 4 KiB of its body; required with a status of success",
-            "mots dans les 4 premiers Kio de son corps ; obligatoire avec un statut de succès"),
-    ],
+    keys: ANSWER_PATTERN,
     any_of: &[],
-    renamed: &[
-        ("code", "status"), ("body", "body_contains"), ("contains", "body_contains"),
-    ],
+    renamed: ANSWER_PATTERN_RENAMED,
     later: &[],
 };
 

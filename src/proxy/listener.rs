@@ -61,17 +61,17 @@ impl Listener {
     /// # Errors
     /// When there is no slot.
     pub fn admit(&self, peer: IpAddr) -> Result<Admitted, NoSlot> {
-        let slot = self.take_place(peer, self.opening.awaits_header(peer))?;
+        let slot = self.take_slot(peer, self.opening.awaits_header(peer))?;
         Ok(Admitted { slot, _open: self.shared.telemetry.metrics.connection() })
     }
 
     /// Takes a slot for a stream of an HTTP/2 connection: a request under way counts as it would on a connection of
     /// its own.
     pub(super) fn slot_for(&self, peer: IpAddr) -> Result<Slot, NoSlot> {
-        self.take_place(peer, false)
+        self.take_slot(peer, false)
     }
 
-    fn take_place(&self, peer: IpAddr, speaks_for_many: bool) -> Result<Slot, NoSlot> {
+    fn take_slot(&self, peer: IpAddr, speaks_for_many: bool) -> Result<Slot, NoSlot> {
         let settings = self.shared.settings.load();
         let speaks_for_many = speaks_for_many || settings.snapshot.trusted_proxies.contains(peer);
         let limits = SlotLimits {

@@ -92,7 +92,8 @@ fn refused(user: &str, answer: &HttpAnswer) -> Finding {
 pub(super) fn log_in(patient: &Patient<'_>, user: &str, password: &SecretString) -> Result<HttpAnswer, String> {
     let upstream = &patient.settings.upstream;
     let form = Zeroizing::new(format!(
-        "login={}&password={}",
+        "{}={}&password={}",
+        encoded(&patient.settings.snapshot.login.user_field),
         encoded(user),
         *Zeroizing::new(encoded(password.expose_secret()))
     ));

@@ -185,7 +185,7 @@ fn bad_token(patient: &Patient<'_>, good: &HttpAnswer, bad: &HttpAnswer) -> Find
             fr: "une session que 8sens a terminée trop tôt passe inaperçue"
         },
     )
-    .fix(setting("expired_when", "session", bad, good))
+    .fix(setting("expired_when", "session", bad, Some(good)))
 }
 
 /// What a wrong password is answered: one try, since 8sens may lock a user after several.
@@ -220,7 +220,6 @@ fn wrong_password(patient: &Patient<'_>, user: &str) -> Option<Finding> {
             },
         ));
     }
-    let nothing = HttpAnswer { status: 0, date: None, request_id: None, server: None, body: Vec::new() };
     Some(
         Finding::warning(
             check,
@@ -233,14 +232,14 @@ fn wrong_password(patient: &Patient<'_>, user: &str) -> Option<Finding> {
                 fr: "la passerelle y voit une réponse qu'elle ne comprend pas, ou une panne de 8sens"
             },
         )
-        .fix(setting("failed_when", "login", &answer, &nothing)),
+        .fix(setting("failed_when", "login", &answer, None)),
     )
 }
 
-/// The line of a configuration that tells such an answer from a good one.
-fn setting(key: &str, table: &str, answer: &HttpAnswer, good: &HttpAnswer) -> Text {
+/// The line of a configuration that tells such an answer from a good one, where one was seen.
+fn setting(key: &str, table: &str, answer: &HttpAnswer, good: Option<&HttpAnswer>) -> Text {
     let status = answer.status;
-    if !(200..300).contains(&status) && status != good.status {
+    if !(200..300).contains(&status) && good.is_none_or(|good| good.status != status) {
         return text! {
             en: "`{key} = [{{ status = {status} }}]` in [{table}]",
             fr: "`{key} = [{{ status = {status} }}]` dans [{table}]"
@@ -264,8 +263,9 @@ fn setting(key: &str, table: &str, answer: &HttpAnswer, good: &HttpAnswer) -> Te
 }
 
 /// Words that are in the beginning of this answer and not in a good one: a text that it holds as JSON.
-fn sign(answer: &HttpAnswer, good: &HttpAnswer) -> Option<String> {
-    let (body, good) = (String::from_utf8_lossy(&answer.body), String::from_utf8_lossy(&good.body));
+fn sign(answer: &HttpAnswer, good: Option<&HttpAnswer>) -> Option<String> {
+    let body = String::from_utf8_lossy(&answer.body);
+    let good = good.map(|good| String::from_utf8_lossy(&good.body)).unwrap_or_default();
     let start = &body[..body.floor_char_boundary(BODY_PREFIX)];
     let mut texts = Vec::new();
     collect_texts(&answer.json(), &mut texts);
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn the_proposed_setting_tells_a_bad_answer_from_a_good_one() {
         let good = answer(200, r#"{"articles": ["invalid"]}"#);
-        let proposed = |bad: &HttpAnswer| setting("expired_when", "session", bad, &good).en;
+        let proposed = |bad: &HttpAnswer| setting("expired_when", "session", bad, Some(&good)).en;
         assert_eq!(proposed(&answer(440, "")), "`expired_when = [{ status = 440 }]` in [session]");
         assert_eq!(
             proposed(&answer(200, r#"{"code": 7, "why": ["invalid", "jeton \"inconnu\""], "error": "no_session"}"#)),
